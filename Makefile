@@ -1,0 +1,40 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SERVICE := $(VENV)/.service
+DEV := $(VENV)/.dev
+TORCH := torch==2.14.1 torchvision==0.29.1
+
+.PHONY: serve test check format clean
+
+serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
+	$(BIN)/python -m app serve
+
+test: $(DEV)  ## Run all tests
+	$(BIN)/python -m pytest
+
+check: $(DEV)  ## Lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(SERVICE): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(SERVICE)

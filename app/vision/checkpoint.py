@@ -1,0 +1,156 @@
+"""Checkpoints on disk: NAME.pt holds the state_dict, NAME.json beside it says what it is."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import torch
+from torch import Tensor, nn
+
+from app.vision.errors import CheckpointError
+from app.vision.evaluation import Scores
+from app.vision.specs import ModelSpec
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a model was trained on. `split` identifies the exact train/validation split."""
+
+    name: str
+    source: str
+    split: str
+    train_count: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """The sidecar: everything about a checkpoint but its weights."""
+
+    spec: ModelSpec
+    data: Data
+    validation: Scores
+    test: Scores
+    training: dict[str, Any]
+    versions: dict[str, str]
+    created_at: str
+    sha256: str = ""
+
+    @property
+    def version(self) -> str:
+        """Short name of these weights."""
+        return self.sha256[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as JSON types, the inverse of `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read a card; raises KeyError, TypeError or ValueError on anything else."""
+        return cls(
+            **{
+                **value,
+                "spec": ModelSpec.from_json(value["spec"]),
+                "data": Data(**value["data"]),
+                "validation": Scores.from_json(value["validation"]),
+                "test": Scores.from_json(value["test"]),
+            }
+        )
+
+
+def load_card(name: str, folder: Path) -> Card:
+    """Read `NAME.json`.
+
+    Raises:
+        CheckpointError: missing, not a card, or the card of another model.
+    """
+    path = folder / f"{name}.json"
+    try:
+        card = Card.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no {path.name} in {folder.name}/; train it") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error!r}") from error
+    if card.spec.name != name:
+        raise CheckpointError(f"{path.name} describes the model {card.spec.name!r}")
+    return card
+
+
+def load(name: str, folder: Path) -> tuple[Card, nn.Module]:
+    """Load a checkpoint onto the CPU, in eval mode, after checking it against its card.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the weights do not fit the network.
+    """
+    card = load_card(name, folder)
+    path = folder / f"{name}.pt"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != card.sha256:
+        raise CheckpointError(f"{path.name} does not have the SHA-256 that {name}.json names")
+    network = card.spec.build()
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        network.load_state_dict(state, strict=True)
+    except Exception as error:  # on hostile files torch.load raises almost any type
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{path.name} is not a state_dict of this network: {reason}"
+        ) from error
+    _check_runs(network, card)
+    return card, network.eval().requires_grad_(False)
+
+
+def save(card: Card, state: Mapping[str, Tensor], folder: Path) -> Card:
+    """Write `NAME.pt` and `NAME.json`, each whole or not at all; returns the card with its hash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    card = replace(card, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
+    sidecar = json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n"
+    # Both are on disk before either is renamed; should a crash fall between the two renames, the
+    # hash no longer matches and `load` says so.
+    with (
+        atomic_write(folder / f"{card.spec.name}.pt") as weights_file,
+        atomic_write(folder / f"{card.spec.name}.json") as sidecar_file,
+    ):
+        weights_file.write(buffer.getvalue())
+        sidecar_file.write(sidecar.encode())
+    return card
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that takes the place of `path` once it is written and synced."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_runs(network: nn.Module, card: Card) -> None:
+    if not all(tensor.isfinite().all() for tensor in network.state_dict().values()):
+        raise CheckpointError(f"{card.spec.name}.pt has weights that are not finite numbers")
+    picture = card.spec.input
+    try:
+        with torch.inference_mode():
+            shape = network.eval()(
+                torch.zeros(1, picture.channels, picture.height, picture.width)
+            ).shape
+    except RuntimeError as error:
+        raise CheckpointError(f"{card.spec.name}.pt does not take its input: {error}") from error
+    if shape != (1, len(card.spec.classes)):
+        raise CheckpointError(f"{card.spec.name}.pt answers in the wrong shape {tuple(shape)}")

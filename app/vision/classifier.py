@@ -1,0 +1,58 @@
+"""A loaded model: pictures in, class probabilities out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from app.vision import checkpoint
+from app.vision.checkpoint import Card
+from app.vision.preprocess import normalise, prepare
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class and its probability, 0..1."""
+
+    label: str
+    index: int
+    probability: float
+
+
+class Classifier:
+    """A checkpoint's network on a device, with everything needed to use it."""
+
+    def __init__(self, card: Card, network: nn.Module, device: torch.device) -> None:
+        self.card = card
+        self.network = network.to(device).eval()
+        self.device = device
+        self.dtype = torch.float32
+
+    @classmethod
+    def load(cls, name: str, folder: Path, device: torch.device) -> "Classifier":
+        """Load `folder/NAME.pt`; raises CheckpointError as `checkpoint.load` does."""
+        card, network = checkpoint.load(name, folder)
+        return cls(card, network, device)
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Bring an RGB image of any size to the network's: uint8 (C, H, W), 0..255."""
+        return prepare(image, self.card.spec.input)
+
+    @torch.inference_mode()
+    def probabilities(self, pictures: Sequence[Tensor]) -> Tensor:
+        """Classify prepared pictures, each uint8 (C, H, W): float32 (B, classes) on the CPU."""
+        batch = torch.stack(list(pictures)).to(self.device)  # (B, C, H, W)
+        outputs: Tensor = self.network(normalise(batch, self.card.spec.input))
+        return outputs.float().softmax(dim=1).cpu()
+
+    def top_k(self, probabilities: Tensor, k: int) -> list[Prediction]:
+        """Return the `k` most probable classes, best first, from float32 (classes,)."""
+        classes = self.card.spec.classes
+        best = probabilities.topk(min(k, len(classes)))
+        return [
+            Prediction(classes[index], index, probability)
+            for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]

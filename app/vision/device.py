@@ -1,0 +1,39 @@
+"""Where tensors live: the device, chosen once at start."""
+
+import re
+
+import torch
+
+from app.vision.errors import DeviceError
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists.
+
+    `auto` is the first CUDA device where there is one, else the CPU.
+
+    Raises:
+        DeviceError: the name is unknown or the host has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if not re.fullmatch(r"cuda(:\d+)?", name):
+        raise DeviceError(f"unknown device {name!r}; use auto, cpu, cuda or cuda:N")
+    index = int(name.partition(":")[2] or 0)
+    found = torch.cuda.device_count()
+    if index >= found:
+        raise DeviceError(
+            f"device {name!r} is not there: this host has {found} usable CUDA devices; "
+            "use auto or cpu, or check the NVIDIA driver"
+        )
+    return torch.device("cuda", index)
+
+
+def supports_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware, so that it is worth using."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

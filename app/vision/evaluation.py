@@ -1,0 +1,67 @@
+"""How good a model is on labelled images."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How many examples of one class were labelled correctly; `total` may be 0."""
+
+    correct: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Loss and accuracy over a split. `loss` is the mean negative log-likelihood in nats."""
+
+    count: int
+    loss: float
+    accuracy: float
+    classes: dict[str, ClassScore]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scores as JSON types, the inverse of `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read scores; raises KeyError, TypeError or ValueError on anything else."""
+        classes = {name: ClassScore(**score) for name, score in value["classes"].items()}
+        return cls(int(value["count"]), float(value["loss"]), float(value["accuracy"]), classes)
+
+
+def confusion_matrix(predicted: Tensor, labels: Tensor, class_count: int) -> Tensor:
+    """Count label/prediction pairs.
+
+    Args:
+        predicted: int64 (N,), class indices.
+        labels: int64 (N,), class indices.
+        class_count: K.
+
+    Returns:
+        int64 (K, K), rows are true classes and columns predicted ones.
+    """
+    pairs = labels * class_count + predicted
+    return torch.bincount(pairs, minlength=class_count**2).view(class_count, class_count)
+
+
+def score(outputs: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Scores:
+    """Score logits or log-probabilities, float32 (N, K) with N >= 1, against int64 labels (N,)."""
+    confusion = confusion_matrix(outputs.argmax(dim=1), labels, len(classes))
+    correct, totals = confusion.diagonal().tolist(), confusion.sum(dim=1).tolist()
+    return Scores(
+        count=len(labels),
+        loss=functional.cross_entropy(outputs.float(), labels).item(),
+        accuracy=sum(correct) / len(labels),
+        classes={
+            name: ClassScore(*counts)
+            for name, *counts in zip(classes, correct, totals, strict=True)
+        },
+    )

@@ -1,0 +1,153 @@
+"""From untrusted bytes to RGB pixels.
+
+Two steps, so that the caller can hold memory back in between: `read_header` looks at the first
+bytes only and refuses what is too large; `EncodedImage.decode` does the work.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Condition
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+
+_SIGNATURES = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"RIFF",
+    b"BM",
+    b"GIF8",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+)
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """How much one image may ask for."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+
+
+class PixelBudget:
+    """Bounds the pixels that all threads together hold decoded at one time."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._free_pixels = max_pixels
+        self._changed = Condition()
+
+    @contextmanager
+    def reserve(self, pixels: int) -> Iterator[None]:
+        """Wait until `pixels` fit (more than the whole budget: until all of it is free)."""
+        pixels = min(pixels, self._max_pixels)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free_pixels >= pixels)
+            self._free_pixels -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free_pixels += pixels
+                self._changed.notify_all()
+
+
+class EncodedImage:
+    """An image whose header has been read and whose pixels have not."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        # Phones write several pictures into one JPEG file; Pillow calls that MPO.
+        self.format = "JPEG" if image.format == "MPO" else str(image.format)
+        self.pixels = image.width * image.height
+
+    def decode(self) -> Image.Image:
+        """Decode the first frame: RGB, 8 bits, upright, transparency laid over white.
+
+        Raises:
+            UndecodableImageError: the file is broken or cut short.
+            UnsupportedFormatError: pixels that have no 8-bit meaning (floating point).
+        """
+        with _pillow_errors():
+            self._image.load()
+        if self._image.mode == "F":
+            raise UnsupportedFormatError("floating-point pixels are not read; save it as 8-bit")
+        with _pillow_errors():
+            return _to_rgb(_upright(self._image))
+
+
+def read_header(data: bytes, limits: ImageLimits) -> EncodedImage:
+    """Read format and size of an encoded image without decoding it.
+
+    Raises:
+        ImageTooLargeError: more bytes or pixels than `limits` allow.
+        UnsupportedFormatError: not one of `FORMATS`.
+        UndecodableImageError: empty, or one of `FORMATS` with a broken header.
+    """
+    if not data:
+        raise UndecodableImageError("the file is empty")
+    if len(data) > limits.max_bytes:
+        raise ImageTooLargeError(
+            f"the file has {len(data):,} bytes; at most {limits.max_bytes:,} are accepted"
+        )
+    if not data.startswith(_SIGNATURES):
+        raise UnsupportedFormatError(f"not an image in a supported format ({', '.join(FORMATS)})")
+    with _pillow_errors():
+        image = EncodedImage(Image.open(io.BytesIO(data), formats=FORMATS))
+    if image.pixels > limits.max_pixels:
+        raise ImageTooLargeError(
+            f"the image has {image.pixels:,} pixels; at most {limits.max_pixels:,} are accepted"
+        )
+    return image
+
+
+@contextmanager
+def _pillow_errors() -> Iterator[None]:
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLargeError(f"the image has too many pixels: {error}") from error
+    except UnidentifiedImageError as error:
+        raise UndecodableImageError("the image header is broken or cut short") from error
+    except Exception as error:  # on damaged files Pillow's plugins raise almost any type
+        raise UndecodableImageError(f"the image is broken or cut short: {error}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; an EXIF block that cannot be read counts as none."""
+    try:
+        method = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # as above: damaged metadata raises almost any type
+        return image
+    return image if method is None else image.transpose(method)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel, in Pillow's "I;16" variants or widened to "I"
+        high_byte = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255)
+        image = Image.fromarray(high_byte.astype(np.uint8))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        paper = Image.new("RGB", image.size, "white")
+        paper.paste(rgba, mask=rgba.getchannel("A"))
+        return paper
+    return image.convert("RGB")

@@ -1,0 +1,130 @@
+"""What a model is: its network, what it expects as input and what its outputs mean.
+
+A spec travels inside the checkpoint's sidecar, so that weights, preprocessing and class names are
+one value and cannot drift apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from torch import nn
+
+from app.vision.cnn import cnn
+from app.vision.mlp import mlp
+
+NETWORKS = {"mlp": mlp, "cnn": cnn}
+
+
+class Preparation(StrEnum):
+    """How a picture of any size becomes the network's input."""
+
+    PHOTO = "photo"  # shorter side resized, centre cropped
+    DIGIT = "digit"  # cut out, scaled and centred as MNIST's digits were
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The network's input and the way to it.
+
+    `mean` and `std` are per channel, for pixels scaled to 0..1. `resize_px` is the length that the
+    shorter side of a photograph is resized to before the centre crop of `height` x `width`.
+    """
+
+    channels: int
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    preparation: Preparation
+    resize_px: int
+
+    def __post_init__(self) -> None:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std need {self.channels} values, one per channel")
+        if min(self.std) <= 0:
+            raise ValueError("std must be positive")
+        if not 0 < max(self.height, self.width) <= self.resize_px:
+            raise ValueError("resize_px must be at least the height and the width")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A served model, without its weights."""
+
+    name: str
+    network: str
+    classes: tuple[str, ...]
+    input: InputSpec
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise ValueError(f"unknown network {self.network!r}; known: {', '.join(NETWORKS)}")
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise ValueError("classes must be two or more different names")
+
+    def build(self) -> nn.Module:
+        """Build the network with fresh weights: (B, C, H, W) -> (B, classes), (log-)logits."""
+        return NETWORKS[self.network](len(self.classes))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as JSON types, the inverse of `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read a spec.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, unknown or out of range.
+        """
+        fields = dict(value)
+        picture = dict(fields.pop("input"))
+        picture["mean"] = tuple(map(float, picture["mean"]))
+        picture["std"] = tuple(map(float, picture["std"]))
+        picture["preparation"] = Preparation(picture["preparation"])
+        fields["classes"] = tuple(map(str, fields["classes"]))
+        return cls(**fields, input=InputSpec(**picture))
+
+
+MNIST = ModelSpec(
+    name="mnist",
+    network="mlp",
+    classes=tuple("0123456789"),
+    input=InputSpec(
+        channels=1,
+        height=28,
+        width=28,
+        mean=(0.1307,),
+        std=(0.3081,),
+        preparation=Preparation.DIGIT,
+        resize_px=28,
+    ),
+)
+CIFAR10 = ModelSpec(
+    name="cifar10",
+    network="cnn",
+    classes=(
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
+    input=InputSpec(
+        channels=3,
+        height=32,
+        width=32,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        preparation=Preparation.PHOTO,
+        resize_px=32,
+    ),
+)
+SPECS = {spec.name: spec for spec in (MNIST, CIFAR10)}
