@@ -1,0 +1,38 @@
+"""The command line: `python -m app COMMAND`."""
+
+import argparse
+import sys
+from importlib import import_module
+from types import ModuleType
+
+from app.vision.errors import AtelierError
+
+COMMANDS = {
+    "serve": "start the service: a supervisor with its web process",
+    "web": "start the web process alone, for containers",
+    "classify": "classify images without a server",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m app", description="Atelier")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = subparsers.add_parser(name, help=summary, description=summary)
+        _module(name).add_arguments(command)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = _module(options.command).run(options)
+    except AtelierError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return status
+
+
+def _module(command: str) -> ModuleType:
+    return import_module(f"app.commands.{command}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

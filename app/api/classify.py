@@ -1,0 +1,135 @@
+"""`POST /classify`: images in, labels out."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.deps import Services, ServicesDep, unless_gone
+from app.api.errors import problem_of, problem_responses
+from app.api.schemas import (
+    Classification,
+    Classifications,
+    FileClassified,
+    FileRefused,
+    ImageOut,
+    ModelReference,
+    PredictionOut,
+)
+from app.api.uploads import (
+    MalformedUploadError,
+    UnsupportedUploadError,
+    Upload,
+    UploadsBusyError,
+    UploadTimeoutError,
+    UploadTooLargeError,
+)
+from app.serving.errors import (
+    InferenceError,
+    ModelUnavailableError,
+    QueueFullError,
+    UnknownModelError,
+)
+from app.serving.registry import ServedModel
+from app.vision.errors import (
+    ImageError,
+    ImageTooLargeError,
+    UndecodableImageError,
+    UnsupportedFormatError,
+)
+
+router = APIRouter(tags=["classify"])
+
+_IMAGE = {"type": "string", "format": "binary"}
+_REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "array", "items": _IMAGE, "minItems": 1}},
+                }
+            },
+            "image/*": {"schema": _IMAGE},
+        },
+    }
+}
+
+
+class ClassifyQuery(BaseModel):
+    """The query of a classify request; anything else in it is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, description="a name from `GET /models`", examples=["cifar10"])
+    top_k: int = Field(5, ge=1, description="how many classes; more than there are means all")
+
+
+@router.post(
+    "/classify",
+    openapi_extra=_REQUEST_BODY,
+    responses=problem_responses(
+        UnknownModelError,
+        UploadTimeoutError,
+        ImageTooLargeError,
+        UploadTooLargeError,
+        UnsupportedFormatError,
+        UnsupportedUploadError,
+        UndecodableImageError,
+        MalformedUploadError,
+        InferenceError,
+        ModelUnavailableError,
+        QueueFullError,
+        UploadsBusyError,
+    ),
+)
+async def classify(
+    request: Request, query: Annotated[ClassifyQuery, Query()], services: ServicesDep
+) -> Classification | Classifications:
+    """Label one image, or several at once (each on its own: a bad one fails alone)."""
+    model = services.registry.get(query.model)
+    async with services.uploads.receive(request) as uploads:
+        if len(uploads) == 1:
+            work = _classify_one(services, model, uploads[0], query.top_k)
+            return await unless_gone(request, work)
+        works = _classify_several(services, model, uploads, query.top_k)
+        return await unless_gone(request, works)
+
+
+async def _classify_one(
+    services: Services, model: ServedModel, upload: Upload, top_k: int
+) -> Classification:
+    classifier = model.classifier
+    prepared = await services.decoder.prepare(bytes(upload.data), classifier.prepare)
+    probabilities = await model.batcher.submit(prepared.picture)
+    return Classification(
+        model=_reference(model),
+        predictions=[
+            PredictionOut.model_validate(prediction)
+            for prediction in classifier.top_k(probabilities, top_k)
+        ],
+        image=ImageOut.model_validate(prepared),
+    )
+
+
+async def _classify_several(
+    services: Services, model: ServedModel, uploads: list[Upload], top_k: int
+) -> Classifications:
+    async def result(upload: Upload) -> FileClassified | FileRefused:
+        try:
+            answer = await _classify_one(services, model, upload, top_k)
+        except ImageError as error:
+            return FileRefused(filename=upload.filename, error=problem_of(error))
+        return FileClassified(filename=upload.filename, predictions=answer.predictions)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(result(upload)) for upload in uploads]
+    return Classifications(model=_reference(model), results=[task.result() for task in tasks])
+
+
+def _reference(model: ServedModel) -> ModelReference:
+    card = model.classifier.card
+    return ModelReference(name=card.spec.name, version=card.version)

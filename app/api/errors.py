@@ -1,0 +1,141 @@
+"""Turns errors into problem documents (RFC 9457). The only place that knows status codes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from app.api import uploads
+from app.api.schemas import FieldProblem, Problem
+from app.serving import errors as serving
+from app.vision import errors as vision
+
+_CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it keeps the log and the metrics honest
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one class of error looks from outside."""
+
+    status: int
+    code: str
+    title: str
+    retry_after_s: int | None = None
+
+
+INVALID_REQUEST = Kind(422, "invalid_request", "The request is not valid")
+INTERNAL_ERROR = Kind(500, "internal_error", "The service failed")
+KINDS: dict[type[Exception], Kind] = {
+    vision.UnsupportedFormatError: Kind(415, "unsupported_format", "Not a supported image"),
+    vision.UndecodableImageError: Kind(422, "undecodable_image", "The image cannot be decoded"),
+    vision.ImageTooLargeError: Kind(413, "image_too_large", "The image is too large"),
+    uploads.UnsupportedUploadError: Kind(415, "unsupported_media_type", "Not an image upload"),
+    uploads.MalformedUploadError: Kind(422, "malformed_upload", "The upload is malformed"),
+    uploads.UploadTooLargeError: Kind(413, "request_too_large", "The request is too large"),
+    uploads.UploadTimeoutError: Kind(408, "upload_timeout", "The upload took too long"),
+    uploads.UploadsBusyError: Kind(503, "overloaded", "The service is busy", retry_after_s=1),
+    serving.UnknownModelError: Kind(404, "unknown_model", "There is no such model"),
+    serving.ModelUnavailableError: Kind(
+        503, "model_unavailable", "The model is not available", retry_after_s=5
+    ),
+    serving.QueueFullError: Kind(503, "overloaded", "The service is busy", retry_after_s=1),
+    serving.InferenceError: Kind(500, "inference_failed", "The model failed"),
+}
+
+
+class ProblemResponse(JSONResponse):
+    """A problem document."""
+
+    media_type = "application/problem+json"
+
+
+def problem_of(error: Exception) -> Problem:
+    """Describe one of our own errors; its message is shown to the client."""
+    return _problem(KINDS[type(error)], str(error))
+
+
+def problem_responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    """Declare in OpenAPI what a route may answer besides success, and always `invalid_request`."""
+    kinds = [INVALID_REQUEST, *(KINDS[error] for error in errors)]
+    return {
+        status: {
+            "model": Problem,
+            "description": "; ".join(
+                dict.fromkeys(
+                    f"{kind.title} (`{kind.code}`)" for kind in kinds if kind.status == status
+                )
+            ),
+            "content": {ProblemResponse.media_type: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
+        }
+        for status in sorted({kind.status for kind in kinds})
+    }
+
+
+_PROBLEM_SCHEMA = f"#/components/schemas/{Problem.__name__}"
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer every error with a problem document."""
+    for error in KINDS:
+        app.add_exception_handler(error, _on_known_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+
+
+def internal_error() -> Response:
+    """The answer to an error that nobody foresaw; what it was stays in the log."""
+    detail = "an unexpected error; the log has it under this answer's X-Request-ID"
+    return _response(INTERNAL_ERROR, _problem(INTERNAL_ERROR, detail))
+
+
+def _problem(kind: Kind, detail: str, errors: list[FieldProblem] | None = None) -> Problem:
+    return Problem(
+        type=f"urn:atelier:problem:{kind.code}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        code=kind.code,
+        errors=errors,
+    )
+
+
+def _response(
+    kind: Kind, problem: Problem, headers: Mapping[str, str] | None = None
+) -> ProblemResponse:
+    headers = dict(headers or {})
+    if kind.retry_after_s is not None:
+        headers["Retry-After"] = str(kind.retry_after_s)
+    return ProblemResponse(problem.model_dump(exclude_none=True), kind.status, headers)
+
+
+def _on_known_error(_request: Request, error: Exception) -> Response:
+    return _response(KINDS[type(error)], problem_of(error))
+
+
+def _on_invalid_request(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        FieldProblem(field=".".join(map(str, found["loc"])), message=found["msg"])
+        for found in error.errors()
+    ]
+    detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
+    return _response(INVALID_REQUEST, _problem(INVALID_REQUEST, detail, errors))
+
+
+def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    kind = Kind(status.value, status.name.lower(), status.phrase)
+    detail = f"{error.detail}: {request.method} {request.url.path}"
+    return _response(kind, _problem(kind, detail), error.headers)
+
+
+def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)

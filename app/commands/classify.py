@@ -1,0 +1,88 @@
+"""`python -m app classify IMAGE...`: the same as `POST /classify`, without a server."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.options import SettingsError, read_settings
+from app.settings import Settings
+from app.vision.errors import AtelierError
+
+if TYPE_CHECKING:
+    from app.vision.classifier import Classifier
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument("--model", help="default: ATELIER_DEFAULT_MODEL, else the first available")
+    parser.add_argument("--top-k", type=int, default=5, help="classes shown (default: 5)")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Classify every image; 1 if one of them could not be used."""
+    if options.top_k < 1:
+        raise SettingsError("--top-k must be at least 1")
+    settings = read_settings(device=options.device)
+    classifier = _load(options.model, settings)
+    results = [_classify(path, classifier, options.top_k, settings) for path in options.images]
+    if options.json:
+        answer = {"model": _reference(classifier), "results": results}
+        sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+    else:
+        _show(results, classifier)
+    return int(any("error" in result for result in results))
+
+
+def _load(name: str | None, settings: Settings) -> "Classifier":
+    from app.vision.classifier import Classifier  # noqa: PLC0415 - imports torch
+    from app.vision.device import choose_device  # noqa: PLC0415
+    from app.vision.specs import SPECS  # noqa: PLC0415
+
+    if name is None:
+        names = [settings.default_model, *SPECS]
+        present = (each for each in names if (settings.models_dir / f"{each}.json").exists())
+        name = next(present, next(iter(SPECS)))
+    elif name not in SPECS:
+        raise SettingsError(f"there is no model {name!r}; the models are: {', '.join(SPECS)}")
+    return Classifier.load(name, settings.models_dir, choose_device(settings.device))
+
+
+def _classify(
+    path: Path, classifier: "Classifier", top_k: int, settings: Settings
+) -> dict[str, Any]:
+    from app.vision.images import ImageLimits, read_header  # noqa: PLC0415
+
+    limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+    try:
+        image = read_header(path.read_bytes(), limits).decode()
+    except (OSError, AtelierError) as error:
+        return {"filename": str(path), "error": str(error)}
+    probabilities = classifier.probabilities([classifier.prepare(image)])[0]
+    predictions = [vars(prediction) for prediction in classifier.top_k(probabilities, top_k)]
+    return {"filename": str(path), "predictions": predictions}
+
+
+def _reference(classifier: "Classifier") -> dict[str, str]:
+    return {"name": classifier.card.spec.name, "version": classifier.card.version}
+
+
+def _show(results: list[dict[str, Any]], classifier: "Classifier") -> None:
+    name, version = _reference(classifier).values()
+    table = Table("image", "label", "probability", caption=f"{name} {version}")
+    for result in results:
+        for rank, prediction in enumerate(result.get("predictions", ())):
+            shown = result["filename"] if rank == 0 else ""
+            table.add_row(shown, prediction["label"], f"{prediction['probability']:.4f}")
+        table.add_section()
+    Console().print(table)
+    for result in results:
+        if "error" in result:
+            sys.stderr.write(f"{result['filename']}: {result['error']}\n")

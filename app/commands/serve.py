@@ -1,0 +1,20 @@
+"""`python -m app serve`."""
+
+import argparse
+
+from app import supervisor
+from app.commands.options import add_address, read_settings
+from app.logs import configure_logging
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_address(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the service until it is told to stop."""
+    settings = read_settings(host=options.host, port=options.port)
+    configure_logging(settings.log_level, settings.log_format)
+    supervisor.serve(settings)
+    return 0

@@ -1,0 +1,29 @@
+"""`python -m app web`."""
+
+import argparse
+import socket
+
+from app.commands.options import add_address, read_settings
+from app.logs import configure_logging
+from app.supervisor import exit_with_supervisor, listen
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_address(parser)
+    parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Answer HTTP until told to stop."""
+    settings = read_settings(host=options.host, port=options.port)
+    configure_logging(settings.log_level, settings.log_format)
+    if options.supervised:
+        exit_with_supervisor()
+    from app import server  # noqa: PLC0415 - imports torch, which --help and errors need not
+    from app.main import create_app  # noqa: PLC0415
+
+    with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:
+        server.run(create_app(settings), listener, settings.shutdown_grace_s)
+    return 0

@@ -1,0 +1,122 @@
+"""Turns single requests into batches without making any of them wait.
+
+Greedy: an idle model runs at once with whatever is there; while it is busy, requests accumulate
+into the next batch. There is no timer to tune. Pictures are valid before they come here, so what
+fails is the batch itself; its requests get the reason and the next batch runs.
+"""
+
+import asyncio
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import structlog
+import torch
+from torch import Tensor
+
+from app.serving.errors import InferenceError, QueueFullError
+from app.serving.metrics import Metrics
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Request:
+    picture: Tensor
+    answer: asyncio.Future[Tensor]
+
+
+class Batcher:
+    """The bounded queue in front of one model. It belongs to one event loop."""
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Sequence[Tensor]], Tensor],
+        thread: Executor,
+        metrics: Metrics,
+        *,
+        max_batch: int,
+        max_queue: int,
+    ) -> None:
+        """Create the queue.
+
+        Args:
+            name: the model's name, for logs and metrics.
+            run: maps n pictures to a tensor of n rows; called in `thread`.
+            thread: the device's one thread, shared by all models on that device.
+            metrics: where to count.
+            max_batch: pictures in one call of `run`.
+            max_queue: pictures that may wait.
+        """
+        self._name = name
+        self._run = run
+        self._thread = thread
+        self._metrics = metrics
+        self._max_batch = max_batch
+        self._max_queue = max_queue
+        self._waiting: deque[_Request] = deque()
+        self._loop_task: asyncio.Task[None] | None = None
+
+    async def submit(self, picture: Tensor) -> Tensor:
+        """Return the picture's row of the model's answer.
+
+        Cancelling the call takes the picture out of the queue.
+
+        Raises:
+            QueueFullError: `max_queue` pictures are waiting.
+            InferenceError: the batch failed.
+        """
+        if len(self._waiting) >= self._max_queue:
+            raise QueueFullError(f"{self._max_queue} images are waiting for {self._name}")
+        answer: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Request(picture, answer))
+        self._count_waiting()
+        if self._loop_task is None:
+            self._loop_task = asyncio.create_task(self._run_batches())
+        return await answer
+
+    async def _run_batches(self) -> None:
+        try:
+            while batch := self._next_batch():
+                await self._answer(batch)
+        finally:
+            self._loop_task = None
+
+    def _next_batch(self) -> list[_Request]:
+        batch: list[_Request] = []
+        while self._waiting and len(batch) < self._max_batch:
+            request = self._waiting.popleft()
+            if request.answer.cancelled():
+                self._metrics.dropped_images.inc()
+            else:
+                batch.append(request)
+        self._count_waiting()
+        return batch
+
+    async def _answer(self, batch: list[_Request]) -> None:
+        pictures = [request.picture for request in batch]
+        loop = asyncio.get_running_loop()
+        started = time.perf_counter()
+        try:
+            rows = await loop.run_in_executor(self._thread, self._run, pictures)
+        except Exception as error:
+            log.exception("batch failed", model=self._name, images=len(batch))
+            for request in batch:
+                if not request.answer.done():
+                    reason = f"{self._name} could not compute: {type(error).__name__}"
+                    request.answer.set_exception(InferenceError(reason))
+            if isinstance(error, torch.AcceleratorError):  # no later call in this process can work
+                signal.raise_signal(signal.SIGTERM)
+            return
+        self._metrics.inference_s.labels(self._name).observe(time.perf_counter() - started)
+        self._metrics.batch_images.labels(self._name).observe(len(batch))
+        for request, row in zip(batch, rows, strict=True):
+            if not request.answer.done():
+                request.answer.set_result(row)
+
+    def _count_waiting(self) -> None:
+        self._metrics.queued_images.labels(self._name).set(len(self._waiting))

@@ -1,0 +1,24 @@
+"""What can go wrong between a decoded picture and its prediction, one class per cause.
+
+model name --registry.get--> model       UnknownModelError, ModelUnavailableError
+bytes --decoder--> picture               QueueFullError (and vision's image errors)
+picture --batcher--> probabilities       QueueFullError, InferenceError
+"""
+
+from app.vision.errors import AtelierError
+
+
+class UnknownModelError(AtelierError):
+    """No model of that name exists."""
+
+
+class ModelUnavailableError(AtelierError):
+    """The model exists but cannot answer: it is still loading, or its checkpoint was refused."""
+
+
+class QueueFullError(AtelierError):
+    """More work is waiting than the service accepts."""
+
+
+class InferenceError(AtelierError):
+    """The forward pass of the batch failed; the cause is in the log."""

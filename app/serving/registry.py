@@ -1,0 +1,137 @@
+"""The models that this process serves, by name."""
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import torch
+
+from app.serving.batcher import Batcher
+from app.serving.errors import ModelUnavailableError, UnknownModelError
+from app.serving.metrics import Metrics
+from app.vision.classifier import Classifier
+from app.vision.errors import CheckpointError
+from app.vision.layers import Layer, layer_table
+
+log = structlog.stdlib.get_logger(__name__)
+
+ENGINE = "torch"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that is loaded and warm."""
+
+    classifier: Classifier
+    layers: list[Layer]
+    batcher: Batcher
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A model that cannot answer, and why."""
+
+    reason: str
+
+
+class ModelRegistry:
+    """Loads each model once; one that is missing or refused does not stop the others."""
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        default: str,
+        thread: Executor,
+        metrics: Metrics,
+        *,
+        max_batch: int,
+        max_queue: int,
+    ) -> None:
+        """Create a registry of models that are yet to be loaded.
+
+        Args:
+            names: the models to serve, in the order in which they are listed.
+            default: the model used when a request names none.
+            thread: the device's one thread; all forward passes run there.
+            metrics: where to count.
+            max_batch: images in one forward pass.
+            max_queue: images that may wait for one model.
+        """
+        self._models: dict[str, ServedModel | Unavailable] = dict.fromkeys(
+            names, Unavailable("it is being loaded; try again in a moment")
+        )
+        self._default = default
+        self._thread = thread
+        self._metrics = metrics
+        self._max_batch = max_batch
+        self._max_queue = max_queue
+        self._loaded = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model is either warm or known to be unavailable."""
+        return self._loaded
+
+    @property
+    def models(self) -> dict[str, ServedModel | Unavailable]:
+        """Every model by name, in the order given."""
+        return dict(self._models)
+
+    async def load(self, folder: Path, device: torch.device) -> None:
+        """Load, check and warm up every model."""
+        loop = asyncio.get_running_loop()
+        for name in self._models:
+            try:
+                self._models[name] = await loop.run_in_executor(
+                    self._thread, self._load_one, name, folder, device
+                )
+            except CheckpointError as error:
+                self._models[name] = Unavailable(str(error))
+                log.warning("model refused", model=name, reason=str(error))
+            else:
+                log.info("model ready", model=name, device=str(device))
+            ready = isinstance(self._models[name], ServedModel)
+            self._metrics.model_ready.labels(name).set(ready)
+        self._loaded = True
+
+    def get(self, name: str | None) -> ServedModel:
+        """Return a model that can answer; None means the default.
+
+        Raises:
+            UnknownModelError: there is no such model.
+            ModelUnavailableError: it is loading, or its checkpoint is missing or was refused.
+        """
+        if name is None:
+            name = self._default_name()
+        if name not in self._models:
+            known = ", ".join(self._models)
+            raise UnknownModelError(f"there is no model {name!r}; the models are: {known}")
+        model = self._models[name]
+        if isinstance(model, Unavailable):
+            raise ModelUnavailableError(f"model {name!r} is not available: {model.reason}")
+        return model
+
+    def _default_name(self) -> str:
+        preferred = [self._default, *self._models]
+        usable = (name for name in preferred if isinstance(self._models.get(name), ServedModel))
+        return next(usable, next(iter(self._models)))
+
+    def _load_one(self, name: str, folder: Path, device: torch.device) -> ServedModel:
+        classifier = Classifier.load(name, folder, device)
+        picture = classifier.card.spec.input
+        shape = (picture.channels, picture.height, picture.width)
+        layers = layer_table(classifier.network, shape)
+        for batch in {1, self._max_batch}:
+            classifier.probabilities([torch.zeros(shape, dtype=torch.uint8)] * batch)
+        batcher = Batcher(
+            name,
+            classifier.probabilities,
+            self._thread,
+            self._metrics,
+            max_batch=self._max_batch,
+            max_queue=self._max_queue,
+        )
+        return ServedModel(classifier, layers, batcher)

@@ -1,0 +1,70 @@
+"""Every setting of the service, read once from the environment (`ATELIER_*`)."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
+
+
+class Settings(BaseSettings):
+    """The settings, immutable once read."""
+
+    model_config = SettingsConfigDict(env_prefix="ATELIER_", frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    data_dir: Path = Field(Path("var"), description="where the service keeps its state")
+    models_dir: Path = Field(
+        Path(__file__).parents[1] / "models", description="where the checkpoints are"
+    )
+    device: str = Field("auto", description="`auto` (CUDA where there is one), `cpu`, `cuda:N`")
+    default_model: str = Field(
+        "catdog", description="model used when a request names none; else the first available"
+    )
+    max_image_bytes: int = Field(20_000_000, gt=0, description="bytes of one image")
+    max_image_pixels: int = Field(
+        50_000_000, gt=0, le=_PILLOW_BOMB_PIXELS, description="pixels of one image"
+    )
+    max_request_files: int = Field(64, gt=0, description="images in one request")
+    max_request_bytes: int = Field(100_000_000, gt=0, description="bytes of one request")
+    max_upload_bytes: int = Field(
+        500_000_000, gt=0, description="bytes of all requests held in memory at one time"
+    )
+    max_decoding_pixels: int = Field(
+        200_000_000, gt=0, description="pixels being decoded at one time"
+    )
+    upload_timeout_s: float = Field(
+        120.0, gt=0, description="seconds in which a request has to arrive"
+    )
+    upload_stall_s: float = Field(
+        10.0, gt=0, description="seconds without a byte after which an upload is given up"
+    )
+    decode_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        gt=0,
+        description="threads that decode images; default: one per core",
+    )
+    max_batch: int = Field(32, gt=0, description="images in one forward pass")
+    max_queue: int = Field(
+        256, gt=0, description="images waiting for a model, or for decoding; then 503"
+    )
+    shutdown_grace_s: float = Field(
+        20.0, gt=0, description="seconds that running requests have when the service stops"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least important log lines shown"
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="log lines for people or for machines"
+    )
+
+    @model_validator(mode="after")
+    def _request_fits_in_memory(self) -> "Settings":
+        if not self.max_image_bytes <= self.max_request_bytes <= self.max_upload_bytes:
+            raise ValueError("expected max_image_bytes <= max_request_bytes <= max_upload_bytes")
+        return self
