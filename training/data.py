@@ -1,0 +1,104 @@
+"""Where the data sets come from.
+
+    folder --find_mnist, find_cifar10--> Source --read--> Examples          DatasetError
+
+They are read from the archives in the data folder as they are or, where there are none, by
+torchvision, which finds its own files there or downloads them.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import torch
+from torchvision import datasets  # type: ignore[import-untyped]
+
+from app.vision.errors import AtelierError, ImageError
+from app.vision.specs import CIFAR10
+from training import idx, zipped
+from training.examples import Examples, spaced
+
+
+class DatasetError(AtelierError):
+    """A data set that is not there, cannot be downloaded or is not what it should be."""
+
+
+class Part(StrEnum):
+    """The official parts of a data set."""
+
+    TRAIN = "train"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from.
+
+    `read` returns a part whole or, given a limit, that many evenly spaced examples of it. It
+    raises DatasetError where the data are damaged or cannot be downloaded.
+    """
+
+    description: str
+    read: Callable[[Part, int | None], Examples]
+
+
+def find_mnist(folder: Path) -> Source:
+    """Find MNIST's IDX files, packed or not, in `folder`; else leave it to torchvision."""
+    for place in (folder / "mnist", folder / "MNIST" / "raw"):
+        train, test = (idx.find(place, prefix) for prefix in ("train", "t10k"))
+        if train and test:
+            break
+    else:
+        return _from_torchvision("MNIST", folder, "mnist/*.gz")
+    files = {Part.TRAIN: train, Part.TEST: test}
+
+    def read(part: Part, limit: int | None) -> Examples:
+        with _explained(place):
+            images, labels = (idx.read(path) for path in files[part])
+            if images.dim() != 3 or labels.shape != images.shape[:1]:
+                raise ValueError("the images and labels do not belong together")
+            return Examples(images.unsqueeze(1), labels.long())[spaced(len(labels), limit)]
+
+    return Source("MNIST, the original IDX files", read)
+
+
+def find_cifar10(folder: Path) -> Source:
+    """Find the JPEG copy `cifar10.zip` in `folder`; else leave it to torchvision."""
+    archive = folder / "cifar10.zip"
+    if not archive.exists():
+        return _from_torchvision("CIFAR10", folder, archive.name)
+
+    def read(part: Part, limit: int | None) -> Examples:
+        with _explained(archive):
+            return zipped.read(archive, part, CIFAR10.classes, limit)
+
+    return Source("CIFAR-10, a JPEG copy (cifar10.zip)", read)
+
+
+def _from_torchvision(name: str, folder: Path, archive: str) -> Source:
+    def read(part: Part, limit: int | None) -> Examples:
+        try:
+            found = getattr(datasets, name)(folder, train=part is Part.TRAIN, download=True)
+        except (OSError, RuntimeError) as error:
+            raise DatasetError(
+                f"{name} is not in {folder} ({archive} or torchvision's own files) and could not "
+                f"be downloaded there: {error}\n"
+                "Put it there, or name its folder with --data-dir or ATELIER_DATASETS."
+            ) from error
+        images = torch.as_tensor(found.data)
+        images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2)
+        chosen = spaced(len(images), limit)
+        return Examples(images.contiguous(), torch.as_tensor(found.targets))[chosen]
+
+    return Source(f"{name}, downloaded by torchvision", read)
+
+
+@contextmanager
+def _explained(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, ImageError) as error:
+        raise DatasetError(f"{place} cannot be used: {error}") from error

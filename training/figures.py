@@ -1,0 +1,117 @@
+"""Figures of a training run, each drawn into one PNG file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from app.vision.specs import InputSpec, ModelSpec
+from training.examples import Examples
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "training draws its figures with matplotlib; install it by: pip install -e '.[train]'"
+    ) from error
+
+_DETAIL_PX = 32  # more pixel values than this a side are neither readable nor quickly drawn
+_DARK_LEVEL = 128
+
+
+def unnormalise(batch: Tensor, spec: InputSpec) -> Tensor:
+    """Turn the network's input back into pixels: uint8 (B, C, H, W) from float32, the same."""
+    mean = torch.tensor(spec.mean, device=batch.device).view(-1, 1, 1)  # (C, 1, 1)
+    std = torch.tensor(spec.std, device=batch.device).view(-1, 1, 1)  # (C, 1, 1)
+    return ((batch * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def loss_curves(
+    training: Sequence[float], validation: Sequence[float], best_epoch: int, path: Path
+) -> None:
+    """Draw both losses, in nats per epoch from 1, and mark the epoch that was kept."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    epochs = range(1, len(training) + 1)
+    axes.plot(epochs, training, marker=".", label="training (augmented)")
+    axes.plot(epochs, validation, marker=".", label="validation")
+    axes.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
+    axes.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
+    axes.legend()
+    figure.savefig(path)
+
+
+def image_grid(images: Tensor, titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
+    """Draw titled images in rows of eight: uint8 (N, C, H, W), 0..255."""
+    columns = 8
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.6 * columns, 1.8 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, image, title, colour in zip(grid.flat, images, titles, colours, strict=False):
+        _show(axes, image)
+        axes.set_title(title, color=colour, fontsize=9)
+    figure.savefig(path)
+
+
+def training_images(batch: Tensor, labels: Tensor, spec: ModelSpec, path: Path) -> None:
+    """Draw what the network learns from: its input, float32 (N, C, H, W), un-normalised."""
+    titles = [spec.classes[label] for label in labels.tolist()]
+    image_grid(unnormalise(batch, spec.input), titles, ["black"] * len(titles), path)
+
+
+def predictions(examples: Examples, predicted: Tensor, classes: Sequence[str], path: Path) -> None:
+    """Draw images titled "predicted (true)", green where that is right and red where it is not."""
+    pairs = list(zip(predicted.tolist(), examples.labels.tolist(), strict=True))
+    titles = [f"{classes[guess]} ({classes[label]})" for guess, label in pairs]
+    colours = ["green" if guess == label else "red" for guess, label in pairs]
+    image_grid(examples.images, titles, colours, path)
+
+
+def confusion_matrix(confusion: Tensor, classes: Sequence[str], path: Path) -> None:
+    """Draw int64 (K, K) counts, rows true and columns predicted, shaded within each row."""
+    figure = Figure(
+        figsize=(2 + 0.7 * len(classes), 1.5 + 0.7 * len(classes)), layout="constrained"
+    )
+    axes = figure.subplots()
+    shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)  # (K, K)
+    axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    for row, counts in enumerate(confusion.tolist()):
+        for column, count in enumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=45, ha="right")
+    axes.set_yticks(ticks, classes)
+    axes.set(xlabel="predicted", ylabel="true")
+    figure.savefig(path)
+
+
+def channels(image: Tensor, path: Path) -> None:
+    """Draw each channel of uint8 (C, H, W) with its values, 0..255; the centre of a large image."""
+    top, left = (max(0, side - _DETAIL_PX) // 2 for side in image.shape[1:])
+    image = image[:, top : top + _DETAIL_PX, left : left + _DETAIL_PX]
+    names = ("red", "green", "blue") if len(image) == 3 else ("grey",)
+    figure = Figure(figsize=(11 * len(image), 11.5), layout="constrained", dpi=72)
+    grid = figure.subplots(1, len(image), squeeze=False)
+    for axes, channel, name in zip(grid.flat, image, names, strict=True):
+        axes.imshow(channel.numpy(), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(name)
+        for row, levels in enumerate(channel.tolist()):
+            for column, level in enumerate(levels):
+                colour = "white" if level < _DARK_LEVEL else "black"
+                axes.text(
+                    column, row, str(level), ha="center", va="center", color=colour, fontsize=7
+                )
+    figure.savefig(path)
+
+
+def _show(axes: Axes, image: Tensor) -> None:
+    pixels = image.cpu().permute(1, 2, 0).numpy()  # (H, W, C)
+    if pixels.shape[2] == 1:
+        axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=255)
+    else:
+        axes.imshow(pixels)

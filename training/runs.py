@@ -1,0 +1,83 @@
+"""The folder of a run: its figures, its result and, until it is complete, where it stopped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from app.vision.checkpoint import atomic_write
+from app.vision.errors import AtelierError
+
+
+class RunError(AtelierError):
+    """An interrupted run that is in the way, cannot be resumed or is not there."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a run stopped here before it was complete."""
+        return self._last.exists()
+
+    def save(self, state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        """Write down where the run stands, whole or not at all.
+
+        `identity` is everything that decides the result of the run: options and data.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self._last) as file:
+            torch.save({"identity": dict(identity), "state": dict(state)}, file)
+
+    def load(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Read where the interrupted run stands.
+
+        Raises:
+            RunError: it is missing or damaged, or was started with another identity.
+        """
+        try:
+            saved = torch.load(self._last, map_location="cpu", weights_only=True)
+            started, state = saved["identity"], dict(saved["state"])
+        except Exception as error:  # on damaged files torch.load raises almost any type
+            raise RunError(f"{self._last} cannot be read; discard it by --restart") from error
+        changed = [
+            f"{name} was {started.get(name)}, now {value}"
+            for name, value in identity.items()
+            if started.get(name) != value
+        ]
+        if changed:
+            raise RunError(
+                f"the interrupted run in {self.path} cannot go on: {'; '.join(changed)}; "
+                "give the same options and data, or discard it by --restart"
+            )
+        return state
+
+    def prepare(self, *, resume: bool, restart: bool) -> None:
+        """Make room for a run that resumes the interrupted one, discards it, or expects none.
+
+        Raises:
+            RunError: an interrupted run is missing or in the way.
+        """
+        if restart:
+            self.complete()
+        if resume and not self.interrupted:
+            raise RunError(f"there is no interrupted run in {self.path}; start without --resume")
+        if self.interrupted and not resume:
+            raise RunError(
+                f"there is an interrupted run in {self.path}; go on with it by --resume, or "
+                "discard it by --restart"
+            )
+
+    def complete(self) -> None:
+        """Forget where the run stood."""
+        self._last.unlink(missing_ok=True)
+
+    @property
+    def _last(self) -> Path:
+        return self.path / "last.pt"

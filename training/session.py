@@ -1,0 +1,181 @@
+"""One training run from start to end: data, training, test, figures, checkpoint."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from app.vision import checkpoint
+from app.vision.checkpoint import Card, Data
+from app.vision.device import choose_device
+from app.vision.preprocess import normalise
+from training import figures, report
+from training.data import Part
+from training.examples import Examples, spaced
+from training.loop import Trainer
+from training.progress import shown
+from training.report import Evaluation
+from training.runs import RunFolder
+from training.splits import split
+from training.task import Task
+
+_IMAGES_SHOWN = 32
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where a run reads and writes, and how it starts.
+
+    `limit` is the number of images that are read of each part; None is all.
+    """
+
+    data_dir: Path
+    models_dir: Path
+    runs_dir: Path
+    device: str
+    seed: int
+    split_seed: int
+    limit: int | None
+    resume: bool
+    restart: bool
+    overwrite: bool
+
+
+class Session:
+    """A run in the making: its data are read, its network is built or resumed.
+
+    Raises:
+        AtelierError: the device or the data are not there, or an interrupted run is in the way.
+    """
+
+    def __init__(self, task: Task, options: Options, console: Console) -> None:
+        self._task, self._options, self._console = task, options, console
+        self._device = choose_device(options.device)
+        _make_repeatable(self._device)
+        self._folder = RunFolder(options.runs_dir / task.spec.name)
+        self._folder.prepare(resume=options.resume, restart=options.restart)
+        self._source = task.find_source(options.data_dir)
+        self._data = split(self._source.read(Part.TRAIN, options.limit), options.split_seed)
+        self._trainer = Trainer(task, self._data, self._device, options.seed)
+        if options.resume:
+            self._trainer.load_state_dict(self._folder.load(self._identity()))
+
+    def run(self) -> None:
+        """Train, test once, draw the figures and keep the checkpoint.
+
+        Raises:
+            AtelierError: the loss diverged or the test data are damaged.
+        """
+        self._say(
+            f"{self._source.description}: {len(self._data.train):,} images to train on, "
+            f"{len(self._data.validation):,} to validate; device {self._device}"
+        )
+        self._train()
+        network = self._trainer.best()
+        validation = self._evaluate(network, self._data.validation)
+        test = self._evaluate(network, self._source.read(Part.TEST, self._options.limit))
+        self._console.print(report.scores_table(f"{self._task.spec.name}, test split", test.scores))
+        self._draw(test)
+        self._keep(network, self._card(validation, test))
+        self._folder.complete()
+
+    def _train(self) -> None:
+        identity = self._identity()
+        for _ in shown(self._trainer.run(), self._task.recipe.epochs, self._console):
+            self._folder.save(self._trainer.state_dict(), identity)
+        self._say(
+            f"{len(self._trainer.history)} epochs in {self._trainer.seconds:.0f} s; "
+            f"epoch {self._trainer.best_epoch} had the lowest validation loss"
+        )
+
+    def _identity(self) -> dict[str, Any]:
+        """Everything that decides the run's result."""
+        return {
+            **asdict(self._task.recipe),
+            "augmentation": self._task.augment.to_json(),
+            "seed": self._options.seed,
+            "split": self._data.digest,
+        }
+
+    def _evaluate(self, network: nn.Module, examples: Examples) -> Evaluation:
+        return report.evaluate(network, examples.to(self._device), self._task.spec)
+
+    def _card(self, validation: Evaluation, test: Evaluation) -> Card:
+        source, data = self._source.description, self._data
+        return Card(
+            spec=self._task.spec,
+            data=Data(self._task.spec.name, source, data.digest, len(data.train)),
+            validation=validation.scores,
+            test=test.scores,
+            training={
+                "recipe": asdict(self._task.recipe),
+                "augmentation": self._task.augment.to_json(),
+                "epochs_run": len(self._trainer.history),
+                "best_epoch": self._trainer.best_epoch,
+                "seconds": round(self._trainer.seconds, 1),
+                "device": _device_name(self._device),
+                "threads": torch.get_num_threads(),
+                "precision": self._trainer.precision,
+                "seed": self._options.seed,
+                "split_seed": self._options.split_seed,
+            },
+            versions=report.versions(),
+            created_at=report.now(),
+        )
+
+    def _draw(self, test: Evaluation) -> None:
+        spec, folder, history = self._task.spec, self._folder.path, self._trainer.history
+        figures.loss_curves(
+            [done.training_loss for done in history],
+            [done.validation_loss for done in history],
+            self._trainer.best_epoch,
+            folder / "loss_curves.png",
+        )
+        few = self._data.train[:_IMAGES_SHOWN]
+        figures.training_images(
+            normalise(self._task.augment(few.images), spec.input),
+            few.labels,
+            spec,
+            folder / "training_images.png",
+        )
+        shown_positions = spaced(len(test.examples), _IMAGES_SHOWN)
+        figures.predictions(
+            test.examples[shown_positions],
+            test.predicted[shown_positions],
+            spec.classes,
+            folder / "predictions.png",
+        )
+        figures.confusion_matrix(test.confusion, spec.classes, folder / "confusion_matrix.png")
+        figures.channels(few.images[0], folder / "channels.png")
+
+    def _keep(self, network: nn.Module, card: Card) -> None:
+        """Save the checkpoint beside the figures, and among the models unless a better is there."""
+        state, name = network.state_dict(), self._task.spec.name
+        checkpoint.save(card, state, self._folder.path)
+        models = self._options.models_dir
+        reason = None if self._options.overwrite else report.reason_to_keep(card, models)
+        if reason is None:
+            checkpoint.save(card, state, models)
+            self._say(f"saved {models / name}.pt and .json; figures are in {self._folder.path}/")
+        else:
+            self._say(
+                f"{models / name}.pt stays as it is: {reason}. This run's checkpoint is in "
+                f"{self._folder.path}/; --overwrite would replace the other."
+            )
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _make_repeatable(device: torch.device) -> None:
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may vary
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

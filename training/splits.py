@@ -1,0 +1,36 @@
+"""Training and validation examples."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+
+from training.examples import Examples
+
+VALIDATION_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint training and validation examples.
+
+    `digest` names this very split of these very pixels and labels: results of runs are comparable
+    where it is the same.
+    """
+
+    train: Examples
+    validation: Examples
+    digest: str
+
+
+def split(examples: Examples, seed: int) -> Split:
+    """Set a random 20 % aside for validation; the same seed sets the same examples aside."""
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
+    validation_count = round(len(examples) * VALIDATION_FRACTION)
+    validation, train = examples[order[:validation_count]], examples[order[validation_count:]]
+    digest = hashlib.sha256()
+    for part in (train, validation):
+        digest.update(f"{tuple(part.images.shape)}".encode())
+        digest.update(part.images.numpy().data)
+        digest.update(part.labels.numpy().data)
+    return Split(train, validation, digest.hexdigest()[:16])
