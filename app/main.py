@@ -17,7 +17,7 @@ from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
 from app.settings import Settings
 from app.vision.device import choose_device
-from app.vision.images import ImageLimits
+from app.vision.images import ImageLimits, quiet_pillow
 from app.vision.specs import SPECS
 
 
@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         DeviceError: the host does not have the device that the settings name.
     """
+    quiet_pillow()
     device = choose_device(settings.device)
     metrics = Metrics()
 

@@ -44,8 +44,10 @@ def run(options: argparse.Namespace) -> int:
 def _load(name: str | None, settings: Settings) -> "Classifier":
     from app.vision.classifier import Classifier  # noqa: PLC0415 - imports torch
     from app.vision.device import choose_device  # noqa: PLC0415
+    from app.vision.images import quiet_pillow  # noqa: PLC0415
     from app.vision.specs import SPECS  # noqa: PLC0415
 
+    quiet_pillow()
     if name is None:
         names = [settings.default_model, *SPECS]
         present = (each for each in names if (settings.models_dir / f"{each}.json").exists())

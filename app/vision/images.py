@@ -5,6 +5,7 @@ bytes only and refuses what is too large; `EncodedImage.decode` does the work.
 """
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,16 @@ class ImageLimits:
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
+
+
+def quiet_pillow() -> None:
+    """Set this process's warning filters for untrusted images; call it once at start.
+
+    Pillow warns about oddities in the words of the file, and Python remembers every different
+    warning, so that damaged files would fill the memory. Its warning about bombs is an error.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 class PixelBudget:

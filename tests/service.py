@@ -1,0 +1,88 @@
+"""Starts the real service as a user would, and stops it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running supervisor and its web process."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def web_pid(self) -> int | None:
+        """Process id of the supervisor's only child, if it has one."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def resident_bytes(self) -> int:
+        """Memory of the web process."""
+        pages = int(Path(f"/proc/{self.web_pid()}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+    """Poll until something is true."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"not true within {timeout_s} s"
+        time.sleep(0.05)
+
+
+@contextmanager
+def running_service(folder: Path, **settings: object) -> Iterator[Service]:
+    """Run `python -m app serve` with its state in `folder` and `settings` as ATELIER_NAME."""
+    folder.mkdir(parents=True, exist_ok=True)
+    given = {"data_dir": folder / "var", "port": 0, **settings}
+    environment = {f"ATELIER_{name.upper()}": str(value) for name, value in given.items()}
+    log = folder / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", "serve"],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stderr=stderr,
+        )
+    try:
+        yield _started(process, log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _started(process: subprocess.Popen[bytes], log: Path) -> Service:
+    def listening() -> re.Match[str] | None:
+        assert process.poll() is None, log.read_text()
+        return re.search(r"http://[\d.]+:\d+", log.read_text())
+
+    wait_until(listening)
+    match = listening()
+    assert match is not None
+    service = Service(process, match[0], log)
+    wait_until(service.is_ready)
+    return service

@@ -1,0 +1,116 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import Tensor
+
+from app.serving.batcher import Batcher
+from app.serving.errors import InferenceError, QueueFullError
+from app.serving.metrics import Metrics
+
+
+class DoublingModel:
+    """Doubles its inputs, one batch at a time, and only when it is let."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.may_run = threading.Event()
+        self.may_run.set()
+
+    def __call__(self, pictures: Sequence[Tensor]) -> Tensor:
+        assert self.may_run.wait(5)
+        batch = torch.stack(list(pictures))
+        self.batches.append(batch.tolist())
+        if (batch < 0).any():
+            raise ValueError("negative")
+        return batch * 2
+
+
+@pytest.fixture
+def model() -> DoublingModel:
+    return DoublingModel()
+
+
+@pytest.fixture
+async def batcher(model: DoublingModel) -> AsyncIterator[Batcher]:
+    with ThreadPoolExecutor(1) as thread:
+        yield Batcher("doubling", model, thread, Metrics(), max_batch=4, max_queue=6)
+        model.may_run.set()
+
+
+async def submit_all(batcher: Batcher, values: Sequence[float]) -> list[asyncio.Task[Tensor]]:
+    tasks = [asyncio.create_task(batcher.submit(torch.tensor(value))) for value in values]
+    await asyncio.sleep(0.05)
+    return tasks
+
+
+async def test_an_idle_model_runs_at_once(batcher: Batcher, model: DoublingModel) -> None:
+    assert (await batcher.submit(torch.tensor(3.0))).item() == 6.0
+    assert (await batcher.submit(torch.tensor(4.0))).item() == 8.0
+    assert model.batches == [[3.0], [4.0]]
+
+
+async def test_a_busy_model_accumulates(batcher: Batcher, model: DoublingModel) -> None:
+    model.may_run.clear()
+    first = await submit_all(batcher, [1.0])
+    rest = await submit_all(batcher, [2.0, 3.0, 4.0, 5.0, 6.0])
+    model.may_run.set()
+    answers = [(await task).item() for task in first + rest]
+    assert answers == [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]
+    assert model.batches == [[1.0], [2.0, 3.0, 4.0, 5.0], [6.0]]
+
+
+async def test_a_full_queue_refuses(batcher: Batcher, model: DoublingModel) -> None:
+    model.may_run.clear()
+    tasks = await submit_all(batcher, [1.0])
+    tasks += await submit_all(batcher, [2.0] * 6)
+    with pytest.raises(QueueFullError, match="6 images are waiting"):
+        await batcher.submit(torch.tensor(9.0))
+    model.may_run.set()
+    assert sum([(await task).item() for task in tasks]) == 2.0 + 6 * 4.0
+    assert (await batcher.submit(torch.tensor(9.0))).item() == 18.0
+
+
+async def test_a_client_that_left_is_not_computed(batcher: Batcher, model: DoublingModel) -> None:
+    model.may_run.clear()
+    first = await submit_all(batcher, [1.0])
+    gone, stays = await submit_all(batcher, [2.0, 3.0])
+    gone.cancel()
+    model.may_run.set()
+    assert (await first[0]).item() == 2.0
+    assert (await stays).item() == 6.0
+    assert model.batches == [[1.0], [3.0]]
+
+
+async def test_a_failing_batch_fails_its_own_and_the_loop_lives_on(
+    batcher: Batcher, model: DoublingModel
+) -> None:
+    model.may_run.clear()
+    first = await submit_all(batcher, [1.0])
+    failing = await submit_all(batcher, [2.0, -1.0, 3.0, 4.0])
+    after = await submit_all(batcher, [5.0])
+    model.may_run.set()
+    for task in failing:
+        with pytest.raises(InferenceError, match="ValueError"):
+            await task
+    assert [(await task).item() for task in first + after] == [2.0, 10.0]
+
+
+async def test_two_models_on_one_thread_do_not_starve_each_other() -> None:
+    model = DoublingModel()
+    with ThreadPoolExecutor(1) as thread:
+        one, two = (
+            Batcher(name, model, thread, Metrics(), max_batch=1, max_queue=100)
+            for name in ("one", "two")
+        )
+        model.may_run.clear()
+        tasks = await submit_all(one, [1.0] * 20)
+        tasks += await submit_all(two, [2.0] * 2)
+        model.may_run.set()
+        await asyncio.gather(*tasks)
+    order = [batch[0] for batch in model.batches]
+    assert order.index(2.0) <= 2
+    assert len(order) - order[::-1].index(2.0) <= 5

@@ -1,0 +1,62 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.serving.errors import ModelUnavailableError, UnknownModelError
+from app.serving.metrics import Metrics
+from app.serving.registry import ModelRegistry, ServedModel, Unavailable
+from tests.checkpoints import save_always
+
+
+@pytest.fixture
+def registry() -> Iterator[ModelRegistry]:
+    with ThreadPoolExecutor(1) as thread:
+        names = ["cifar10", "mnist"]
+        yield ModelRegistry(names, "catdog", thread, Metrics(), max_batch=4, max_queue=8)
+
+
+async def test_before_loading_nothing_answers(registry: ModelRegistry) -> None:
+    assert not registry.ready
+    with pytest.raises(ModelUnavailableError, match="being loaded"):
+        registry.get("mnist")
+
+
+async def test_a_missing_checkpoint_does_not_stop_the_others(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    card = save_always(7, tmp_path)
+    await registry.load(tmp_path, torch.device("cpu"))
+    assert registry.ready
+    model = registry.get("mnist")
+    assert model.classifier.card == card
+    assert sum(layer.parameters for layer in model.layers) == 669_706
+    row = await model.batcher.submit(torch.zeros(1, 28, 28, dtype=torch.uint8))
+    assert row.argmax() == 7
+    assert isinstance(registry.models["mnist"], ServedModel)
+    assert isinstance(registry.models["cifar10"], Unavailable)
+    with pytest.raises(ModelUnavailableError, match=r"no cifar10\.json"):
+        registry.get("cifar10")
+
+
+async def test_the_default_is_the_first_that_answers(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    save_always(7, tmp_path)
+    await registry.load(tmp_path, torch.device("cpu"))
+    assert registry.get(None) is registry.get("mnist")
+
+
+async def test_with_no_checkpoint_at_all_the_default_says_why(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    await registry.load(tmp_path, torch.device("cpu"))
+    with pytest.raises(ModelUnavailableError, match="train it"):
+        registry.get(None)
+
+
+async def test_an_unknown_model_names_the_known_ones(registry: ModelRegistry) -> None:
+    with pytest.raises(UnknownModelError, match="cifar10, mnist"):
+        registry.get("resnet")

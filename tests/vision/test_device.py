@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from app.vision.device import choose_device, supports_bfloat16
+from app.vision.errors import DeviceError
+
+
+def test_auto_is_cuda_where_there_is_one() -> None:
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_cpu_is_always_there() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:-1", "cuda:x", ""])
+def test_an_unknown_name_says_what_is_known(name: str) -> None:
+    with pytest.raises(DeviceError, match="auto, cpu, cuda"):
+        choose_device(name)
+
+
+def test_a_device_that_is_not_there_says_how_many_are() -> None:
+    with pytest.raises(DeviceError, match=f"has {torch.cuda.device_count()} usable"):
+        choose_device("cuda:64")
+
+
+def test_bfloat16_support_is_known() -> None:
+    assert supports_bfloat16(torch.device("cpu")) in {True, False}
