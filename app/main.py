@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from app.api import classify, errors, health, models
 from app.api.context import RequestContext
 from app.api.deps import Services
+from app.api.openapi import DocumentedApp
 from app.api.uploads import UploadLimits, Uploads
 from app.serving.decoder import Decoder
 from app.serving.metrics import Metrics
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
             loading.cancel()
             services.decoder.close()
 
-    app = FastAPI(
+    app = DocumentedApp(
         title="Atelier",
         summary="Image inference and neural style transfer",
         version="0.1.0",

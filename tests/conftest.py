@@ -1,9 +1,13 @@
 """Fixtures that every part of the suite may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.service import Service, running_service
 
 _ARCHIVES = ("mnist/train-images-idx3-ubyte.gz", "cifar10.zip")
 
@@ -20,3 +24,17 @@ def datasets() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real service with the shipped checkpoints, shared by all tests that do not stop it."""
+    with running_service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[httpx.Client]:
+    """An HTTP client of the shared service."""
+    with httpx.Client(base_url=service.url, timeout=30) as opened:
+        yield opened

@@ -86,9 +86,9 @@ class Uploads:
         try:
             async for chunk in self._chunks(request):
                 held_bytes += len(chunk)
+                self._held_bytes += len(chunk)
                 if held_bytes > self._limits.max_request_bytes:
                     raise self._too_large()
-                self._held_bytes += len(chunk)
                 if self._held_bytes > self._limits.max_held_bytes:
                     raise UploadsBusyError("other uploads take all the memory there is for them")
                 receiver.feed(chunk)

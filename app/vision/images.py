@@ -29,6 +29,8 @@ _SIGNATURES = (
     b"II+\0",
     b"MM\0+",
 )
+_JPEG_START_OF_SCAN = b"\xff\xda"
+_MAX_SCANS = 64  # of an image of the most pixels allowed; progressive files have about ten
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -128,6 +130,10 @@ def read_header(data: bytes, limits: ImageLimits) -> EncodedImage:
         raise ImageTooLargeError(
             f"the image has {image.pixels:,} pixels; at most {limits.max_pixels:,} are accepted"
         )
+    # A scan of a few bytes makes the decoder walk over all pixels, and a file may have thousands.
+    scans = data.count(_JPEG_START_OF_SCAN) if image.format == "JPEG" else 1
+    if scans * image.pixels > _MAX_SCANS * limits.max_pixels:
+        raise ImageTooLargeError(f"the image stores its pixels in {scans:,} passes; save it again")
     return image
 
 

@@ -192,6 +192,14 @@ def test_a_text_bomb_in_a_png_is_undecodable() -> None:
         decode(good[:33] + chunk + good[33:])
 
 
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() -> None:
+    data = encode(Image.new("RGB", (2000, 2000)), "JPEG", progressive=True)
+    last_scan = data[data.rindex(b"\xff\xda") : -2]
+    with pytest.raises(ImageTooLargeError, match="passes"):
+        read_header(data[:-2] + last_scan * 10_000 + data[-2:], LIMITS)
+    assert decode(data[:-2] + last_scan * 5 + data[-2:]).size == (2000, 2000)
+
+
 def test_bytes_are_limited() -> None:
     with pytest.raises(ImageTooLargeError, match="at most 10 are"):
         read_header(encode(photograph()), ImageLimits(max_bytes=10))
