@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import torch
-from torchvision import datasets  # type: ignore[import-untyped]
+from torchvision import datasets
 
 from app.vision.errors import AtelierError, ImageError
 from app.vision.specs import CIFAR10

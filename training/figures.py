@@ -47,7 +47,8 @@ def image_grid(images: Tensor, titles: Sequence[str], colours: Sequence[str], pa
     """Draw titled images in rows of eight: uint8 (N, C, H, W), 0..255."""
     columns = 8
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.6 * columns, 1.8 * rows), layout="constrained")
+    figure = Figure(figsize=(1.6 * columns, 1.8 * rows))
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=1 - 0.2 / rows, hspace=0.25)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -95,7 +96,8 @@ def channels(image: Tensor, path: Path) -> None:
     top, left = (max(0, side - _DETAIL_PX) // 2 for side in image.shape[1:])
     image = image[:, top : top + _DETAIL_PX, left : left + _DETAIL_PX]
     names = ("red", "green", "blue") if len(image) == 3 else ("grey",)
-    figure = Figure(figsize=(11 * len(image), 11.5), layout="constrained", dpi=72)
+    figure = Figure(figsize=(11 * len(image), 11.5), dpi=72)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.03, top=0.95, wspace=0.04)
     grid = figure.subplots(1, len(image), squeeze=False)
     for axes, channel, name in zip(grid.flat, image, names, strict=True):
         axes.imshow(channel.numpy(), cmap="gray", vmin=0, vmax=255)

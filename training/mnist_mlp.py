@@ -13,7 +13,7 @@ TASK = Task(
     spec=MNIST,
     find_source=find_mnist,
     recipe=Recipe(
-        epochs=40,
+        epochs=100,
         batch_size=128,
         optimizer="adamw",
         learning_rate=2e-3,
@@ -29,7 +29,7 @@ TASK = Task(
         shear_deg=8,
         scale=0.1,
         shift_px=1.5,
-        elastic_strength_px=20,
+        elastic_strength_px=15,
         elastic_smoothness_px=4,
     ),
 )

@@ -1,11 +1,13 @@
 """How a network is trained, but for the augmentation."""
 
+import math
 from dataclasses import dataclass, field
 
 from torch import nn, optim
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 _MOMENTUM = 0.9
+_ALMOST_ONE = 1 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Recipe:
         fractions = (self.warmup, self.label_smoothing, self.averaging_decay)
         if not all(0 <= fraction < 1 for fraction in fractions):
             raise ValueError("warmup, label smoothing and averaging decay must be in 0..1")
-        if self.learning_rate <= 0 or self.weight_decay < 0:
+        if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):
             raise ValueError("the learning rate must be positive, the weight decay not negative")
 
     def build_loss(self) -> nn.Module:
@@ -68,6 +70,7 @@ class Recipe:
             optimizer,
             self.learning_rate,
             total_steps=self.epochs * steps_per_epoch,
-            pct_start=self.warmup,
+            # OneCycleLR divides by zero where the warm-up is exactly one step long
+            pct_start=self.warmup * _ALMOST_ONE,
             cycle_momentum=self.optimizer == "sgd",
         )
