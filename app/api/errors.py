@@ -112,7 +112,7 @@ def _response(
     headers = dict(headers or {})
     if kind.retry_after_s is not None:
         headers["Retry-After"] = str(kind.retry_after_s)
-    return ProblemResponse(problem.model_dump(exclude_none=True), kind.status, headers)
+    return ProblemResponse(problem.model_dump(), kind.status, headers)
 
 
 def _on_known_error(_request: Request, error: Exception) -> Response:

@@ -24,7 +24,9 @@ class Problem(Schema):
     status: int = Field(examples=[413])
     detail: str = Field(description="what is wrong with this request, and what to do")
     code: str = Field(description="a stable word for programs", examples=["image_too_large"])
-    errors: list[FieldProblem] | None = Field(None, description="for `invalid_request`")
+    errors: list[FieldProblem] | None = Field(
+        None, description="only with `invalid_request`", exclude_if=lambda errors: errors is None
+    )
 
 
 class ModelReference(Schema):

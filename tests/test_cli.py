@@ -1,0 +1,99 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.pictures import encode, photograph
+from tests.service import ROOT
+
+
+def app(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    path.write_bytes(encode(photograph()))
+    return path
+
+
+def test_classify_prints_a_table(picture: Path) -> None:
+    result = app("classify", picture, "--model", "cifar10", "--top-k", "3", COLUMNS="200")
+    assert result.returncode == 0, result.stderr
+    assert str(picture) in result.stdout
+    assert "cifar10" in result.stdout
+    assert result.stdout.count("0.") == 3
+
+
+def test_classify_answers_what_the_service_answers(picture: Path, client: httpx.Client) -> None:
+    result = app("classify", picture, "--model", "cifar10", "--json")
+    assert result.returncode == 0, result.stderr
+    local = json.loads(result.stdout)
+    files = {"file": picture.read_bytes()}
+    served = client.post("/classify?model=cifar10", files=files).json()
+    assert local["model"] == served["model"]
+    (answer,) = local["results"]
+    assert answer["filename"] == str(picture)
+    for ours, theirs in zip(answer["predictions"], served["predictions"], strict=True):
+        assert (ours["label"], ours["index"]) == (theirs["label"], theirs["index"])
+        assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-6)
+
+
+def test_a_bad_image_is_named_and_the_others_are_classified(picture: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(picture.read_bytes()[:50])
+    missing = tmp_path / "missing.png"
+    result = app("classify", broken, missing, picture, "--model", "cifar10")
+    assert result.returncode == 1
+    assert f"{broken}: the image" in result.stderr
+    assert f"{missing}: " in result.stderr
+    assert "No such file" in result.stderr
+    assert result.stdout.count("0.") == 5
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "nope"], "mnist, cifar10"),
+        (["--top-k", "0"], "at least 1"),
+        (["--device", "cuda:99"], "usable CUDA devices"),
+    ],
+)
+def test_a_wrong_option_is_said_in_words(picture: Path, arguments: list[str], words: str) -> None:
+    result = app("classify", picture, *arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_checkpoint_is_said_in_words(picture: Path, tmp_path: Path) -> None:
+    result = app("classify", picture, ATELIER_MODELS_DIR=str(tmp_path))
+    assert result.returncode == 2
+    assert "train it" in result.stderr
+
+
+def test_help_names_every_command_without_importing_torch() -> None:
+    code = (
+        "import sys; from app.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "finally: assert 'torch' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for command in ("serve", "web", "classify"):
+        assert command in result.stdout

@@ -1,0 +1,61 @@
+"""The README is run: its calls, and its figures against the checkpoints."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+from tests.service import ROOT, Service
+
+README = (ROOT / "README.md").read_text()
+CALLS = re.findall(r"^\$ (curl .*)\n((?:(?!\$|```).*\n)+)", README, re.MULTILINE)
+CITED = "http://127.0.0.1:8000"
+
+
+def rounded(value: Any) -> Any:
+    """Round numbers, so that another processor may differ in the last digits."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize(("command", "answer"), CALLS, ids=[call for call, _ in CALLS])
+def test_a_call_gives_the_answer_that_is_shown(
+    service: Service, command: str, answer: str
+) -> None:
+    result = subprocess.run(
+        ["bash", "-c", command.replace(CITED, service.url)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert rounded(json.loads(result.stdout)) == rounded(json.loads(answer))
+
+
+def test_there_are_calls_to_run() -> None:
+    assert len(CALLS) >= 5
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_the_accuracies_are_those_of_the_checkpoints(name: str) -> None:
+    card = json.loads((Settings().models_dir / f"{name}.json").read_text())
+    (row,) = re.findall(rf"^\| `{name}` \|.*$", README, re.MULTILINE)
+    assert f"{card['test']['accuracy']:.2%}".replace("%", " %") in row
+    assert f"{card['validation']['accuracy']:.2%}".replace("%", " %") in row
+    assert f"{card['test']['count']:,}" in row
+
+
+def test_the_terminal_command_runs() -> None:
+    (command,) = re.findall(r"^\$ \.venv/bin/python (-m app classify .*)$", README, re.MULTILINE)
+    python = str(ROOT / ".venv/bin/python")
+    result = subprocess.run(
+        [python, *command.split()], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "7" in result.stdout

@@ -1,0 +1,58 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+from tests.service import ROOT
+
+
+def test_the_readme_documents_every_setting_with_its_default() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `ATELIER_(\w+)` \| (.*?) \|", readme, re.MULTILINE))
+    fields = {name.upper(): field for name, field in Settings.model_fields.items()}
+    assert set(rows) - {"DATASETS"} == set(fields)
+    for name, field in fields.items():
+        if isinstance(field.default, int | float | str):
+            assert rows[name].strip("`").replace(",", "") == str(field.default), name
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_MAX_BATCH", "7")
+    monkeypatch.setenv("ATELIER_DATA_DIR", "/somewhere")
+    settings = Settings()
+    assert settings.max_batch == 7
+    assert settings.data_dir == Path("/somewhere")
+    with pytest.raises(ValidationError):
+        settings.max_batch = 8  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "99999", "less than or equal to 65535"),
+        ("MAX_BATCH", "0", "greater than 0"),
+        ("MAX_BATCH", "many", "valid integer"),
+        ("MAX_IMAGE_PIXELS", "1000000000", "less than or equal"),
+        ("MAX_REQUEST_BYTES", "10", "max_image_bytes <= max_request_bytes"),
+        ("LOG_FORMAT", "xml", "'console' or 'json'"),
+        ("DEVICE", "gpu", "auto, cpu, cuda"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(name: str, value: str, words: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "app", "web", "--port", "0"],
+        cwd=ROOT,
+        env=os.environ | {f"ATELIER_{name}": value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr

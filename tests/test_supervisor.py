@@ -1,0 +1,107 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.pictures import encode, photograph
+from tests.service import ROOT, Service, running_service, wait_until
+
+GOOD = encode(photograph())
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def web_pid(service: Service) -> int:
+    pid = service.web_pid()
+    assert pid is not None
+    return pid
+
+
+def app(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_killed_web_process_is_started_again_and_clients_wait_for_it(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        first = web_pid(service)
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: not is_running(first))
+        response = httpx.post(f"{service.url}/classify", files={"file": GOOD}, timeout=60)
+        assert response.status_code in {200, 503}  # 503 while the models are being loaded
+        wait_until(service.is_ready)
+        assert web_pid(service) != first
+        assert httpx.post(f"{service.url}/classify", files={"file": GOOD}).status_code == 200
+        assert "child died" in service.log.read_text()
+
+
+def test_sigterm_ends_everything_and_lets_running_requests_finish(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        child = web_pid(service)
+        picture = encode(photograph(3000, 3000), "JPEG", quality=95)
+        head = (
+            "POST /classify?model=cifar10 HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+            f"Content-Length: {len(picture)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+            connection.sendall(head.encode() + picture)
+            time.sleep(0.1)
+            service.process.send_signal(signal.SIGTERM)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert service.process.wait(30) == 0
+        assert not is_running(child)
+
+
+def test_nothing_is_orphaned_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        child = web_pid(service)
+        service.process.kill()
+        service.process.wait()
+        wait_until(lambda: not is_running(child), 30)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{service.url}/health/live")
+
+
+def test_a_second_service_on_the_same_data_directory_refuses(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        second = app("serve", "--port", "0", ATELIER_DATA_DIR=str(tmp_path / "var"))
+        assert second.returncode == 2
+        assert "another service runs on the data directory" in second.stderr
+        assert "ATELIER_DATA_DIR" in second.stderr
+        assert service.is_ready()
+
+
+def test_a_port_in_use_is_said_in_words(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = app("serve", "--port", port, ATELIER_DATA_DIR=str(tmp_path))
+    assert result.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_restart_on_the_same_port_works_at_once(tmp_path: Path) -> None:
+    with running_service(tmp_path / "first") as service:
+        port = service.port
+        httpx.get(f"{service.url}/health/live")
+    with running_service(tmp_path / "second", port=port) as service:
+        assert service.port == port
