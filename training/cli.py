@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,24 +23,25 @@ _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 def main(task: Task, module: str, arguments: Sequence[str] | None = None) -> int:
     """Train as the command line says; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    console, errors = Console(), Console(stderr=True)
+    say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
     task, options = _parse(task, module, arguments)
     try:
-        Session(task, options, console).run()
+        Session(task, options, Console()).run()
     except AtelierError as error:
-        errors.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        resume = [argument for argument in arguments if argument not in ("--restart", "--resume")]
-        command = shlex.join(["python", "-m", module, *resume, "--resume"])
-        errors.print(
-            f"\nInterrupted. What was complete is kept; go on by: {command}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        interrupted = options.run_folder(task.spec.name).interrupted
+        advice = _how_to_resume(module, arguments) if interrupted else "No epoch was complete."
+        say(f"\nInterrupted. {advice}")
         return _INTERRUPTED
     return 0
+
+
+def _how_to_resume(module: str, arguments: Sequence[str]) -> str:
+    kept = [argument for argument in arguments if argument not in ("--restart", "--resume")]
+    command = shlex.join(["python", "-m", module, *kept, "--resume"])
+    return f"The complete epochs are kept; go on by: {command}"
 
 
 def _parse(task: Task, module: str, arguments: Sequence[str]) -> tuple[Task, Options]:

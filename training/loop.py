@@ -209,7 +209,7 @@ def _seed_torch(seed: int, epoch: int) -> None:
 
 
 def _with_exact_softmax(network: nn.Module) -> nn.Module:
-    """Let log-softmax layers run in float32: in bfloat16 they lose most of a probability."""
+    """Let log-softmax layers run in float32: 8 bits are too few for log-probabilities."""
     for module in network.modules():
         if isinstance(module, nn.LogSoftmax):
             module.register_forward_pre_hook(lambda _, inputs: tuple(x.float() for x in inputs))

@@ -44,6 +44,10 @@ class Options:
     restart: bool
     overwrite: bool
 
+    def run_folder(self, name: str) -> RunFolder:
+        """Where the run that trains the model `name` keeps its files."""
+        return RunFolder(self.runs_dir / name)
+
 
 class Session:
     """A run in the making: its data are read, its network is built or resumed.
@@ -56,7 +60,7 @@ class Session:
         self._task, self._options, self._console = task, options, console
         self._device = choose_device(options.device)
         _make_repeatable(self._device)
-        self._folder = RunFolder(options.runs_dir / task.spec.name)
+        self._folder = options.run_folder(task.spec.name)
         self._folder.prepare(resume=options.resume, restart=options.restart)
         self._source = task.find_source(options.data_dir)
         self._data = split(self._source.read(Part.TRAIN, options.limit), options.split_seed)
