@@ -1,0 +1,154 @@
+"""`python -m app stylize PHOTO --style PAINTING -o OUT.png`."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.style.options import STYLE_LAYERS, Color, Init, Quality, StyleOptions
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from app.style.transfer import StyleStep
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(StyleOptions)}
+_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments. What is not given keeps `StyleOptions`' default."""
+    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument(
+        "--style",
+        action="append",
+        required=True,
+        metavar="PAINTING",
+        help="a picture, or the name of a built-in style; several are blended",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a PNG, JPEG or WebP file")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--weights", type=Path, help="a state_dict of VGG19 to use instead")
+    parser.add_argument(
+        "--weights-convention",
+        choices=("caffe", "torchvision"),
+        default="torchvision",
+        help="the input that --weights expect (default: torchvision)",
+    )
+    option = parser.add_argument_group("options").add_argument
+    option("--size", type=int, help=f"longest side, px (default {_DEFAULTS['size']})")
+    option("--quality", type=Quality, choices=list(Quality), help=_default("quality"))
+    option("--strength", type=float, help="0..1, " + _default("strength"))
+    option("--content-weight", type=float, help="alpha, with --style-weight, not --strength")
+    option("--style-weight", type=float, help="beta, with --content-weight, not --strength")
+    option("--style-weights", type=_numbers, help="shares of several styles: 2,1")
+    option("--layer-weights", type=_numbers, help=f"weights of {', '.join(STYLE_LAYERS)}")
+    option("--color", type=Color, choices=list(Color), help=_default("color"))
+    option("--style-scale", type=float, help="style size relative to the result's")
+    option("--init", type=Init, choices=list(Init), help=_default("init"))
+    option("--seed", type=int, help="default: drawn, and written into the result")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Paint one photograph; returns the exit status.
+
+    On Ctrl-C the painting as it is becomes the result.
+    """
+    from app.vision.errors import AtelierError
+
+    console = Console(stderr=True)
+    try:
+        options = _options(args)
+        return _paint(args, options, console)
+    except (AtelierError, ValueError, OSError) as error:
+        console.print(f"[red]error:[/red] {error}", highlight=False)
+        return 2
+
+
+def _paint(args: argparse.Namespace, options: StyleOptions, console: Console) -> int:
+    from app.style.builtin import path_of
+    from app.style.pictures import encode
+    from app.style.targets import StyleTargets
+    from app.style.transfer import stylize
+    from app.style.vgg import VGG19, Convention
+    from app.vision.device import choose_device
+
+    if args.output.suffix.lower() not in _FORMATS:
+        raise ValueError(f"{args.output.name}: use one of {', '.join(_FORMATS)}")
+    photo = _read(args.photo)
+    styles = [_read(path_of(style) or Path(style)) for style in args.style]
+    network = VGG19.load(
+        choose_device(args.device), args.weights, Convention(args.weights_convention)
+    )
+    steps = stylize(photo, styles, options, targets=StyleTargets(network))
+    last, interrupted = _watch(steps, console)
+    if last is None:
+        return INTERRUPTED
+    parameters = _parameters(args, options, last)
+    file_format = args.output.suffix.lower().lstrip(".")
+    args.output.write_bytes(encode(last.result(), file_format, parameters))
+    console.print(f"{args.output}: step {last.step} of {last.steps}, seed {options.seed}")
+    return INTERRUPTED if interrupted else 0
+
+
+def _watch(
+    steps: "Iterator[StyleStep]", console: Console
+) -> tuple["StyleStep | None", bool]:
+    """Run the steps behind a progress bar; returns the last one, and whether Ctrl-C ended it."""
+    last = None
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("step {task.completed:.0f} of {task.total:.0f}"),
+        TimeRemainingColumn(),
+    )
+    # The bar counts pixels, not steps: a step at full size takes far longer than a small one.
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("looking at the style")
+        try:
+            for last in steps:
+                progress.update(
+                    task,
+                    completed=last.step,
+                    total=last.steps,
+                    description=f"{last.width}x{last.height}, "
+                    f"loss {last.content_loss + last.style_loss:.4g}",
+                )
+        except KeyboardInterrupt:
+            return last, True
+    return last, False
+
+
+def _options(args: argparse.Namespace) -> StyleOptions:
+    given = {name: getattr(args, name) for name in _DEFAULTS}
+    return StyleOptions(**{name: value for name, value in given.items() if value is not None})
+
+
+def _read(path: Path) -> "Image.Image":
+    from app.vision.images import ImageLimits, read_header
+
+    return read_header(path.read_bytes(), ImageLimits(max_bytes=200_000_000)).decode()
+
+
+def _parameters(
+    args: argparse.Namespace, options: StyleOptions, last: "StyleStep"
+) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(options),
+        "styles": [Path(style).name for style in args.style],
+        "steps": last.step,
+    }
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in text.split(","))
+
+
+def _default(name: str) -> str:
+    return f"default: {_DEFAULTS[name]}"

@@ -1,0 +1,92 @@
+"""A fixed 3x3 convolution with its ReLU, as cheap as the device allows.
+
+Only the gradient towards the input is ever needed. For a 3x3 convolution with a padding of one it
+is itself such a convolution, with the kernel turned by 180 degrees and its channels exchanged. On
+a CPU both directions run in oneDNN with kernels laid out in its own order beforehand, and with the
+ReLU fused.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_WINDOW = ([1, 1], [1, 1], [1, 1], 1)  # padding, stride, dilation, groups
+_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
+    torch.ops.mkldnn, "_convolution_pointwise"
+)
+
+
+class ConvReLU(nn.Module):
+    """`relu(conv(x))`: (1, in, H, W) -> (1, out, H, W), computed in any dtype.
+
+    The result has the dtype that is asked for. A float32 input to a bfloat16 convolution (the
+    picture) is split into two bfloat16 parts, so that it is not rounded to 8 bits on the way in.
+    """
+
+    kernel: Tensor
+    bias: Tensor
+
+    def __init__(self, kernel: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("kernel", kernel.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", bias)
+        self._packed: tuple[object, Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Convolve and rectify; differentiable once, towards `x` only."""
+        kernel, bias = self.kernel.to(dtype), self.bias.to(dtype)
+        if x.dtype != dtype:
+            x, kernel = _split(x, kernel)
+        if not (x.requires_grad and _packs(x)):
+            return F.relu_(F.conv2d(x, kernel, bias, padding=1))
+        key = (x.shape, dtype)
+        if self._packed is None or self._packed[0] != key:
+            turned = kernel.flip(2, 3).transpose(0, 1)
+            self._packed = key, _pack(kernel, x), _pack(turned, x)
+        _, forward, backward = self._packed
+        result: Tensor = _PackedConvReLU.apply(x, forward, bias, backward)
+        return result
+
+
+def _packs(x: Tensor) -> bool:
+    return _HAS_ONEDNN and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+
+
+class _PackedConvReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, forward: Tensor, bias: Tensor, backward: Tensor) -> Tensor:
+        y = _onednn(x, forward, bias, "relu")
+        ctx.save_for_backward(y)
+        ctx.backward_kernel = backward
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (y,) = ctx.saved_tensors
+        gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
+        return _onednn(gradient, ctx.backward_kernel, None, "none"), None, None, None
+
+
+def _onednn(x: Tensor, kernel: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+    result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, kernel, bias, *_WINDOW, activation, [], ""
+    )
+    return result
+
+
+def _pack(kernel: Tensor, x: Tensor) -> Tensor:
+    kernel = kernel.contiguous(memory_format=torch.channels_last)
+    shape = [1, kernel.shape[1], *x.shape[2:]]
+    result: Tensor = torch.ops.mkldnn._reorder_convolution_weight(kernel, *_WINDOW, shape)
+    return result
+
+
+def _split(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Write `x` as a sum of two tensors of the kernel's dtype, stacked as channels."""
+    coarse = x.to(kernel.dtype)
+    fine = (x - coarse.detach()).to(kernel.dtype).detach()
+    return torch.cat((coarse, fine), dim=1).contiguous(memory_format=torch.channels_last), (
+        torch.cat((kernel, kernel), dim=1)
+    )

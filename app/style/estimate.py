@@ -1,0 +1,84 @@
+"""What a painting will cost, before it starts. Plain arithmetic; imports no PyTorch."""
+
+from dataclasses import dataclass
+
+from app.style.options import StyleOptions
+from app.style.schedule import LARGE_PX, Stage, plan
+
+_TARGET_COST = 0.5
+"""A look at a target, without a gradient, costs about this share of a step."""
+
+_LBFGS_BYTES_PER_PX = 12 * (2 * 20 + 8)  # three float32 channels; history and working copies
+_ADAM_BYTES_PER_PX = 12 * 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Costs of one device, as `style.calibrate` measures them.
+
+    A step takes `step_s + pixel_s * pixels` seconds. `network_bytes_per_px` is what the network
+    holds during a step, per pixel of the picture; `fixed_bytes` is the process with its weights.
+    """
+
+    step_s: float
+    pixel_s: float
+    network_bytes_per_px: float
+    fixed_bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An upper bound of the time (stages may end early) and of the memory."""
+
+    seconds: float
+    bytes: int
+
+
+def estimate(
+    options: StyleOptions, width: int, height: int, device: Calibration, style_count: int = 1
+) -> Estimate:
+    """Estimate the painting of a photograph of `width` x `height` px.
+
+    Raises:
+        ValueError: such a photograph cannot be painted, see `schedule.plan`.
+    """
+    stages = plan(options, width, height)
+    return Estimate(
+        seconds=sum(_seconds(stage, options, device, style_count) for stage in stages),
+        bytes=device.fixed_bytes + round(max(_bytes(stage, device) for stage in stages)),
+    )
+
+
+def remaining_s(stages: tuple[Stage, ...], step: int, device: Calibration) -> float:
+    """Seconds that the steps after `step` will take; `step` counts over all stages."""
+    seconds = 0.0
+    for stage in stages:
+        left = max(0, stage.steps - max(0, step))
+        seconds += left * _step_s(stage.pixels, device)
+        step -= stage.steps
+    return seconds
+
+
+def largest_size(options: StyleOptions, width: int, height: int, spare: int, device: Calibration) -> int:
+    """Longest side in px of the largest painting of such a photograph within `spare` bytes."""
+    pixels = (spare - device.fixed_bytes) / (device.network_bytes_per_px + _ADAM_BYTES_PER_PX)
+    if pixels <= LARGE_PX:
+        pixels = (spare - device.fixed_bytes) / (device.network_bytes_per_px + _LBFGS_BYTES_PER_PX)
+    aspect = max(width, height) / min(width, height)
+    return max(0, int((max(0.0, pixels) * aspect) ** 0.5))
+
+
+def _seconds(stage: Stage, options: StyleOptions, device: Calibration, style_count: int) -> float:
+    style_side = max(stage.width, stage.height) * options.style_scale
+    style_px = style_count * style_side * min(stage.width, stage.height) * options.style_scale
+    targets = _TARGET_COST * _step_s(stage.pixels + style_px, device)
+    return targets + stage.steps * _step_s(stage.pixels, device)
+
+
+def _step_s(pixels: float, device: Calibration) -> float:
+    return device.step_s + device.pixel_s * pixels
+
+
+def _bytes(stage: Stage, device: Calibration) -> float:
+    optimiser = _ADAM_BYTES_PER_PX if stage.pixels > LARGE_PX else _LBFGS_BYTES_PER_PX
+    return stage.pixels * (device.network_bytes_per_px + optimiser)

@@ -1,0 +1,166 @@
+"""The loss of Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks",
+CVPR 2016, with two ways to weight its terms.
+
+`Literal` is the paper's, for pictures in 0..255. `Normalised` divides every term by the size of its
+target first, so that one strength means the same for every picture, size and network.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+CONTENT_LAYER = "conv4_2"
+
+STYLE_BALANCE = 0.02
+"""How much the style weighs against the content at strength 0.5; chosen once, by eye."""
+
+
+@dataclass(frozen=True)
+class Literal:
+    """alpha * mean((F - P)^2) + beta * sum_l (w_l / C_l^2) * mean((G_l - A_l)^2)."""
+
+    alpha: float
+    beta: float
+
+    def content(self, features: Tensor) -> float:
+        """Weight of the content term for the photograph's features P."""
+        del features
+        return self.alpha
+
+    def style(self, target: Tensor) -> float:
+        """Weight of a layer's style term for its target A (C, C)."""
+        return self.beta / target.shape[0] ** 2
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """(1 - s) * mean((F - P)^2) / mean(P^2) + s * k / 5 * sum_l w_l mean((G - A)^2) / mean(A^2)."""
+
+    strength: float
+
+    def content(self, features: Tensor) -> float:
+        """Weight of the content term for the photograph's features P."""
+        return (1 - self.strength) / _mean_square(features)
+
+    def style(self, target: Tensor) -> float:
+        """Weight of a layer's style term for its target A (C, C)."""
+        return self.strength * STYLE_BALANCE / 5 / _mean_square(target)
+
+
+class ContentLoss(nn.Module):
+    """`weight * mean((F - P)^2)` of features F (1, C, H, W) against a target P."""
+
+    target: Tensor
+
+    def __init__(self, target: Tensor, weight: float) -> None:
+        super().__init__()
+        self.register_buffer("target", target.detach())
+        self.weight = weight
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the weighted loss, a scalar of at least float32."""
+        difference = _at_least_float32(features) - _at_least_float32(self.target)
+        return self.weight * difference.square().mean()
+
+
+class StyleLoss(nn.Module):
+    """`weight * mean((G - A)^2)` of the Gram matrix G of features against a target A (C, C)."""
+
+    target: Tensor
+
+    def __init__(self, target: Tensor, weight: float) -> None:
+        super().__init__()
+        self.register_buffer("target", target.detach())
+        self.weight = weight
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the weighted loss, a scalar of at least float32."""
+        return self.weight * (gram(features) - self.target).square().mean()
+
+
+class StyleTransferLoss(nn.Module):
+    """All terms together: features by layer name in, (content loss, style loss) out.
+
+    A term whose weight is zero is left out.
+    """
+
+    def __init__(self, content: ContentLoss, styles: dict[str, StyleLoss]) -> None:
+        super().__init__()
+        self.content = content
+        self.styles = nn.ModuleDict(styles)
+        names = {name for name, term in styles.items() if term.weight}
+        self.layers = frozenset(names | ({CONTENT_LAYER} if content.weight else set()))
+
+    def forward(self, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the two weighted losses, scalars."""
+        zero = next(iter(features.values())).new_zeros((), dtype=torch.float32)
+        content = self.content(features[CONTENT_LAYER]) if CONTENT_LAYER in self.layers else zero
+        style = sum(
+            (term(features[name]) for name, term in self.styles.items() if name in self.layers), zero
+        )
+        return content, style
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrix F F^T / (H W) of features (1, C, H, W): (C, C), at least float32."""
+    result: Tensor = _Gram.apply(features)
+    return result
+
+
+class _Gram(torch.autograd.Function):
+    """Saves the second of the two products that autograd would do: the matrix is symmetric."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        flat = _at_least_float32(_flatten(features))  # (H * W, C)
+        with _exact_products(features.dtype):
+            return (flat.T @ flat) / flat.shape[0]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        flat = _flatten(features)
+        both = ((gradient + gradient.T) / flat.shape[0]).to(flat.dtype)
+        _, channels, height, width = features.shape
+        return (flat @ both).view(1, height, width, channels).permute(0, 3, 1, 2)
+
+
+@contextmanager
+def _exact_products(dtype: torch.dtype) -> Iterator[None]:
+    """Let float32 products of values that came from bfloat16 run in bfloat16 hardware.
+
+    The values are exact in bfloat16 and the sums stay in float32, so nothing is lost.
+    """
+    matmul = torch.backends.mkldnn.matmul
+    before = matmul.fp32_precision
+    if dtype is torch.bfloat16:
+        matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
+
+
+def blend(grams: Sequence[Sequence[Tensor]], shares: Sequence[float]) -> list[Tensor]:
+    """Average the Gram matrices of several styles, layer by layer."""
+    return [
+        torch.stack([share * matrix for share, matrix in zip(shares, layer, strict=True)]).sum(0)
+        for layer in zip(*grams, strict=True)
+    ]
+
+
+def _flatten(features: Tensor) -> Tensor:
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])  # (H * W, C)
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype is torch.float64 else x.float()
+
+
+def _mean_square(x: Tensor) -> float:
+    return max(_at_least_float32(x).square().mean().item(), torch.finfo(torch.float32).tiny)

