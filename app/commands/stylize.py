@@ -2,8 +2,7 @@
 
 import argparse
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +96,7 @@ def _paint(args: argparse.Namespace, options: StyleOptions, console: Console) ->
     return INTERRUPTED if interrupted else 0
 
 
-def _watch(
-    steps: "Iterator[StyleStep]", console: Console
-) -> tuple["StyleStep | None", bool]:
+def _watch(steps: "Iterator[StyleStep]", console: Console) -> tuple["StyleStep | None", bool]:
     """Run the steps behind a progress bar; returns the last one, and whether Ctrl-C ended it."""
     last = None
     columns = (
@@ -108,7 +105,6 @@ def _watch(
         TextColumn("step {task.completed:.0f} of {task.total:.0f}"),
         TimeRemainingColumn(),
     )
-    # The bar counts pixels, not steps: a step at full size takes far longer than a small one.
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("looking at the style")
         try:

@@ -1,7 +1,10 @@
 """Two ways to keep a photograph's colours."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+Array = NDArray[np.float64]
 
 _SMALLEST_VARIANCE = 1e-5  # of colours in 0..1; below the variance of rounding to 8 bits
 
@@ -26,18 +29,17 @@ def keep(painting: Image.Image, content: Image.Image) -> Image.Image:
     return Image.merge("YCbCr", (luma, *photo.split()[1:])).convert("RGB")
 
 
-def _colours(image: Image.Image) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _colours(image: Image.Image) -> Array:
     return np.asarray(image, dtype=np.float64).reshape(-1, 3) / 255
 
 
 def _covariance(
-    colours: np.ndarray[tuple[int, int], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    colours: Array,
+) -> Array:
     return np.cov(colours, rowvar=False, bias=True) + _SMALLEST_VARIANCE * np.eye(3)
 
 
-def _power(
-    matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]], exponent: float
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _power(matrix: Array, exponent: float) -> Array:
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * values**exponent) @ vectors.T
+    result: Array = (vectors * values**exponent) @ vectors.T
+    return result

@@ -9,11 +9,11 @@ ReLU fused.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 _WINDOW = ([1, 1], [1, 1], [1, 1], 1)  # padding, stride, dilation, groups
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
+_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
     torch.ops.mkldnn, "_convolution_pointwise"
 )
 
@@ -40,7 +40,7 @@ class ConvReLU(nn.Module):
         if x.dtype != dtype:
             x, kernel = _split(x, kernel)
         if not (x.requires_grad and _packs(x)):
-            return F.relu_(F.conv2d(x, kernel, bias, padding=1))
+            return functional.relu_(functional.conv2d(x, kernel, bias, padding=1))
         key = (x.shape, dtype)
         if self._packed is None or self._packed[0] != key:
             turned = kernel.flip(2, 3).transpose(0, 1)

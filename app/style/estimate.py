@@ -59,11 +59,13 @@ def remaining_s(stages: tuple[Stage, ...], step: int, device: Calibration) -> fl
     return seconds
 
 
-def largest_size(options: StyleOptions, width: int, height: int, spare: int, device: Calibration) -> int:
-    """Longest side in px of the largest painting of such a photograph within `spare` bytes."""
-    pixels = (spare - device.fixed_bytes) / (device.network_bytes_per_px + _ADAM_BYTES_PER_PX)
+def largest_size(width: int, height: int, spare_bytes: int, device: Calibration) -> int:
+    """Longest side in px of the largest painting of such a photograph within `spare_bytes`."""
+    pixels = (spare_bytes - device.fixed_bytes) / (device.network_bytes_per_px + _ADAM_BYTES_PER_PX)
     if pixels <= LARGE_PX:
-        pixels = (spare - device.fixed_bytes) / (device.network_bytes_per_px + _LBFGS_BYTES_PER_PX)
+        pixels = (spare_bytes - device.fixed_bytes) / (
+            device.network_bytes_per_px + _LBFGS_BYTES_PER_PX
+        )
     aspect = max(width, height) / min(width, height)
     return max(0, int((max(0.0, pixels) * aspect) ** 0.5))
 

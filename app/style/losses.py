@@ -1,17 +1,19 @@
-"""The loss of Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks",
-CVPR 2016, with two ways to weight its terms.
+"""The loss of Gatys et al. with two ways to weight its terms.
 
+Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
 `Literal` is the paper's, for pictures in 0..255. `Normalised` divides every term by the size of its
 target first, so that one strength means the same for every picture, size and network.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from app.style.vgg import VGG19
 
 CONTENT_LAYER = "conv4_2"
 
@@ -83,26 +85,22 @@ class StyleLoss(nn.Module):
 
 
 class StyleTransferLoss(nn.Module):
-    """All terms together: features by layer name in, (content loss, style loss) out.
+    """All terms together, by the name of the layer each belongs to.
 
+    The terms are what the network is tapped with, so that no features need to be kept for them.
     A term whose weight is zero is left out.
     """
 
-    def __init__(self, content: ContentLoss, styles: dict[str, StyleLoss]) -> None:
+    def __init__(self, content: ContentLoss, styles: Mapping[str, StyleLoss]) -> None:
         super().__init__()
-        self.content = content
-        self.styles = nn.ModuleDict(styles)
-        names = {name for name, term in styles.items() if term.weight}
-        self.layers = frozenset(names | ({CONTENT_LAYER} if content.weight else set()))
+        terms: dict[str, ContentLoss | StyleLoss] = {CONTENT_LAYER: content, **styles}
+        self.terms = nn.ModuleDict({name: term for name, term in terms.items() if term.weight})
 
-    def forward(self, features: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the two weighted losses, scalars."""
-        zero = next(iter(features.values())).new_zeros((), dtype=torch.float32)
-        content = self.content(features[CONTENT_LAYER]) if CONTENT_LAYER in self.layers else zero
-        style = sum(
-            (term(features[name]) for name, term in self.styles.items() if name in self.layers), zero
-        )
-        return content, style
+    def forward(self, picture: Tensor, network: VGG19) -> tuple[Tensor, Tensor]:
+        """Return content and style loss of a picture (1, 3, H, W), two weighted scalars."""
+        values = network(picture, dict(self.terms.items()))
+        content = values.pop(CONTENT_LAYER, picture.new_zeros(()))
+        return content, sum(values.values(), picture.new_zeros(()))
 
 
 def gram(features: Tensor) -> Tensor:
@@ -111,15 +109,20 @@ def gram(features: Tensor) -> Tensor:
     return result
 
 
+_ROWS_AT_ONCE = 1 << 15
+
+
 class _Gram(torch.autograd.Function):
     """Saves the second of the two products that autograd would do: the matrix is symmetric."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
-        flat = _at_least_float32(_flatten(features))  # (H * W, C)
+        flat = _flatten(features)  # (H * W, C)
         with _exact_products(features.dtype):
-            return (flat.T @ flat) / flat.shape[0]
+            parts = map(_at_least_float32, torch.split(flat, _ROWS_AT_ONCE))
+            products = (part.T @ part for part in parts)
+            return sum(products, next(products)) / flat.shape[0]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
@@ -136,7 +139,7 @@ def _exact_products(dtype: torch.dtype) -> Iterator[None]:
 
     The values are exact in bfloat16 and the sums stay in float32, so nothing is lost.
     """
-    matmul = torch.backends.mkldnn.matmul
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     if dtype is torch.bfloat16:
         matmul.fp32_precision = "bf16"

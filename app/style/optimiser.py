@@ -92,7 +92,8 @@ class LBFGS:
         weights[0, order] = torch.linalg.solve_triangular(upper.T, right, upper=False)[:, 0]
         weights[1, order] = -gamma * p[:, 0]
         of_steps, of_changes = weights.to(g)
-        return -(gamma.item() * g + of_steps @ self._steps[:n] + of_changes @ self._changes[:n])
+        direction: Tensor = -gamma.item() * g
+        return direction.sub_(of_steps @ self._steps[:n]).sub_(of_changes @ self._changes[:n])
 
 
 class Adam:

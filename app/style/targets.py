@@ -43,8 +43,8 @@ class StyleTargets:
         key = hashlib.sha256(style.tobytes()).digest() + repr(style.size).encode(), size
         if key not in self._grams:
             picture = to_tensor(style, size, self.network.device)
-            features = self.network(picture, frozenset(STYLE_LAYERS))
-            self._grams[key] = tuple(gram(features[name]) for name in STYLE_LAYERS)
+            grams = self.network(picture, dict.fromkeys(STYLE_LAYERS, gram))
+            self._grams[key] = tuple(grams[name] for name in STYLE_LAYERS)
             if len(self._grams) > self._capacity:
                 self._grams.popitem(last=False)
         self._grams.move_to_end(key)
@@ -56,7 +56,7 @@ class StyleTargets:
     ) -> StyleTransferLoss:
         """Build the loss for a photograph (1, 3, H, W) and the Grams of each style."""
         weighting = _weighting(options)
-        photo = self.network(content, frozenset({CONTENT_LAYER}))[CONTENT_LAYER]
+        photo = self.network(content, {CONTENT_LAYER: Tensor.detach})[CONTENT_LAYER]
         mixed = blend(styles, options.blend(len(styles)))
         return StyleTransferLoss(
             ContentLoss(photo, weighting.content(photo)),

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from app.style import colour
 from app.style.checkpoint import Checkpoint, ResumeError
@@ -124,15 +124,20 @@ def _descend(
     totals: list[float] = []
     for number in range(1, steps + 1):
         variable = x.detach().requires_grad_()
-        content, style = loss(network(variable, loss.layers))
+        content, style = loss(variable, network)
         (gradient,) = torch.autograd.grad(content + style, variable)
         losses = content.item(), style.item()
         totals.append(sum(losses))
         yield number, optimiser.result(x), losses
-        if len(totals) > _PATIENCE_STEPS:
-            if totals[-1] > (1 - _TOLERANCE) * totals[-1 - _PATIENCE_STEPS]:
-                return
+        if _has_settled(totals):
+            return
         x = optimiser.step(x, totals[-1], gradient)
+
+
+def _has_settled(totals: Sequence[float]) -> bool:
+    if len(totals) <= _PATIENCE_STEPS:
+        return False
+    return totals[-1] > (1 - _TOLERANCE) * totals[-1 - _PATIENCE_STEPS]
 
 
 def _choose(stage: Stage, like: Tensor) -> Optimiser:
@@ -150,7 +155,7 @@ def _resized(painting: Tensor, width: int, height: int) -> Tensor:
     if painting.shape[2:] == (height, width):
         return painting
     antialias = painting.shape[3] > width
-    resized = F.interpolate(painting, (height, width), mode="bicubic", antialias=antialias)
+    resized = functional.interpolate(painting, (height, width), mode="bicubic", antialias=antialias)
     return resized.clamp(0, 1)
 
 

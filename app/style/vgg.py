@@ -1,29 +1,33 @@
 """VGG19 up to conv5_1 (Simonyan and Zisserman 2015), as a fixed set of filters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from app.style.convolution import ConvReLU
+from app.style.schedule import LARGE_PX
 from app.vision.device import supports_bfloat16
 from app.vision.errors import CheckpointError
 
 Weights = Mapping[str, tuple[Tensor, Tensor]]
 """Kernel (out, in, 3, 3) and bias (out,) of each convolution, by name."""
 
-# "P" halves the picture; the others are numbered within their block: conv1_1, conv1_2, ...
-_BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
-_NAMES = tuple(
-    f"conv{block}_{number}"
-    for block, widths in enumerate(_BLOCKS, start=1)
-    for number in range(1, len(widths) + 1)
+Taps = Mapping[str, Callable[[Tensor], Tensor]]
+"""What to make of a layer's output, by the name of the layer."""
+
+# Each block works at half the resolution of the one before.
+_BLOCK_NAMES = tuple(
+    tuple(f"conv{block}_{number}" for number in range(1, count + 1))
+    for block, count in enumerate((2, 2, 4, 4, 1), start=1)
 )
+_NAMES = tuple(name for block in _BLOCK_NAMES for name in block)
 # Index of each convolution in `torchvision.models.vgg19().features`.
 _TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
 _CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)
@@ -43,15 +47,18 @@ class VGG19(nn.Module):
 
     Pictures are float (1, 3, H, W), RGB, 0..1, at least 16 px a side. The weights' own convention
     is folded into the first convolution. `dtype` is what the convolutions compute in: bfloat16
-    where the device multiplies that in hardware, else float32.
+    where the device multiplies that in hardware, else float32. Above `frugal_px` pixels it saves
+    memory at the cost of a twelfth more work.
     """
 
     mean: Tensor
     dtype: torch.dtype
+    frugal_px: int
 
     def __init__(self, weights: Weights, convention: Convention = Convention.CAFFE) -> None:
         super().__init__()
         self.dtype = torch.float32
+        self.frugal_px = LARGE_PX
         mean, scale = _input_transform(convention)
         self.register_buffer("mean", mean.view(3, 1, 1))
         for name in _NAMES:
@@ -85,21 +92,36 @@ class VGG19(nn.Module):
         """Where pictures must live."""
         return self.mean.device
 
-    def forward(
-        self, picture: Tensor, layers: frozenset[str], dtype: torch.dtype | None = None
-    ) -> dict[str, Tensor]:
-        """Compute the features of `layers`, each (1, C, H / 2^(block-1), W / 2^(block-1))."""
+    def forward(self, picture: Tensor, taps: Taps) -> dict[str, Tensor]:
+        """Run the network as far as the last tap; returns what each tap makes of its layer.
+
+        A tap gets the ReLU output (1, C, H / 2^(block-1), W / 2^(block-1)) of the convolution it
+        is named after. A large picture's first block is computed a second time for the gradient,
+        instead of being kept: it holds half of all the values.
+        """
         x = (picture - self.mean).contiguous(memory_format=torch.channels_last)
-        features: dict[str, Tensor] = {}
-        for name in _NAMES:
-            if name != "conv1_1" and name.endswith("_1"):
-                x = F.max_pool2d(x, 2)
-            x = self.get_submodule(name)(x, dtype or self.dtype)
-            if name in layers:
-                features[name] = x
-                if len(features) == len(layers):
-                    break
-        return features
+        tapped: dict[str, Tensor] = {}
+        for block in _BLOCK_NAMES:
+            if block is not _BLOCK_NAMES[0]:
+                x = functional.max_pool2d(x, 2)
+            if block is _BLOCK_NAMES[0] and picture.shape[2] * picture.shape[3] > self.frugal_px:
+                x, found = checkpoint(self._block, x, block, taps, use_reentrant=False)
+            else:
+                x, found = self._block(x, block, taps)
+            tapped |= found
+            if len(tapped) == len(taps):
+                break
+        return tapped
+
+    def _block(
+        self, x: Tensor, names: tuple[str, ...], taps: Taps
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        tapped = {}
+        for name in names:
+            x = self.get_submodule(name)(x, self.dtype)
+            if name in taps:
+                tapped[name] = taps[name](x)
+        return x, tapped
 
 
 def _input_transform(convention: Convention) -> tuple[Tensor, Tensor]:

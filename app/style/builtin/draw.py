@@ -58,7 +58,12 @@ def _brushwork(rng: Rng, side: int) -> Array:
     """Thick strokes that follow a flow field, from broad to narrow."""
     x, y = _grid(side)
     angle = 0.5 * _noise(rng, side, 3)
-    for cx, cy, turn in ((0.3, 0.32, 1.0), (0.74, 0.25, -1.0), (0.62, 0.74, 1.0), (0.12, 0.8, -1.0)):
+    for cx, cy, turn in (
+        (0.3, 0.32, 1.0),
+        (0.74, 0.25, -1.0),
+        (0.62, 0.74, 1.0),
+        (0.12, 0.8, -1.0),
+    ):
         near = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 0.035)
         angle += near * (turn * np.pi / 2 + np.arctan2(y - cy, x - cx) - angle)
     tone = 0.5 + 0.22 * np.sin(9 * (y + 0.12 * _noise(rng, side, 3))) + 0.12 * _noise(rng, side, 5)
@@ -128,7 +133,9 @@ def _stained_glass(rng: Rng, side: int) -> Array:
         for t in np.linspace(0, 2 * np.pi, 7 + 6 * number, endpoint=False) + 0.3 * number
     ]
     index, best, second = _nearest_two(np.array([(0.5, 0.5), *rings]), side)
-    palette = _palette("b3122b", "e0421b", "f4a300", "ffd84d", "1b7f3b", "0e5fae", "123a8c", "6a1b8a")
+    palette = _palette(
+        "b3122b", "e0421b", "f4a300", "ffd84d", "1b7f3b", "0e5fae", "123a8c", "6a1b8a"
+    )
     panes = palette[rng.integers(0, len(palette), len(rings) + 1)]
     panes = (panes * rng.uniform(0.75, 1.2, (len(panes), 1)))[index]
     light = 1.15 - 6 * best + 0.1 * _noise(rng, side, 24, 3) + 0.06 * _noise(rng, side, 6)
@@ -146,7 +153,9 @@ def _mosaic(rng: Rng, side: int) -> Array:
     draw = ImageDraw.Draw(canvas)
     sea = y - 0.62 - 0.05 * np.sin(2 * np.pi * 1.5 * x)
     sun = np.hypot(x - 0.5, y - 0.34) - 0.17
-    height = np.where(sea > 0, sea - 0.02 * np.sin(12 * np.pi * x), sun) + 0.002 * _noise(rng, side, 6)
+    height = np.where(sea > 0, sea - 0.02 * np.sin(12 * np.pi * x), sun) + 0.002 * _noise(
+        rng, side, 6
+    )
     row, column = np.gradient(height)
     direction = np.arctan2(row, column)
     sky = _palette("f6e7c1", "f3c98b", "d9895b", "8fb8c9", "f6e7c1")
@@ -189,8 +198,15 @@ def _woodcut(rng: Rng, side: int) -> Array:
     tone = 0.25 + 0.5 * distance + 0.05 * _noise(rng, side, 5)
     ink = _cut(bearing * 24 + 0.25 * _noise(rng, side, 8), tone)
     ink = np.where(distance < 0.1, _cut(distance * 80, np.full_like(x, 0.2)), ink)
-    for level, slope, density in ((0.45, 3.0, 58), (0.58, -2.0, 44), (0.73, 1.2, 34), (0.88, -3, 26)):
-        crest = level + 0.055 * np.sin(2 * np.pi * (x * 1.3 + level * 3)) + 0.02 * _noise(rng, side, 6)
+    for level, slope, density in (
+        (0.45, 3.0, 58),
+        (0.58, -2.0, 44),
+        (0.73, 1.2, 34),
+        (0.88, -3, 26),
+    ):
+        crest = (
+            level + 0.055 * np.sin(2 * np.pi * (x * 1.3 + level * 3)) + 0.02 * _noise(rng, side, 6)
+        )
         depth = y - crest
         shade = 0.68 - 3.0 * depth.clip(0, 0.12) + 0.22 * np.sin(2 * np.pi * (x * 2 + level * 5))
         lines = (x * slope / 10 + depth + 0.012 * _noise(rng, side, 9)) * density
@@ -199,7 +215,8 @@ def _woodcut(rng: Rng, side: int) -> Array:
     grain = (_noise(rng, side, 150, 2) > 1.9).astype(float)
     ink = np.clip(ink - 0.8 * grain, 0, 1)
     paper = _palette("f1e4c6")[0] + 0.015 * _noise(rng, side, 90, 2)[..., None]
-    return paper * (1 - ink[..., None]) + _palette("161210")[0] * ink[..., None]
+    result: Array = paper * (1 - ink[..., None]) + _palette("161210")[0] * ink[..., None]
+    return result
 
 
 def _cut(phase: Array, tone: Array) -> Array:
@@ -212,21 +229,24 @@ def _watercolour(rng: Rng, side: int) -> Array:
     """Transparent washes laid over each other on rough paper, darker at their edges."""
     grain = _noise(rng, side, 200, 2)
     picture = np.ones((side, side, 3)) * _palette("fbf7ee")[0] + 0.012 * grain[..., None]
-    pigments = _palette("3c7fb1", "59b3a8", "e4698b", "f2a65a", "7a6fb0", "a9c957", "f4d35e", "2f5d8a")
+    pigments = _palette(
+        "2f8fd0", "38bfae", "f0648c", "ff9a4a", "8a6fd0", "f7d046", "f0648c", "2f8fd0"
+    )
     x, y = _grid(side)
-    for number in range(64):
+    for number in range(40):
         cx, cy = rng.uniform(-0.05, 1.05, 2)
-        radius = rng.uniform(0.07, 0.24)
+        radius = rng.uniform(0.08, 0.25)
         wobble = 0.35 * _noise(rng, side, 5, 4) * radius
         inside = (radius - np.hypot((x - cx) * rng.uniform(0.7, 1.3), y - cy) + wobble) / radius
         edge = np.exp(-((inside / 0.045) ** 2)) * (inside > -0.02)
-        body = 1 / (1 + np.exp(-inside / 0.012))
+        body = 0.5 + 0.5 * np.tanh(inside / 0.024)
         bloom = 0.5 + 0.25 * _noise(rng, side, 4, 3) + 0.05 * grain
-        amount = (body * bloom.clip(0.12, 1) * 0.5 + edge * 0.3) * rng.uniform(0.5, 1.0)
-        pigment = pigments[number % len(pigments)] ** 1.2
+        amount = (body * bloom.clip(0.1, 1) * 0.5 + edge * 0.28) * rng.uniform(0.5, 1.0)
+        pigment = pigments[number % len(pigments)]
         picture *= 1 - amount[..., None].clip(0, 0.9) * (1 - pigment)
     splash = _noise(rng, side, 60) > 2.6
-    return picture * np.where(splash, 0.72, 1.0)[..., None]
+    result: Array = picture * np.where(splash, 0.72, 1.0)[..., None]
+    return result
 
 
 def _marbling(rng: Rng, side: int) -> Array:
@@ -247,16 +267,19 @@ def _marbling(rng: Rng, side: int) -> Array:
         angle = turn * np.exp(-np.hypot(dx, dy) / 0.09)
         x = cx + dx * np.cos(angle) - dy * np.sin(angle)
         y = cy + dx * np.sin(angle) + dy * np.cos(angle)
-    palette = _palette("0b1d3a", "f3ead7", "a4161a", "d9a441", "14496b", "f8f4ea", "0b1d3a", "2a9d8f")
+    palette = _palette(
+        "0b1d3a", "f3ead7", "a4161a", "d9a441", "14496b", "f8f4ea", "0b1d3a", "2a9d8f"
+    )
     colours = np.ones((side, side, 3)) * palette[0]
-    for number in range(150):
+    for number in range(320):
         cx, cy = rng.uniform(-0.1, 1.1, 2)
-        radius = rng.uniform(0.02, 0.11)
+        radius = rng.uniform(0.015, 0.08)
         drop = np.hypot(x - cx, y - cy) < radius
         colours[drop] = palette[number % len(palette)]
         heart = np.hypot(x - cx, y - cy) < radius * 0.72
         colours[heart] = palette[(number * 3 + 1) % len(palette)]
-    return colours * (1 + 0.03 * _noise(rng, side, 120, 2)[..., None])
+    result: Array = colours * (1 + 0.03 * _noise(rng, side, 120, 2)[..., None])
+    return result
 
 
 _DRAWERS: dict[str, Callable[[Rng, int], Array]] = {

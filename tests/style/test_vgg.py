@@ -1,0 +1,92 @@
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from app.style.convolution import ConvReLU
+from app.style.losses import gram
+from app.style.options import STYLE_LAYERS
+from app.style.vgg import _NAMES, _TORCHVISION_INDICES, VGG19, Convention
+from app.vision.errors import CheckpointError
+
+CPU = torch.device("cpu")
+
+
+def state_dict_of(network: VGG19) -> dict[str, Tensor]:
+    """What a file with the same filters in torchvision's layout and convention would hold."""
+    state = {}
+    for name, index in zip(_NAMES, _TORCHVISION_INDICES, strict=True):
+        unit = network.get_submodule(name)
+        state[f"features.{index}.weight"] = unit.kernel
+        state[f"features.{index}.bias"] = unit.bias
+    return state
+
+
+def test_original_weights_load_fast() -> None:
+    started = time.perf_counter()
+    VGG19.load(CPU)
+    assert time.perf_counter() - started < 5  # some 0.4 s on an idle host
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_prepared_convolution_equals_the_plain_one(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    unit = ConvReLU(torch.randn(32, 16, 3, 3, generator=generator) / 12, torch.zeros(32))
+    x = torch.randn(1, 16, 9, 14, generator=generator).to(dtype)
+    results = []
+    for variable in (x.clone().requires_grad_(), x.float().requires_grad_()):
+        if variable.dtype is dtype and not results:
+            y = unit(variable, dtype)
+        else:
+            y = functional.relu(functional.conv2d(variable, unit.kernel, unit.bias, padding=1))
+        y.square().sum().backward()
+        results.append((y.detach().float(), variable.grad.float()))  # type: ignore[union-attr]
+    tolerance = 1e-5 if dtype is torch.float32 else 0.05
+    for one, other in zip(*results, strict=True):
+        assert (one - other).norm() <= tolerance * other.norm()
+
+
+def test_bfloat16_does_not_round_the_picture() -> None:
+    unit = ConvReLU(torch.ones(1, 3, 3, 3), torch.zeros(1))
+    x = torch.full((1, 3, 3, 3), 1 + 2**-10)
+    assert unit(x, torch.bfloat16).float().sum() == unit(x, torch.float32).bfloat16().float().sum()
+    assert x.bfloat16().eq(1).all()
+
+
+def test_frugal_mode_changes_nothing(network: VGG19) -> None:
+    picture = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for frugal_px in (10**9, 0):
+        network.frugal_px, before = frugal_px, network.frugal_px
+        variable = picture.clone().requires_grad_()
+        found = network(variable, dict.fromkeys(STYLE_LAYERS, gram))
+        sum(matrix.sum() for matrix in found.values()).backward()  # type: ignore[union-attr]
+        gradients.append(variable.grad)
+        network.frugal_px = before
+    assert torch.equal(*gradients)  # type: ignore[arg-type]
+
+
+def test_conventions_agree_on_the_same_filters(network: VGG19, tmp_path: Path) -> None:
+    state = state_dict_of(network)
+    std = torch.tensor((0.229, 0.224, 0.225)).view(3, 1, 1)
+    state["features.0.weight"] = network.conv1_1.kernel * std  # type: ignore[operator]
+    torch.save(state, tmp_path / "vgg19.pth")
+    other = VGG19.load(CPU, tmp_path / "vgg19.pth", Convention.TORCHVISION)
+    picture = torch.rand(1, 3, 32, 32) * 0.2 + 0.4
+    ours, theirs = (n(picture, {"conv5_1": Tensor.float})["conv5_1"] for n in (network, other))
+    assert (ours - theirs).norm() < 0.1 * ours.norm()  # the two means differ a little
+
+
+def test_wrong_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vgg19.pth"
+    with pytest.raises(CheckpointError, match=r"vgg19.pth"):
+        VGG19.load(CPU, path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        VGG19.load(CPU, path)
+    torch.save({"features.0.weight": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="not a state_dict of VGG19"):
+        VGG19.load(CPU, path)
