@@ -11,6 +11,7 @@ COMMANDS = {
     "serve": "start the service: a supervisor with its web process",
     "web": "start the web process alone, for containers",
     "classify": "classify images without a server",
+    "stylize": "paint a photograph in the style of a picture, without a server",
 }
 
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.commands.options import read_settings
+from app.settings import Settings
+from app.style.builtin import NAMES, path_of
 from app.style.options import STYLE_LAYERS, Color, Init, Quality, StyleOptions
+from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,8 +21,14 @@ if TYPE_CHECKING:
     from app.style.transfer import StyleStep
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(StyleOptions)}
-_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+_FORMATS = ("png", "jpg", "jpeg", "webp")
+
 INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+class StylizeError(AtelierError):
+    """Arguments that cannot be painted with."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="PAINTING",
-        help="a picture, or the name of a built-in style; several are blended",
+        help=f"a picture, or a built-in style ({', '.join(NAMES)}); several are blended",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="a PNG, JPEG or WebP file")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
     parser.add_argument("--weights", type=Path, help="a state_dict of VGG19 to use instead")
     parser.add_argument(
         "--weights-convention",
@@ -55,44 +65,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint one photograph; returns the exit status.
+    """Paint one photograph; the exit status.
 
     On Ctrl-C the painting as it is becomes the result.
     """
-    from app.vision.errors import AtelierError
+    from app.style.pictures import encode  # noqa: PLC0415 - imports torch
+    from app.style.targets import StyleTargets  # noqa: PLC0415
+    from app.style.transfer import stylize  # noqa: PLC0415
+    from app.style.vgg import VGG19, Convention  # noqa: PLC0415
+    from app.vision.device import choose_device  # noqa: PLC0415
+    from app.vision.images import quiet_pillow  # noqa: PLC0415
 
+    file_format = args.output.suffix.lower().lstrip(".")
+    if file_format not in _FORMATS:
+        raise StylizeError(f"{args.output.name}: the name must end in .{', .'.join(_FORMATS)}")
+    quiet_pillow()
+    settings = read_settings(device=args.device)
+    photo = _read(args.photo, settings)
+    styles = [_read(path_of(style) or Path(style), settings) for style in args.style]
+    convention = Convention(args.weights_convention)
+    network = VGG19.load(choose_device(settings.device), args.weights, convention)
     console = Console(stderr=True)
     try:
         options = _options(args)
-        return _paint(args, options, console)
-    except (AtelierError, ValueError, OSError) as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
-        return 2
-
-
-def _paint(args: argparse.Namespace, options: StyleOptions, console: Console) -> int:
-    from app.style.builtin import path_of
-    from app.style.pictures import encode
-    from app.style.targets import StyleTargets
-    from app.style.transfer import stylize
-    from app.style.vgg import VGG19, Convention
-    from app.vision.device import choose_device
-
-    if args.output.suffix.lower() not in _FORMATS:
-        raise ValueError(f"{args.output.name}: use one of {', '.join(_FORMATS)}")
-    photo = _read(args.photo)
-    styles = [_read(path_of(style) or Path(style)) for style in args.style]
-    network = VGG19.load(
-        choose_device(args.device), args.weights, Convention(args.weights_convention)
-    )
-    steps = stylize(photo, styles, options, targets=StyleTargets(network))
-    last, interrupted = _watch(steps, console)
-    if last is None:
-        return INTERRUPTED
-    parameters = _parameters(args, options, last)
-    file_format = args.output.suffix.lower().lstrip(".")
-    args.output.write_bytes(encode(last.result(), file_format, parameters))
-    console.print(f"{args.output}: step {last.step} of {last.steps}, seed {options.seed}")
+        steps = stylize(photo, styles, options, targets=StyleTargets(network))
+        last, interrupted = _watch(steps, console)
+    except ValueError as error:
+        raise StylizeError(str(error)) from error
+    if last is not None:
+        data = encode(last.result(), file_format, _parameters(args, options, last))
+        args.output.write_bytes(data)
+        console.print(f"{args.output}: step {last.step} of {last.steps}, seed {options.seed}")
     return INTERRUPTED if interrupted else 0
 
 
@@ -126,10 +129,14 @@ def _options(args: argparse.Namespace) -> StyleOptions:
     return StyleOptions(**{name: value for name, value in given.items() if value is not None})
 
 
-def _read(path: Path) -> "Image.Image":
-    from app.vision.images import ImageLimits, read_header
+def _read(path: Path, settings: Settings) -> "Image.Image":
+    from app.vision.images import ImageLimits, read_header  # noqa: PLC0415
 
-    return read_header(path.read_bytes(), ImageLimits(max_bytes=200_000_000)).decode()
+    limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+    try:
+        return read_header(path.read_bytes(), limits).decode()
+    except OSError as error:
+        raise StylizeError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _parameters(

@@ -67,7 +67,7 @@ def largest_size(width: int, height: int, spare_bytes: int, device: Calibration)
             device.network_bytes_per_px + _LBFGS_BYTES_PER_PX
         )
     aspect = max(width, height) / min(width, height)
-    return max(0, int((max(0.0, pixels) * aspect) ** 0.5))
+    return max(0, int((max(0.0, pixels) * aspect) ** 0.5) - 1)  # sides are rounded
 
 
 def _seconds(stage: Stage, options: StyleOptions, device: Calibration, style_count: int) -> float:

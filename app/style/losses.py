@@ -17,7 +17,7 @@ from app.style.vgg import VGG19
 
 CONTENT_LAYER = "conv4_2"
 
-STYLE_BALANCE = 0.02
+STYLE_BALANCE = 4.0
 """How much the style weighs against the content at strength 0.5; chosen once, by eye."""
 
 

@@ -40,6 +40,8 @@ def encode(image: Image.Image, file_format: str, parameters: Mapping[str, Any]) 
     if file_format not in FORMATS:
         raise ValueError(f"unknown format {file_format!r}; use {', '.join(FORMATS)}")
     buffer = io.BytesIO()
+    image = image.copy()
+    image.info.clear()  # Pillow would write some of it
     if file_format == "png":
         text = PngImagePlugin.PngInfo()
         text.add_text(PARAMETERS_KEY, json.dumps(parameters))

@@ -1,8 +1,12 @@
 """At which sizes a painting is worked on, and for how many steps. Imports no PyTorch."""
 
+import math
 from dataclasses import dataclass
 
 from app.style.options import MAX_ASPECT_RATIO, MIN_SIZE_PX, Quality, StyleOptions
+
+MIN_SHORT_SIDE_PX = 16
+"""The network halves a picture four times."""
 
 LARGE_PX = 1_000_000
 """Above this many pixels one more halving is added at the coarse end."""
@@ -39,7 +43,7 @@ def plan(options: StyleOptions, width: int, height: int) -> tuple[Stage, ...]:
     """Plan the stages for a photograph of `width` x `height` px, coarse to fine.
 
     Raises:
-        ValueError: the photograph is too long and thin.
+        ValueError: the photograph is too long and thin, for any size or for this one.
     """
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise ValueError(f"the photograph is more than {MAX_ASPECT_RATIO} times as long as wide")
@@ -48,8 +52,14 @@ def plan(options: StyleOptions, width: int, height: int) -> tuple[Stage, ...]:
     if full_width * full_height > LARGE_PX:
         fraction, steps = preset[0]
         preset = ((fraction / 2, steps), *preset)
+    least = math.ceil(MIN_SHORT_SIDE_PX * max(width, height) / min(width, height))
+    if options.size < least:
+        raise ValueError(
+            f"size must be at least {least}: the shorter side would have less than "
+            f"{MIN_SHORT_SIDE_PX} px"
+        )
     merged: dict[int, int] = {}
     for fraction, steps in preset:
-        longest = min(options.size, max(MIN_SIZE_PX, round(options.size * fraction)))
+        longest = min(options.size, max(MIN_SIZE_PX, least, round(options.size * fraction)))
         merged[longest] = max(merged.get(longest, 0), steps)
     return tuple(Stage(*fit(width, height, longest), steps) for longest, steps in merged.items())

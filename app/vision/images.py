@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from threading import Condition
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
 
@@ -32,6 +32,7 @@ _SIGNATURES = (
 _JPEG_START_OF_SCAN = b"\xff\xda"
 _MAX_SCANS = 64  # of an image of the most pixels allowed; progressive files have about ten
 _ORIENTATION_TAG = 0x0112
+_SRGB = ImageCms.createProfile("sRGB")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -94,7 +95,9 @@ class EncodedImage:
         self.pixels = image.width * image.height
 
     def decode(self) -> Image.Image:
-        """Decode the first frame: RGB, 8 bits, upright, transparency laid over white.
+        """Decode the first frame: sRGB, 8 bits, upright, transparency laid over white.
+
+        Colours are converted from the file's ICC profile where it has one; no metadata is kept.
 
         Raises:
             UndecodableImageError: the file is broken or cut short.
@@ -105,7 +108,7 @@ class EncodedImage:
         if self._image.mode == "F":
             raise UnsupportedFormatError("floating-point pixels are not read; save it as 8-bit")
         with _pillow_errors():
-            return _to_rgb(_upright(self._image))
+            return _to_rgb(_to_srgb(_upright(self._image)))
 
 
 def read_header(data: bytes, limits: ImageLimits) -> EncodedImage:
@@ -156,6 +159,20 @@ def _upright(image: Image.Image) -> Image.Image:
     except Exception:  # as above: damaged metadata raises almost any type
         return image
     return image if method is None else image.transpose(method)
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Convert from the embedded ICC profile; one that cannot be used counts as none."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return image if converted is None else converted
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,0 +1,46 @@
+"""Measures what a step costs on this device, for `app.style.estimate`."""
+
+import time
+
+import torch
+from PIL import Image
+
+from app.style.estimate import Calibration
+from app.style.options import Quality, StyleOptions
+from app.style.targets import StyleTargets
+from app.style.transfer import stylize
+
+_SIZES_PX = (128, 320)
+_STEPS = 6
+
+# Peak per pixel, measured by benchmarks/memory.py
+_BYTES_PER_PX = {torch.bfloat16: 1500.0, torch.float32: 2300.0}
+_FIXED_BYTES = 700_000_000
+
+
+def calibrate(targets: StyleTargets) -> Calibration:
+    """Take a few steps at two sizes; a second or two on a CPU."""
+    small, large = (_step_s(size, targets) for size in _SIZES_PX)
+    small_px, large_px = (size * size for size in _SIZES_PX)
+    pixel_s = max(large - small, 0.1 * large) / (large_px - small_px)
+    return Calibration(
+        step_s=max(0.0, small - pixel_s * small_px),
+        pixel_s=pixel_s,
+        network_bytes_per_px=_BYTES_PER_PX[targets.network.dtype],
+        fixed_bytes=_FIXED_BYTES,
+    )
+
+
+def _step_s(size: int, targets: StyleTargets) -> float:
+    """Seconds per step: the fastest of a few, which other work on the host disturbs least."""
+    options = StyleOptions(size=4 * size, quality=Quality.HIGH, seed=0)
+    photo = Image.effect_noise((size, size), 64).convert("RGB")
+    steps = stylize(photo, [photo], options, targets=targets)
+    durations = []
+    before = None
+    for _, _step in zip(range(_STEPS), steps, strict=False):
+        now = time.perf_counter()
+        if before is not None:
+            durations.append(now - before)
+        before = now
+    return min(durations)

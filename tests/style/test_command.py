@@ -1,0 +1,72 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.__main__ import main
+from app.style.pictures import PARAMETERS_KEY
+
+
+@pytest.fixture
+def photo_file(photo: Image.Image, tmp_path: Path) -> Path:
+    """The photograph lying on its side, with an EXIF block that says so and a private note."""
+    path = tmp_path / "photo.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "private note"
+    photo.save(path, exif=exif)
+    return path
+
+
+def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.png"
+    arguments = ["--style", "mosaic", "-o", str(output), "--size", "64", "--quality", "preview"]
+    assert main(["stylize", str(photo_file), *arguments, "--seed", "9"]) == 0
+    with Image.open(output) as image:
+        assert image.size == (48, 64)
+        parameters = json.loads(image.info[PARAMETERS_KEY])
+        assert not image.getexif()
+    assert parameters["seed"] == 9
+    assert parameters["styles"] == ["mosaic"]
+    assert b"private" not in output.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--style", "mosaic", "-o", "out.gif"], "must end in"),
+        (["--style", "nowhere.png", "-o", "out.png"], "nowhere.png"),
+        (["--style", "mosaic", "-o", "out.png", "--strength", "3"], "strength"),
+        (["--style", "mosaic", "-o", "out.png", "--style-weights", "1,2"], "style_weights"),
+        (["--style", "mosaic", "-o", "out.png", "--device", "cuda:99"], "cuda:99"),
+    ],
+)
+def test_wrong_arguments_are_explained(
+    photo_file: Path, arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["stylize", str(photo_file), *arguments]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_ctrl_c_writes_the_picture_as_it_is(photo_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jpg"
+    command = [sys.executable, "-m", "app", "stylize", str(photo_file), "--style", "woodcut"]
+    command += ["-o", str(output), "--size", "512", "--quality", "high"]
+    environment = os.environ | {"FORCE_COLOR": "1", "COLUMNS": "120"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stderr is not None
+        seen = b""
+        while b"loss" not in seen and process.poll() is None:
+            seen += os.read(process.stderr.fileno(), 4096)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        assert process.wait(timeout=60) == 130
+    with Image.open(output) as image:
+        assert image.size == (384, 512)
