@@ -10,6 +10,8 @@ _TARGET_COST = 0.5
 
 _LBFGS_BYTES_PER_PX = 12 * (2 * 20 + 8)  # three float32 channels; history and working copies
 _ADAM_BYTES_PER_PX = 12 * 10
+_FRUGAL = 0.75
+"""What the network holds of a large picture, where it saves memory, as a share."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,12 @@ def remaining_s(stages: tuple[Stage, ...], step: int, device: Calibration) -> fl
 
 def largest_size(width: int, height: int, spare_bytes: int, device: Calibration) -> int:
     """Longest side in px of the largest painting of such a photograph within `spare_bytes`."""
-    pixels = (spare_bytes - device.fixed_bytes) / (device.network_bytes_per_px + _ADAM_BYTES_PER_PX)
+    spare = max(0, spare_bytes - device.fixed_bytes)
+    pixels = spare / _bytes_per_px(LARGE_PX + 1, device)
     if pixels <= LARGE_PX:
-        pixels = (spare_bytes - device.fixed_bytes) / (
-            device.network_bytes_per_px + _LBFGS_BYTES_PER_PX
-        )
+        pixels = min(LARGE_PX, spare / _bytes_per_px(LARGE_PX, device))
     aspect = max(width, height) / min(width, height)
-    return max(0, int((max(0.0, pixels) * aspect) ** 0.5) - 1)  # sides are rounded
+    return max(0, int((pixels * aspect) ** 0.5) - 1)  # sides are rounded
 
 
 def _seconds(stage: Stage, options: StyleOptions, device: Calibration, style_count: int) -> float:
@@ -82,5 +83,10 @@ def _step_s(pixels: float, device: Calibration) -> float:
 
 
 def _bytes(stage: Stage, device: Calibration) -> float:
-    optimiser = _ADAM_BYTES_PER_PX if stage.pixels > LARGE_PX else _LBFGS_BYTES_PER_PX
-    return stage.pixels * (device.network_bytes_per_px + optimiser)
+    return stage.pixels * _bytes_per_px(stage.pixels, device)
+
+
+def _bytes_per_px(pixels: int, device: Calibration) -> float:
+    if pixels > LARGE_PX:
+        return _FRUGAL * device.network_bytes_per_px + _ADAM_BYTES_PER_PX
+    return device.network_bytes_per_px + _LBFGS_BYTES_PER_PX
