@@ -1,12 +1,14 @@
 import io
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from app.style.builtin import NAMES, path_of
-from app.style.builtin.draw import SIZE_PX
+from app.style.builtin.draw import SIZE_PX, draw, save
 from app.style.pictures import PARAMETERS_KEY, encode, to_image, to_tensor
 
 CPU = torch.device("cpu")
@@ -64,3 +66,14 @@ def test_built_in_styles_are_there(name: str) -> None:
 
 def test_other_names_are_not_built_in() -> None:
     assert path_of("../builtin/mosaic") is None
+
+
+@pytest.mark.parametrize("name", ["mosaic"])  # the quickest to draw
+def test_built_in_styles_are_what_the_script_draws(name: str, tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn.jpg"
+    save(draw(name), drawn)
+    committed = path_of(name)
+    assert committed is not None
+    with Image.open(drawn) as new, Image.open(committed) as old:
+        difference = np.abs(np.asarray(new, float) - np.asarray(old, float))
+    assert difference.mean() < 0.5  # of 255: another Pillow may round otherwise
