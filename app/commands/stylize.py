@@ -13,6 +13,7 @@ from app.commands.options import read_settings
 from app.settings import Settings
 from app.style.builtin import NAMES, path_of
 from app.style.options import STYLE_LAYERS, Color, Init, Quality, StyleOptions
+from app.style.schedule import Stage, plan, remaining
 from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         options = _options(args)
         steps = stylize(photo, styles, options, targets=StyleTargets(network))
-        last, interrupted = _watch(steps, console)
+        last, interrupted = _watch(steps, plan(options, *photo.size), console)
     except ValueError as error:
         raise StylizeError(str(error)) from error
     if last is not None:
@@ -99,29 +100,41 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def _watch(steps: "Iterator[StyleStep]", console: Console) -> tuple["StyleStep | None", bool]:
+def _watch(
+    steps: "Iterator[StyleStep]", stages: tuple[Stage, ...], console: Console
+) -> tuple["StyleStep | None", bool]:
     """Run the steps behind a progress bar; returns the last one, and whether Ctrl-C ended it."""
     last = None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("step {task.completed:.0f} of {task.total:.0f}"),
+        TextColumn("step {task.fields[step]} of {task.fields[steps]}"),
         TimeRemainingColumn(),
     )
+    steps_in_all = sum(stage.steps for stage in stages)
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("looking at the style")
+        task = progress.add_task(
+            "looking at the style", total=_pixels_left(stages, 0), step=0, steps=steps_in_all
+        )
+        done = 0  # pixels painted: a step at a quarter of the size costs a sixteenth
         try:
             for last in steps:
+                done += last.width * last.height
                 progress.update(
                     task,
-                    completed=last.step,
-                    total=last.steps,
+                    completed=done,
+                    total=done + _pixels_left(stages, last.step),
+                    step=last.step,
                     description=f"{last.width}x{last.height}, "
                     f"loss {last.content_loss + last.style_loss:.4g}",
                 )
         except KeyboardInterrupt:
             return last, True
     return last, False
+
+
+def _pixels_left(stages: tuple[Stage, ...], step: int) -> int:
+    return sum(left * stage.pixels for stage, left in remaining(stages, step))
 
 
 def _options(args: argparse.Namespace) -> StyleOptions:

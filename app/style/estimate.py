@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.style.options import StyleOptions
-from app.style.schedule import LARGE_PX, Stage, plan
+from app.style.schedule import LARGE_PX, Stage, plan, remaining
 
 _TARGET_COST = 0.5
 """A look at a target, without a gradient, costs about this share of a step."""
@@ -53,12 +53,7 @@ def estimate(
 
 def remaining_s(stages: tuple[Stage, ...], step: int, device: Calibration) -> float:
     """Seconds that the steps after `step` will take; `step` counts over all stages."""
-    seconds = 0.0
-    for stage in stages:
-        left = max(0, stage.steps - max(0, step))
-        seconds += left * _step_s(stage.pixels, device)
-        step -= stage.steps
-    return seconds
+    return sum(left * _step_s(stage.pixels, device) for stage, left in remaining(stages, step))
 
 
 def largest_size(width: int, height: int, spare_bytes: int, device: Calibration) -> int:

@@ -1,6 +1,7 @@
 """At which sizes a painting is worked on, and for how many steps. Imports no PyTorch."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.style.options import MAX_ASPECT_RATIO, MIN_SIZE_PX, Quality, StyleOptions
@@ -63,3 +64,10 @@ def plan(options: StyleOptions, width: int, height: int) -> tuple[Stage, ...]:
         longest = min(options.size, max(MIN_SIZE_PX, least, round(options.size * fraction)))
         merged[longest] = max(merged.get(longest, 0), steps)
     return tuple(Stage(*fit(width, height, longest), steps) for longest, steps in merged.items())
+
+
+def remaining(stages: tuple[Stage, ...], step: int) -> Iterator[tuple[Stage, int]]:
+    """Yield each stage with the steps it still has after `step`, which counts over all stages."""
+    for stage in stages:
+        yield stage, min(stage.steps, max(0, stage.steps - step))
+        step -= stage.steps

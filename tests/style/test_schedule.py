@@ -6,7 +6,7 @@ import pytest
 
 from app.style.estimate import Calibration, estimate, largest_size, remaining_s
 from app.style.options import Quality, StyleOptions
-from app.style.schedule import LARGE_PX, fit, plan
+from app.style.schedule import LARGE_PX, fit, plan, remaining
 
 DEVICE = Calibration(step_s=0.01, pixel_s=1e-6, network_bytes_per_px=1000, fixed_bytes=10**8)
 
@@ -97,6 +97,18 @@ def test_time_left_shrinks_to_nothing() -> None:
     left = [remaining_s(stages, step, DEVICE) for step in range(steps + 1)]
     assert left == sorted(left, reverse=True)
     assert left[-1] == 0
+
+
+def test_steps_that_are_left_are_known_stage_by_stage() -> None:
+    stages = plan(StyleOptions(), 512, 384)
+    first, second, third = (stage.steps for stage in stages)
+
+    def left(step: int) -> list[int]:
+        return [count for _, count in remaining(stages, step)]
+
+    assert left(0) == [first, second, third]
+    assert left(first + 1) == [0, second - 1, third]
+    assert left(first + second + third) == [0, 0, 0]
 
 
 @pytest.mark.parametrize("spare_bytes", [10**9, 15 * 10**8, 8 * 10**9])
