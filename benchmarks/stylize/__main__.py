@@ -12,7 +12,6 @@ pair) is kept in the work folder and used again. Run it on an idle host.
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from benchmarks.process import run
 from benchmarks.stylize.evaluator import Curve, Evaluator, at_size, first
 from benchmarks.stylize.floor import floor_s
 from benchmarks.stylize.peer import peer_run
-from benchmarks.stylize.process import watched
 
 PAIRS = (
     ("tubingen", "starry_night"),
@@ -103,8 +102,7 @@ def our_run(
 ) -> dict[str, Any]:
     """Run this program in a process of its own and score what it kept."""
     file = work / f"atelier-{quality}-{content.stem}.pt"
-    words = [str(content), str(style), quality, str(file)]
-    output, peak_bytes = watched([sys.executable, "-m", "benchmarks.stylize.child", *words])
+    output = run("benchmarks.stylize.child", content, style, quality, file)
     kept = torch.load(file)
     file.unlink()
     curve = [
@@ -112,7 +110,7 @@ def our_run(
         for time_s, delivered, painting in kept
     ]
     Image.fromarray(kept[-1][1][0].permute(1, 2, 0).numpy()).save(file.with_suffix(".png"))
-    return {"curve": curve, "peak_bytes": peak_bytes, **json.loads(output)}
+    return {"curve": curve, **json.loads(output)}
 
 
 def plot(results: list[dict[str, Any]], path: Path) -> None:

@@ -16,6 +16,7 @@ from app.style.targets import StyleTargets
 from app.style.transfer import StyleStep, stylize
 from app.style.vgg import VGG19
 from app.vision.device import choose_device
+from benchmarks.process import peak_bytes
 from benchmarks.stylize.evaluator import ALPHA, BETA
 
 _KEEP_STEPS = 5
@@ -44,9 +45,10 @@ def paint(content: Path, style: Path, quality: str, kept: Path) -> None:
         before = now
     if found[-1][1] is not step:
         found.append((since_start_s(), step))
+    peak = peak_bytes()
     torch.save([(time_s, *_pictures(step, images[0])) for time_s, step in found], kept)
     rest = sorted(durations[2:])  # the first two look at the style and lay out the weights
-    print(json.dumps({"step_s": rest[len(rest) // 2]}))
+    print(json.dumps({"step_s": rest[len(rest) // 2], "peak_bytes": peak}))
 
 
 def _pictures(step: StyleStep, content: Image.Image) -> tuple[torch.Tensor, torch.Tensor]:

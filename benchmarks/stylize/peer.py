@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import re
-import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.process import run
 from benchmarks.stylize.evaluator import Evaluator, pixels
-from benchmarks.stylize.process import watched
 
 _SNAPSHOT_STEPS = 10
 
@@ -43,15 +42,15 @@ def peer_run(
         return cached
     load = os.getloadavg()
     with tempfile.TemporaryDirectory() as folder:
-        curve, peak_bytes = _measured(content, style, steps, Path(folder), evaluator)
-    result = {"curve": curve, "peak_bytes": peak_bytes, "load": load, **identity}
+        measured = _measured(content, style, steps, Path(folder), evaluator)
+    result = {**measured, "load": load, **identity}
     cache.write_text(json.dumps(result, indent=2) + "\n")
     return result
 
 
 def _measured(
     content: Path, style: Path, steps: int, folder: Path, evaluator: Evaluator
-) -> tuple[list[dict[str, float]], int]:
+) -> dict[str, Any]:
     size = max(pixels(content).shape[2:])
     options = {
         "--size": size,
@@ -66,9 +65,9 @@ def _measured(
         "--content": content,
         "--styles": style,
     }
-    words = [str(word) for option in options.items() for word in option]
-    output, peak_bytes = watched([sys.executable, "-m", "benchmarks.stylize.peer_child", *words])
-    saving_s: list[float] = json.loads(output.splitlines()[-1])
+    words = [word for option in options.items() for word in option]
+    output = run("benchmarks.stylize.peer_child", *words)
+    taken = json.loads(output.splitlines()[-1])
     printed = re.findall(r"^(\d+) +([\d.]+) +([\d.]+) *$", output, re.MULTILINE)
     losses = {int(step): float(loss) for step, _, loss in printed}
     curve = []
@@ -76,12 +75,12 @@ def _measured(
         step = int(number)
         if step % _SNAPSHOT_STEPS == 0 and step + 1 in losses:
             snapshot = folder / f"{step:0{len(str(steps + 1))}d}.png"
-            saved_s = sum(saving_s[: step // _SNAPSHOT_STEPS + 1])
+            saved_s = sum(taken["saving_s"][: step // _SNAPSHOT_STEPS + 1])
             delivered = evaluator(pixels(snapshot))
             curve.append(
                 {"t": float(elapsed) - saved_s, "delivered": delivered, "float": losses[step + 1]}
             )
-    return curve, peak_bytes
+    return {"curve": curve, "peak_bytes": taken["peak_bytes"]}
 
 
 def cpu() -> str:

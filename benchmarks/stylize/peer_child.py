@@ -1,4 +1,4 @@
-"""Runs `pastiche` as its own command line does, and says how long it took to save each picture."""
+"""Runs `pastiche` as its own command line does, and says what it took."""
 
 import json
 import sys
@@ -7,9 +7,14 @@ import time
 from pastiche import pastiche
 from torch import Tensor
 
+from benchmarks.process import peak_bytes
+
 
 def main() -> None:
-    """Paint with the arguments of `python -m pastiche`; the last line printed is the durations."""
+    """Paint with the arguments of `python -m pastiche`; the last line printed is JSON.
+
+    `saving_s` is what it took to save each picture.
+    """
     durations = []
     save = pastiche.save_image
 
@@ -20,7 +25,7 @@ def main() -> None:
 
     pastiche.save_image = timed
     pastiche.main(sys.argv)
-    print(json.dumps(durations))
+    print(json.dumps({"saving_s": durations, "peak_bytes": peak_bytes()}))
 
 
 if __name__ == "__main__":
