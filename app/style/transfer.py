@@ -94,7 +94,7 @@ def stylize(
         photo = to_tensor(content, (stage.width, stage.height), targets.network.device)
         if painting is None:
             painting = _initial(photo, options)
-        painting = _enlarged(painting.to(photo), stage.width, stage.height)
+        painting = _resized(painting.to(photo), stage.width, stage.height)
         loss = targets.loss(photo, _style_grams(styles, stage, options, targets), options)
         before = sum(earlier.steps for earlier in stages[:index])
         descent = _descend(
@@ -149,15 +149,6 @@ def _initial(photo: Tensor, options: StyleOptions) -> Tensor:
         return photo
     generator = torch.Generator().manual_seed(options.seed)
     return torch.rand(photo.shape, generator=generator).to(photo)
-
-
-def _enlarged(painting: Tensor, width: int, height: int) -> Tensor:
-    """Enlarge for further painting: sharpened, which saves the next stage some steps."""
-    if painting.shape[3] >= width:
-        return _resized(painting, width, height)
-    enlarged = _resized(painting, width, height)
-    padded = functional.pad(enlarged, (1, 1, 1, 1), mode="replicate")
-    return (2 * enlarged - functional.avg_pool2d(padded, 3, stride=1)).clamp(0, 1)
 
 
 def _resized(painting: Tensor, width: int, height: int) -> Tensor:

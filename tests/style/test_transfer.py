@@ -136,10 +136,10 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     painting: Image.Image,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(schedule._PRESETS, Quality.PREVIEW, ((1 / 2, 60), (1, 60)))
+    monkeypatch.setitem(schedule._PRESETS, Quality.PREVIEW, ((1 / 2, 40), (1, 40)))
     options = replace(OPTIONS, size=80)
     *_, uninterrupted = stylize(photo, [painting], options, targets=targets)
-    for stop_at in (30, 75):
+    for stop_at in (20, 50):
         data = paint(targets, photo, [painting], options, steps=stop_at).checkpoint().to_bytes()
         resume = Checkpoint.from_bytes(data)
         steps = list(stylize(photo, [painting], options, targets=targets, resume=resume))
