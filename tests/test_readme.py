@@ -25,9 +25,7 @@ def rounded(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("command", "answer"), CALLS, ids=[call for call, _ in CALLS])
-def test_a_call_gives_the_answer_that_is_shown(
-    service: Service, command: str, answer: str
-) -> None:
+def test_a_call_gives_the_answer_that_is_shown(service: Service, command: str, answer: str) -> None:
     result = subprocess.run(
         ["bash", "-c", command.replace(CITED, service.url)],
         cwd=ROOT,

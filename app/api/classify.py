@@ -125,8 +125,11 @@ async def _classify_several(
             return FileRefused(filename=upload.filename, error=problem_of(error))
         return FileClassified(filename=upload.filename, predictions=answer.predictions)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(result(upload)) for upload in uploads]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(result(upload)) for upload in uploads]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
     return Classifications(model=_reference(model), results=[task.result() for task in tasks])
 
 

@@ -59,6 +59,13 @@ class Upload:
     data: bytearray = field(default_factory=bytearray)
 
 
+@dataclass
+class _Held:
+    """Bytes that one request holds."""
+
+    bytes: int = 0
+
+
 class Uploads:
     """Receives the images of requests within limits that all requests share."""
 
@@ -82,30 +89,29 @@ class Uploads:
         if length.isdigit() and int(length) > self._limits.max_request_bytes:
             raise self._too_large()
         receiver = _receiver(request.headers.get("content-type", ""), self._limits)
-        held_bytes = 0
+        held = _Held()
         try:
-            async for chunk in self._chunks(request):
-                held_bytes += len(chunk)
-                self._held_bytes += len(chunk)
-                if held_bytes > self._limits.max_request_bytes:
-                    raise self._too_large()
-                if self._held_bytes > self._limits.max_held_bytes:
-                    raise UploadsBusyError("other uploads take all the memory there is for them")
-                receiver.feed(chunk)
+            await self._read(request, receiver, held)
             yield receiver.finish()
         finally:
-            self._held_bytes -= held_bytes
+            self._held_bytes -= held.bytes
 
-    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        chunks = aiter(request.stream())
+    async def _read(
+        self, request: Request, receiver: "_RawImage | _ImageParts", held: "_Held"
+    ) -> None:
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._limits.timeout_s
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
-                while True:
-                    async with asyncio.timeout(self._limits.stall_s):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        return
-                    yield chunk
+            async with asyncio.timeout(self._limits.stall_s) as patience:
+                async for chunk in request.stream():
+                    patience.reschedule(min(now() + self._limits.stall_s, deadline))
+                    held.bytes += len(chunk)
+                    self._held_bytes += len(chunk)
+                    if held.bytes > self._limits.max_request_bytes:
+                        raise self._too_large()
+                    if self._held_bytes > self._limits.max_held_bytes:
+                        raise UploadsBusyError("other uploads take all the memory for uploads")
+                    receiver.feed(chunk)
         except TimeoutError:
             raise UploadTimeoutError("the upload stalled or took too long; send it again") from None
 

@@ -341,3 +341,5 @@ def test_overload_answers_503_and_recovers(tmp_path: Path) -> None:
                 assert answer.json()["code"] == "overloaded"
                 assert answer.headers["Retry-After"] == "1"
         assert send(0).status_code == 200
+        several = httpx.post(f"{service.url}/classify", files=[("file", picture)] * 6, timeout=60)
+        assert (several.status_code, several.json()["code"]) == (503, "overloaded")
