@@ -80,8 +80,15 @@ def exit_with_supervisor() -> None:
 
 @contextmanager
 def _sole_owner(settings: Settings) -> Iterator[None]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.data_dir / "serve.lock").open("w") as lock:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (settings.data_dir / "serve.lock").open("w")
+    except OSError as error:
+        raise StartError(
+            f"the data directory {settings.data_dir} cannot be used: {error.strerror}; "
+            "set ATELIER_DATA_DIR to another one"
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
