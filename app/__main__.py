@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from app.supervisor import REFUSED
 from app.vision.errors import AtelierError
 
 COMMANDS = {
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         status: int = _module(options.command).run(options)
     except AtelierError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 2
+        return REFUSED
     return status
 
 

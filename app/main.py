@@ -42,9 +42,13 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
             services = _services(settings, model_thread, metrics)
-            loading = asyncio.create_task(services.registry.load(settings.models_dir, device))
+            tasks = [
+                asyncio.create_task(services.registry.load(settings.models_dir, device)),
+                asyncio.create_task(services.decoder.watch()),
+            ]
             yield {"services": services}
-            loading.cancel()
+            for task in tasks:
+                task.cancel()
             services.decoder.close()
 
     app = DocumentedApp(
@@ -86,6 +90,7 @@ def _services(settings: Settings, model_thread: ThreadPoolExecutor, metrics: Met
             threads=settings.decode_threads,
             max_pixels=settings.max_decoding_pixels,
             max_queue=settings.max_queue,
+            timeout_s=settings.decode_timeout_s,
         ),
         metrics=metrics,
     )

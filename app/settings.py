@@ -14,7 +14,7 @@ _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 class Settings(BaseSettings):
     """The settings, immutable once read."""
 
-    model_config = SettingsConfigDict(env_prefix="ATELIER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="ATELIER_", frozen=True, allow_inf_nan=False)
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
@@ -22,7 +22,9 @@ class Settings(BaseSettings):
     models_dir: Path = Field(
         Path(__file__).parents[1] / "models", description="where the checkpoints are"
     )
-    device: str = Field("auto", description="`auto` (CUDA where there is one), `cpu`, `cuda:N`")
+    device: str = Field(
+        "auto", description="`auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`"
+    )
     default_model: str = Field(
         "catdog", description="model used when a request names none; else the first available"
     )
@@ -36,7 +38,9 @@ class Settings(BaseSettings):
         500_000_000, gt=0, description="bytes of all requests held in memory at one time"
     )
     max_decoding_pixels: int = Field(
-        200_000_000, gt=0, description="pixels being decoded at one time"
+        200_000_000,
+        gt=0,
+        description="pixels being decoded at one time, some 20 bytes of memory each",
     )
     upload_timeout_s: float = Field(
         120.0, gt=0, description="seconds in which a request has to arrive"
@@ -44,12 +48,15 @@ class Settings(BaseSettings):
     upload_stall_s: float = Field(
         10.0, gt=0, description="seconds without a byte after which an upload is given up"
     )
+    decode_timeout_s: float = Field(
+        60.0, gt=0, description="when all decoding threads work longer, the web process restarts"
+    )
     decode_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         gt=0,
         description="threads that decode images; default: one per core",
     )
-    max_batch: int = Field(32, gt=0, description="images in one forward pass")
+    max_batch: int = Field(32, gt=0, le=1024, description="images in one forward pass")
     max_queue: int = Field(
         256, gt=0, description="images waiting for a model, or for decoding; then 503"
     )
@@ -64,7 +71,9 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _request_fits_in_memory(self) -> "Settings":
+    def _limits_fit_together(self) -> "Settings":
         if not self.max_image_bytes <= self.max_request_bytes <= self.max_upload_bytes:
             raise ValueError("expected max_image_bytes <= max_request_bytes <= max_upload_bytes")
+        if self.max_request_files > self.max_queue:
+            raise ValueError("expected max_request_files <= max_queue")
         return self

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,23 @@ def test_a_missing_checkpoint_is_said_in_words(picture: Path, tmp_path: Path) ->
     result = app("classify", picture, ATELIER_MODELS_DIR=str(tmp_path))
     assert result.returncode == 2
     assert "train it" in result.stderr
+
+
+def test_the_default_model_is_the_first_that_is_not_refused(picture: Path, tmp_path: Path) -> None:
+    for name in ("mnist", "cifar10"):
+        shutil.copy(ROOT / f"models/{name}.json", tmp_path)
+    shutil.copy(ROOT / "models/cifar10.pt", tmp_path)
+    (tmp_path / "mnist.pt").write_bytes(b"not weights")
+    result = app("classify", picture, "--json", ATELIER_MODELS_DIR=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["model"]["name"] == "cifar10"
+
+
+def test_a_file_name_is_not_markup(tmp_path: Path) -> None:
+    path = tmp_path / "[bold]x[red].png"
+    path.write_bytes(encode(photograph()))
+    result = app("classify", path, "--model", "cifar10", COLUMNS="200")
+    assert "[bold]x[red].png" in result.stdout
 
 
 def test_help_names_every_command_without_importing_torch() -> None:

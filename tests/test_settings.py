@@ -39,13 +39,15 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("MAX_BATCH", "many", "valid integer"),
         ("MAX_IMAGE_PIXELS", "1000000000", "less than or equal"),
         ("MAX_REQUEST_BYTES", "10", "max_image_bytes <= max_request_bytes"),
+        ("MAX_QUEUE", "5", "max_request_files <= max_queue"),
+        ("SHUTDOWN_GRACE_S", "inf", "finite number"),
         ("LOG_FORMAT", "xml", "'console' or 'json'"),
         ("DEVICE", "gpu", "auto, cpu, cuda"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: str, words: str) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "app", "web", "--port", "0"],
+        [sys.executable, "-m", "app", "web"],
         cwd=ROOT,
         env=os.environ | {f"ATELIER_{name}": value},
         capture_output=True,

@@ -99,6 +99,22 @@ def test_a_port_in_use_is_said_in_words(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_a_data_directory_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = app("serve", "--port", "0", ATELIER_DATA_DIR=str(tmp_path / "file"))
+    assert result.returncode == 2
+    assert "cannot be used" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_device_that_is_not_there_ends_the_service_in_words(tmp_path: Path) -> None:
+    environment = {"ATELIER_DATA_DIR": str(tmp_path), "ATELIER_DEVICE": "cuda:99"}
+    result = app("serve", "--port", "0", **environment)
+    assert result.returncode == 2
+    assert "usable CUDA devices" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_restart_on_the_same_port_works_at_once(tmp_path: Path) -> None:
     with running_service(tmp_path / "first") as service:
         port = service.port

@@ -17,6 +17,7 @@ from training.session import Options, Session
 from training.task import Task
 
 _FEWEST_IMAGES = 10
+_SEEDS = 2**63
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
@@ -88,8 +89,8 @@ def _add_recipe(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
 
 
 def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+    if not text.isdecimal() or int(text) >= _SEEDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 2^63 - 1")
     return int(text)
 
 

@@ -166,12 +166,7 @@ class Trainer:
             step = (epoch - 1) * self._steps_per_epoch + batch + 1
             self._average.update(self._network, step)
             yield BatchDone(batch + 1, self._steps_per_epoch)
-        training_loss = total.item() / self._steps_per_epoch
-        if not math.isfinite(training_loss):
-            raise DivergedError(
-                f"the training loss became {training_loss} in epoch {epoch}; lower --learning-rate"
-            )
-        return training_loss
+        return _finite("training", total.item() / self._steps_per_epoch, epoch)
 
     def _step(self, batch: Examples) -> Tensor:
         """Make one optimizer step; returns the loss before it."""
@@ -189,6 +184,7 @@ class Trainer:
         task = self._task
         outputs = predict(self._average.network, self._validation.images, task.spec.input)
         scores = score(outputs, self._validation.labels, task.spec.classes)
+        _finite("validation", scores.loss, epoch)
         improved = scores.loss < min(
             (done.validation_loss for done in self.history), default=math.inf
         )
@@ -202,6 +198,14 @@ def predict(network: nn.Module, images: Tensor, spec: InputSpec) -> Tensor:
     """Run a network in eval mode on uint8 (N, C, H, W): float32 (N, K), on the images' device."""
     batches = torch.split(images, _EVALUATION_BATCH)
     return torch.cat([network(normalise(batch, spec)).float() for batch in batches])
+
+
+def _finite(name: str, loss: float, epoch: int) -> float:
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the {name} loss became {loss} in epoch {epoch}; lower --learning-rate"
+        )
+    return loss
 
 
 def _seed_torch(seed: int, epoch: int) -> None:

@@ -19,7 +19,7 @@ from training.examples import Examples, spaced
 from training.loop import Trainer
 from training.progress import shown
 from training.report import Evaluation
-from training.runs import RunFolder
+from training.runs import RunError, RunFolder
 from training.splits import split
 from training.task import Task
 
@@ -53,7 +53,8 @@ class Session:
     """A run in the making: its data are read, its network is built or resumed.
 
     Raises:
-        AtelierError: the device or the data are not there, or an interrupted run is in the way.
+        AtelierError: the device or the data are not there, a folder cannot be made, or an
+            interrupted run is in the way.
     """
 
     def __init__(self, task: Task, options: Options, console: Console) -> None:
@@ -61,6 +62,8 @@ class Session:
         self._device = choose_device(options.device)
         _make_repeatable(self._device)
         self._folder = options.run_folder(task.spec.name)
+        for folder in (options.models_dir, self._folder.path):
+            _make_folder(folder)
         self._folder.prepare(resume=options.resume, restart=options.restart)
         self._source = task.find_source(options.data_dir)
         self._data = split(self._source.read(Part.TRAIN, options.limit), options.split_seed)
@@ -173,6 +176,13 @@ class Session:
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the folder {folder} cannot be made: {error.strerror}") from error
 
 
 def _make_repeatable(device: torch.device) -> None:

@@ -103,7 +103,7 @@ async def _classify_one(
     services: Services, model: ServedModel, upload: Upload, top_k: int
 ) -> Classification:
     classifier = model.classifier
-    prepared = await services.decoder.prepare(bytes(upload.data), classifier.prepare)
+    prepared = await services.decoder.prepare(upload.data, classifier.prepare)
     probabilities = await model.batcher.submit(prepared.picture)
     return Classification(
         model=_reference(model),
@@ -125,8 +125,11 @@ async def _classify_several(
             return FileRefused(filename=upload.filename, error=problem_of(error))
         return FileClassified(filename=upload.filename, predictions=answer.predictions)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(result(upload)) for upload in uploads]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(result(upload)) for upload in uploads]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
     return Classifications(model=_reference(model), results=[task.result() for task in tasks])
 
 

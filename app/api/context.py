@@ -60,7 +60,7 @@ class RequestContext:
         show(
             "request",
             method=scope["method"],
-            path=scope["path"],
+            path=scope["raw_path"].decode("ascii"),  # still quoted: no line breaks in the log
             status=status,
             milliseconds=round(seconds * 1000, 1),
         )

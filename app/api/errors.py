@@ -57,7 +57,7 @@ class ProblemResponse(JSONResponse):
 
 def problem_of(error: Exception) -> Problem:
     """Describe one of our own errors; its message is shown to the client."""
-    return _problem(KINDS[type(error)], str(error))
+    return problem(KINDS[type(error)], str(error))
 
 
 def problem_responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
@@ -92,10 +92,11 @@ def install(app: FastAPI) -> None:
 def internal_error() -> Response:
     """The answer to an error that nobody foresaw; what it was stays in the log."""
     detail = "an unexpected error; the log has it under this answer's X-Request-ID"
-    return _response(INTERNAL_ERROR, _problem(INTERNAL_ERROR, detail))
+    return _response(INTERNAL_ERROR, problem(INTERNAL_ERROR, detail))
 
 
-def _problem(kind: Kind, detail: str, errors: list[FieldProblem] | None = None) -> Problem:
+def problem(kind: Kind, detail: str, errors: list[FieldProblem] | None = None) -> Problem:
+    """Describe an error of some kind."""
     return Problem(
         type=f"urn:atelier:problem:{kind.code}",
         title=kind.title,
@@ -107,12 +108,12 @@ def _problem(kind: Kind, detail: str, errors: list[FieldProblem] | None = None) 
 
 
 def _response(
-    kind: Kind, problem: Problem, headers: Mapping[str, str] | None = None
+    kind: Kind, document: Problem, headers: Mapping[str, str] | None = None
 ) -> ProblemResponse:
     headers = dict(headers or {})
     if kind.retry_after_s is not None:
         headers["Retry-After"] = str(kind.retry_after_s)
-    return ProblemResponse(problem.model_dump(), kind.status, headers)
+    return ProblemResponse(document.model_dump(), kind.status, headers)
 
 
 def _on_known_error(_request: Request, error: Exception) -> Response:
@@ -126,7 +127,7 @@ def _on_invalid_request(_request: Request, error: Exception) -> Response:
         for found in error.errors()
     ]
     detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
-    return _response(INVALID_REQUEST, _problem(INVALID_REQUEST, detail, errors))
+    return _response(INVALID_REQUEST, problem(INVALID_REQUEST, detail, errors))
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:
@@ -134,7 +135,7 @@ def _on_http_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     kind = Kind(status.value, status.name.lower(), status.phrase)
     detail = f"{error.detail}: {request.method} {request.url.path}"
-    return _response(kind, _problem(kind, detail), error.headers)
+    return _response(kind, problem(kind, detail), error.headers)
 
 
 def _on_disconnect(_request: Request, _error: Exception) -> Response:

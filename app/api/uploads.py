@@ -8,7 +8,7 @@ are dropped as they arrive, and its neighbours are kept.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -51,12 +51,19 @@ class UploadLimits:
     stall_s: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Upload:
     """One received image: at most one byte more than the limit, so that its reader refuses it."""
 
     filename: str | None
-    data: bytearray = field(default_factory=bytearray)
+    data: bytes
+
+
+@dataclass
+class _Held:
+    """Bytes that one request holds."""
+
+    bytes: int = 0
 
 
 class Uploads:
@@ -82,30 +89,29 @@ class Uploads:
         if length.isdigit() and int(length) > self._limits.max_request_bytes:
             raise self._too_large()
         receiver = _receiver(request.headers.get("content-type", ""), self._limits)
-        held_bytes = 0
+        held = _Held()
         try:
-            async for chunk in self._chunks(request):
-                held_bytes += len(chunk)
-                self._held_bytes += len(chunk)
-                if held_bytes > self._limits.max_request_bytes:
-                    raise self._too_large()
-                if self._held_bytes > self._limits.max_held_bytes:
-                    raise UploadsBusyError("other uploads take all the memory there is for them")
-                receiver.feed(chunk)
+            await self._read(request, receiver, held)
             yield receiver.finish()
         finally:
-            self._held_bytes -= held_bytes
+            self._held_bytes -= held.bytes
 
-    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        chunks = aiter(request.stream())
+    async def _read(
+        self, request: Request, receiver: "_RawImage | _ImageParts", held: "_Held"
+    ) -> None:
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._limits.timeout_s
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
-                while True:
-                    async with asyncio.timeout(self._limits.stall_s):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        return
-                    yield chunk
+            async with asyncio.timeout(self._limits.stall_s) as patience:
+                async for chunk in request.stream():
+                    patience.reschedule(min(now() + self._limits.stall_s, deadline))
+                    held.bytes += len(chunk)
+                    self._held_bytes += len(chunk)
+                    if held.bytes > self._limits.max_request_bytes:
+                        raise self._too_large()
+                    if self._held_bytes > self._limits.max_held_bytes:
+                        raise UploadsBusyError("other uploads take all the memory for uploads")
+                    receiver.feed(chunk)
         except TimeoutError:
             raise UploadTimeoutError("the upload stalled or took too long; send it again") from None
 
@@ -131,14 +137,13 @@ def _receiver(content_type: str, limits: UploadLimits) -> "_RawImage | _ImagePar
 
 class _RawImage:
     def __init__(self, limits: UploadLimits) -> None:
-        self._upload = Upload(filename=None)
-        self._max_bytes = limits.max_image_bytes
+        self._part = _Part(None, limits.max_image_bytes)
 
     def feed(self, chunk: bytes) -> None:
-        _keep(self._upload, chunk, self._max_bytes)
+        self._part.add(chunk)
 
     def finish(self) -> list[Upload]:
-        return [self._upload]
+        return [self._part.finish()]
 
 
 class _ImageParts:
@@ -146,7 +151,7 @@ class _ImageParts:
 
     def __init__(self, boundary: bytes, limits: UploadLimits) -> None:
         self._limits = limits
-        self._uploads: list[Upload] = []
+        self._parts: list[_Part] = []
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._disposition = b""
@@ -176,9 +181,9 @@ class _ImageParts:
     def finish(self) -> list[Upload]:
         if not self._complete:
             raise MalformedUploadError("the multipart body is cut short: no closing boundary")
-        if not self._uploads:
+        if not self._parts:
             raise MalformedUploadError(f"no image was sent; send it in a part named '{_FIELD}'")
-        return self._uploads
+        return [part.finish() for part in self._parts]
 
     def _on_part_begin(self) -> None:
         self._disposition = b""
@@ -201,20 +206,32 @@ class _ImageParts:
         if name != _FIELD:
             found = f"a part named {name!r}" if name else "a part without a name"
             raise MalformedUploadError(f"{found}; send images in parts named '{_FIELD}'")
-        if len(self._uploads) == self._limits.max_request_files:
+        if len(self._parts) == self._limits.max_request_files:
             raise UploadTooLargeError(
                 f"a request may have at most {self._limits.max_request_files} files"
             )
-        filename = options.get(b"filename")
-        self._uploads.append(Upload(filename.decode(errors="replace") if filename else None))
+        filename = options.get(b"filename", b"").decode(errors="replace") or None
+        self._parts.append(_Part(filename, self._limits.max_image_bytes))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        _keep(self._uploads[-1], data[start:end], self._limits.max_image_bytes)
+        self._parts[-1].add(data[start:end])
 
     def _on_end(self) -> None:
         self._complete = True
 
 
-def _keep(upload: Upload, chunk: bytes, max_bytes: int) -> None:
-    room = max_bytes + 1 - len(upload.data)
-    upload.data += chunk[:room]
+class _Part:
+    """An image that is arriving; what is over the limit is dropped."""
+
+    def __init__(self, filename: str | None, max_bytes: int) -> None:
+        self._filename = filename
+        self._max_bytes = max_bytes
+        self._data = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        room = self._max_bytes + 1 - len(self._data)
+        self._data += chunk[:room]
+
+    def finish(self) -> Upload:
+        data, self._data = bytes(self._data), bytearray()  # never all of a request twice
+        return Upload(self._filename, data)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.commands.options import SettingsError, read_settings
 from app.settings import Settings
-from app.vision.errors import AtelierError
+from app.vision.errors import AtelierError, CheckpointError
 
 if TYPE_CHECKING:
     from app.vision.classifier import Classifier
@@ -48,13 +49,17 @@ def _load(name: str | None, settings: Settings) -> "Classifier":
     from app.vision.specs import SPECS  # noqa: PLC0415
 
     quiet_pillow()
-    if name is None:
-        names = [settings.default_model, *SPECS]
-        present = (each for each in names if (settings.models_dir / f"{each}.json").exists())
-        name = next(present, next(iter(SPECS)))
-    elif name not in SPECS:
+    device = choose_device(settings.device)
+    if name is not None and name not in SPECS:
         raise SettingsError(f"there is no model {name!r}; the models are: {', '.join(SPECS)}")
-    return Classifier.load(name, settings.models_dir, choose_device(settings.device))
+    names = [name] if name else sorted(SPECS, key=lambda each: each != settings.default_model)
+    refused: list[str] = []
+    for each in names:
+        try:
+            return Classifier.load(each, settings.models_dir, device)
+        except CheckpointError as error:
+            refused.append(str(error))
+    raise CheckpointError("; ".join(refused))
 
 
 def _classify(
@@ -64,7 +69,9 @@ def _classify(
 
     limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
     try:
-        image = read_header(path.read_bytes(), limits).decode()
+        with path.open("rb") as file:
+            data = file.read(limits.max_bytes + 1)
+        image = read_header(data, limits).decode()
     except (OSError, AtelierError) as error:
         return {"filename": str(path), "error": str(error)}
     probabilities = classifier.probabilities([classifier.prepare(image)])[0]
@@ -81,7 +88,7 @@ def _show(results: list[dict[str, Any]], classifier: "Classifier") -> None:
     table = Table("image", "label", "probability", caption=f"{name} {version}")
     for result in results:
         for rank, prediction in enumerate(result.get("predictions", ())):
-            shown = result["filename"] if rank == 0 else ""
+            shown = escape(result["filename"]) if rank == 0 else ""
             table.add_row(shown, prediction["label"], f"{prediction['probability']:.4f}")
         table.add_section()
     Console().print(table)

@@ -6,7 +6,6 @@ fails is the batch itself; its requests get the reason and the next batch runs.
 """
 
 import asyncio
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,10 +13,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import structlog
-import torch
 from torch import Tensor
 
-from app.serving.errors import InferenceError, QueueFullError
+from app.serving.errors import InferenceError, QueueFullError, end_if_poisoned
 from app.serving.metrics import Metrics
 
 log = structlog.stdlib.get_logger(__name__)
@@ -109,8 +107,7 @@ class Batcher:
                 if not request.answer.done():
                     reason = f"{self._name} could not compute: {type(error).__name__}"
                     request.answer.set_exception(InferenceError(reason))
-            if isinstance(error, torch.AcceleratorError):  # no later call in this process can work
-                signal.raise_signal(signal.SIGTERM)
+            end_if_poisoned(error)
             return
         self._metrics.inference_s.labels(self._name).observe(time.perf_counter() - started)
         self._metrics.batch_images.labels(self._name).observe(len(batch))

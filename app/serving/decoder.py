@@ -1,17 +1,22 @@
 """Decodes and prepares uploaded images, off the event loop and within bounds."""
 
 import asyncio
+import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import structlog
 from PIL import Image
 from torch import Tensor
 
 from app.serving.errors import QueueFullError
 from app.serving.metrics import Metrics
 from app.vision.images import ImageLimits, PixelBudget, read_header
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,14 +40,27 @@ class Decoder:
         threads: int,
         max_pixels: int,
         max_queue: int,
+        timeout_s: float,
     ) -> None:
-        """Create the pool; `max_pixels` bounds what all threads hold decoded at one time."""
+        """Create the pool.
+
+        Args:
+            limits: what one image may ask for.
+            metrics: where to count.
+            threads: how many images are decoded at one time.
+            max_pixels: how many pixels all threads together hold decoded.
+            max_queue: images that may wait.
+            timeout_s: the longest that an image may take before `watch` counts its thread as lost.
+        """
         self._limits = limits
         self._metrics = metrics
         self._pixels = PixelBudget(max_pixels)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._threads = threads
         self._max_queue = max_queue
+        self._timeout_s = timeout_s
         self._queued = 0
+        self._started: dict[int, float] = {}  # by thread, when its present image was begun
 
     async def prepare(self, data: bytes, prepare: Callable[[Image.Image], Tensor]) -> Prepared:
         """Decode an image and prepare it for a model.
@@ -67,17 +85,35 @@ class Decoder:
         finally:
             self._count(-1)
 
+    async def watch(self) -> None:
+        """End the process, as by SIGTERM, when every thread is lost in an image.
+
+        A decoder that hangs in native code cannot be stopped in any other way.
+        """
+        while True:
+            await asyncio.sleep(min(1.0, self._timeout_s))
+            latest = time.monotonic() - self._timeout_s
+            lost = sum(started < latest for started in list(self._started.values()))
+            if lost == self._threads:
+                log.critical("all decoding threads hang; the process ends", threads=lost)
+                signal.raise_signal(signal.SIGTERM)
+                return
+
     def close(self) -> None:
         """Let the threads end; work that has not begun is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _prepare(self, data: bytes, prepare: Callable[[Image.Image], Tensor]) -> Prepared:
-        header = read_header(data, self._limits)
-        with self._pixels.reserve(header.pixels):
-            started = time.perf_counter()
-            image = header.decode()
-            picture = prepare(image)
-        self._metrics.decode_s.observe(time.perf_counter() - started)
+        thread, started = threading.get_ident(), time.monotonic()
+        self._started[thread] = started
+        try:
+            header = read_header(data, self._limits)
+            with self._pixels.reserve(header.pixels):
+                image = header.decode()
+                picture = prepare(image)
+        finally:
+            del self._started[thread]
+            self._metrics.decode_s.observe(time.monotonic() - started)
         return Prepared(picture, image.width, image.height, header.format)
 
     def _count(self, change: int) -> None:

@@ -5,6 +5,10 @@ bytes --decoder--> picture               QueueFullError (and vision's image erro
 picture --batcher--> probabilities       QueueFullError, InferenceError
 """
 
+import signal
+
+import torch
+
 from app.vision.errors import AtelierError
 
 
@@ -22,3 +26,12 @@ class QueueFullError(AtelierError):
 
 class InferenceError(AtelierError):
     """The forward pass of the batch failed; the cause is in the log."""
+
+
+def end_if_poisoned(error: Exception) -> None:
+    """After an error of the accelerator no call can succeed: end the process as by SIGTERM.
+
+    The supervisor starts it again. Out of memory is no such error.
+    """
+    if isinstance(error, torch.AcceleratorError):
+        signal.raise_signal(signal.SIGTERM)

@@ -26,7 +26,7 @@ class Metrics:
         )
         self.decode_s = Histogram(
             "atelier_decode_seconds",
-            "Time to decode and prepare one image, without waiting",
+            "Time to decode and prepare one image",
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )

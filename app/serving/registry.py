@@ -10,7 +10,7 @@ import structlog
 import torch
 
 from app.serving.batcher import Batcher
-from app.serving.errors import ModelUnavailableError, UnknownModelError
+from app.serving.errors import ModelUnavailableError, UnknownModelError, end_if_poisoned
 from app.serving.metrics import Metrics
 from app.vision.classifier import Classifier
 from app.vision.errors import CheckpointError
@@ -91,6 +91,10 @@ class ModelRegistry:
             except CheckpointError as error:
                 self._models[name] = Unavailable(str(error))
                 log.warning("model refused", model=name, reason=str(error))
+            except Exception as error:
+                self._models[name] = Unavailable(f"it failed to load: {type(error).__name__}")
+                log.exception("model failed to load", model=name)
+                end_if_poisoned(error)
             else:
                 log.info("model ready", model=name, device=str(device))
             ready = isinstance(self._models[name], ServedModel)

@@ -27,6 +27,11 @@ class Data:
     split: str
     train_count: int
 
+    def __post_init__(self) -> None:
+        texts = (self.name, self.source, self.split)
+        if not all(isinstance(text, str) for text in texts) or type(self.train_count) is not int:
+            raise TypeError("name, source and split must be texts, train_count a whole number")
+
 
 @dataclass(frozen=True)
 class Card:
@@ -40,6 +45,12 @@ class Card:
     versions: dict[str, str]
     created_at: str
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sha256, str):
+            raise TypeError("sha256 must be a text")
+        if not self.spec.classes == tuple(self.validation.classes) == tuple(self.test.classes):
+            raise ValueError("the scores are not those of the spec's classes")
 
     @property
     def version(self) -> str:
@@ -75,7 +86,7 @@ def load_card(name: str, folder: Path) -> Card:
         card = Card.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise CheckpointError(f"there is no {path.name} in {folder.name}/; train it") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # what is not a card may fail in almost any way
         raise CheckpointError(f"{path.name} cannot be read: {error!r}") from error
     if card.spec.name != name:
         raise CheckpointError(f"{path.name} describes the model {card.spec.name!r}")

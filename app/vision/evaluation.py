@@ -1,5 +1,6 @@
 """How good a model is on labelled images."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -15,6 +16,10 @@ class ClassScore:
 
     correct: int
     total: int
+
+    def __post_init__(self) -> None:
+        if not (type(self.correct) is type(self.total) is int and 0 <= self.correct <= self.total):
+            raise ValueError(f"{self.correct!r} of {self.total!r} is not a score")
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,10 @@ class Scores:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read scores; raises KeyError, TypeError or ValueError on anything else."""
         classes = {name: ClassScore(**score) for name, score in value["classes"].items()}
-        return cls(int(value["count"]), float(value["loss"]), float(value["accuracy"]), classes)
+        count, loss, accuracy = (value[name] for name in ("count", "loss", "accuracy"))
+        if type(count) is not int or count < 1 or not (0 <= loss < math.inf and 0 <= accuracy <= 1):
+            raise ValueError("a count, loss or accuracy is out of range")
+        return cls(count, float(loss), float(accuracy), classes)
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, class_count: int) -> Tensor:

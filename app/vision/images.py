@@ -14,6 +14,7 @@ from threading import Condition
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from app.vision import screening
 from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -29,7 +30,6 @@ _SIGNATURES = (
     b"II+\0",
     b"MM\0+",
 )
-_JPEG_START_OF_SCAN = b"\xff\xda"
 _MAX_SCANS = 64  # of an image of the most pixels allowed; progressive files have about ten
 _ORIENTATION_TAG = 0x0112
 _SRGB = ImageCms.createProfile("sRGB")
@@ -86,13 +86,16 @@ class PixelBudget:
 
 
 class EncodedImage:
-    """An image whose header has been read and whose pixels have not."""
+    """An image whose header has been read and whose pixels have not.
 
-    def __init__(self, image: Image.Image) -> None:
+    `pixels` is how many a decoder will hold at one time.
+    """
+
+    def __init__(self, image: Image.Image, pixels: int) -> None:
         self._image = image
+        self.pixels = pixels
         # Phones write several pictures into one JPEG file; Pillow calls that MPO.
         self.format = "JPEG" if image.format == "MPO" else str(image.format)
-        self.pixels = image.width * image.height
 
     def decode(self) -> Image.Image:
         """Decode the first frame: sRGB, 8 bits, upright, transparency laid over white.
@@ -101,12 +104,14 @@ class EncodedImage:
 
         Raises:
             UndecodableImageError: the file is broken or cut short.
-            UnsupportedFormatError: pixels that have no 8-bit meaning (floating point).
+            UnsupportedFormatError: pixels that have no 8-bit meaning (floating point, 32 bits).
         """
         with _pillow_errors():
             self._image.load()
-        if self._image.mode == "F":
-            raise UnsupportedFormatError("floating-point pixels are not read; save it as 8-bit")
+        if self._image.mode in ("F", "I"):
+            raise UnsupportedFormatError(
+                "pixels of floating point or 32 bits are not read; save it with 8 or 16 bits"
+            )
         with _pillow_errors():
             return _to_rgb(_to_srgb(_upright(self._image)))
 
@@ -127,17 +132,24 @@ def read_header(data: bytes, limits: ImageLimits) -> EncodedImage:
         )
     if not data.startswith(_SIGNATURES):
         raise UnsupportedFormatError(f"not an image in a supported format ({', '.join(FORMATS)})")
+    reserved_pixels = screening.decoded_pixels(data)
+    _check_pixels(reserved_pixels, limits)
     with _pillow_errors():
-        image = EncodedImage(Image.open(io.BytesIO(data), formats=FORMATS))
-    if image.pixels > limits.max_pixels:
-        raise ImageTooLargeError(
-            f"the image has {image.pixels:,} pixels; at most {limits.max_pixels:,} are accepted"
-        )
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+    image = EncodedImage(opened, max(opened.width * opened.height, reserved_pixels))
+    _check_pixels(image.pixels, limits)
     # A scan of a few bytes makes the decoder walk over all pixels, and a file may have thousands.
-    scans = data.count(_JPEG_START_OF_SCAN) if image.format == "JPEG" else 1
+    scans = screening.jpeg_scans(data) if image.format == "JPEG" else 1
     if scans * image.pixels > _MAX_SCANS * limits.max_pixels:
         raise ImageTooLargeError(f"the image stores its pixels in {scans:,} passes; save it again")
     return image
+
+
+def _check_pixels(pixels: int, limits: ImageLimits) -> None:
+    if pixels > limits.max_pixels:
+        raise ImageTooLargeError(
+            f"the image has {pixels:,} pixels; at most {limits.max_pixels:,} are accepted"
+        )
 
 
 @contextmanager
@@ -176,12 +188,21 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel, in Pillow's "I;16" variants or widened to "I"
-        high_byte = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255)
-        image = Image.fromarray(high_byte.astype(np.uint8))
+    if image.mode.startswith("I;16"):
+        return _high_byte(image).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         paper = Image.new("RGB", image.size, "white")
         paper.paste(rgba, mask=rgba.getchannel("A"))
         return paper
     return image.convert("RGB")
+
+
+def _high_byte(image: Image.Image) -> Image.Image:
+    """Reduce 16-bit grey to 8 bits; the one level that PNG may name as transparent is white."""
+    levels = np.asarray(image)
+    grey = (levels >> 8).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[levels == transparent] = 255
+    return Image.fromarray(grey)

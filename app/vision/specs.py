@@ -4,6 +4,7 @@ A spec travels inside the checkpoint's sidecar, so that weights, preprocessing a
 one value and cannot drift apart.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -15,6 +16,9 @@ from app.vision.cnn import cnn
 from app.vision.mlp import mlp
 
 NETWORKS = {"mlp": mlp, "cnn": cnn}
+
+_MAX_SIDE_PX = 4096
+_MIN_STD = 1e-3
 
 
 class Preparation(StrEnum):
@@ -41,12 +45,15 @@ class InputSpec:
     resize_px: int
 
     def __post_init__(self) -> None:
+        sizes = (self.channels, self.height, self.width, self.resize_px)
+        if not all(type(size) is int and 0 < size <= _MAX_SIDE_PX for size in sizes):
+            raise ValueError(f"channels and sizes must be whole numbers from 1 to {_MAX_SIDE_PX}")
+        if max(self.height, self.width) > self.resize_px:
+            raise ValueError("resize_px must be at least the height and the width")
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(f"mean and std need {self.channels} values, one per channel")
-        if min(self.std) <= 0:
-            raise ValueError("std must be positive")
-        if not 0 < max(self.height, self.width) <= self.resize_px:
-            raise ValueError("resize_px must be at least the height and the width")
+        if not all(map(math.isfinite, self.mean)) or not all(_MIN_STD <= s < 1e6 for s in self.std):
+            raise ValueError(f"mean must be finite, and std at least {_MIN_STD}")
 
 
 @dataclass(frozen=True)

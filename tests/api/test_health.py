@@ -45,6 +45,14 @@ def test_every_log_line_of_a_request_carries_its_id(client: httpx.Client, servic
     assert any("path=/models/nope" in line and "status=404" in line for line in lines)
 
 
+def test_a_line_break_in_a_path_does_not_forge_a_log_line(
+    client: httpx.Client, service: Service
+) -> None:
+    client.get("/%0aFORGED", headers={"X-Request-ID": "forger"})
+    wait_until(lambda: "forger" in service.log.read_text())
+    assert not any(line.startswith("FORGED") for line in service.log.read_text().splitlines())
+
+
 def test_openapi_documents_fields_and_errors(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     classify = document["paths"]["/classify"]["post"]

@@ -1,4 +1,5 @@
 import asyncio
+import signal
 import threading
 from collections.abc import AsyncIterator
 
@@ -24,7 +25,7 @@ def size_of(image: Image.Image) -> Tensor:
 @pytest.fixture
 async def decoder() -> AsyncIterator[Decoder]:
     limits = ImageLimits(max_pixels=5000)
-    decoder = Decoder(limits, Metrics(), threads=2, max_pixels=10_000, max_queue=3)
+    decoder = Decoder(limits, Metrics(), threads=2, max_pixels=10_000, max_queue=3, timeout_s=0.1)
     yield decoder
     decoder.close()
 
@@ -41,6 +42,26 @@ async def test_errors_come_back_to_the_caller(decoder: Decoder) -> None:
     with pytest.raises(ImageTooLargeError):
         await decoder.prepare(encode(photograph(100, 100)), size_of)
     assert (await decoder.prepare(PICTURE, size_of)).width == 64
+
+
+async def test_the_process_ends_when_every_thread_is_lost(decoder: Decoder) -> None:
+    may_run = threading.Event()
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+
+    def hang(image: Image.Image) -> Tensor:
+        assert may_run.wait(10)
+        return size_of(image)
+
+    watching = asyncio.create_task(decoder.watch())
+    first = asyncio.create_task(decoder.prepare(PICTURE, hang))
+    await asyncio.sleep(0.4)
+    assert not ended.is_set()  # one of two threads still works
+    second = asyncio.create_task(decoder.prepare(PICTURE, hang))
+    await asyncio.wait_for(ended.wait(), 5)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    may_run.set()
+    await asyncio.gather(first, second, watching)
 
 
 async def test_a_full_queue_refuses_and_a_cancelled_image_makes_room(decoder: Decoder) -> None:

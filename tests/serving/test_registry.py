@@ -41,6 +41,23 @@ async def test_a_missing_checkpoint_does_not_stop_the_others(
         registry.get("cifar10")
 
 
+async def test_a_model_that_fails_in_an_unforeseen_way_does_not_stop_the_others(
+    tmp_path: Path,
+) -> None:
+    card = save_always(7, tmp_path)
+    with ThreadPoolExecutor(1) as thread:
+        registry = ModelRegistry(
+            ["mnist", "cifar10"], "mnist", thread, Metrics(), max_batch=2**48, max_queue=8
+        )
+        await registry.load(tmp_path, torch.device("cpu"))
+    assert card.spec.name == "mnist"
+    assert registry.ready
+    with pytest.raises(ModelUnavailableError, match="failed to load: "):
+        registry.get("mnist")
+    with pytest.raises(ModelUnavailableError, match=r"no cifar10\.json"):
+        registry.get("cifar10")
+
+
 async def test_the_default_is_the_first_that_answers(
     registry: ModelRegistry, tmp_path: Path
 ) -> None:

@@ -144,6 +144,16 @@ def test_weights_that_do_not_fit_are_refused(
         lambda value: value["spec"]["input"].update(width=-1),
         lambda value: value["spec"]["input"].update(height=32, resize_px=32),
         lambda value: value["spec"]["input"].update(preparation="squash"),
+        lambda value: value["spec"]["input"].update(height=28.0),
+        lambda value: value["spec"]["input"].update(resize_px=10**9),
+        lambda value: value["spec"]["input"].update(mean=[float("nan")]),
+        lambda value: value["spec"]["input"].update(std=[1e-320]),
+        lambda value: value["data"].update(train_count="many"),
+        lambda value: value["test"]["classes"]["0"].update(correct="x"),
+        lambda value: value["test"]["classes"].pop("0"),
+        lambda value: value["test"].update(accuracy=5),
+        lambda value: value["validation"].update(loss=float("inf")),
+        lambda value: value.update(sha256=7),
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused(
@@ -155,7 +165,7 @@ def test_a_card_that_makes_no_sense_is_refused(
         checkpoint.load("mnist", tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{", "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "\x00", "[" * 100_000])
 def test_a_sidecar_that_is_not_a_card_is_refused(tmp_path: Path, text: str) -> None:
     save_always(3, tmp_path)
     (tmp_path / "mnist.json").write_text(text)

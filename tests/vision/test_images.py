@@ -82,6 +82,12 @@ def test_sixteen_bits_keep_their_high_byte() -> None:
         assert pixels[0, :, 0].tolist() == [0, 0x7F, 0xFF]
 
 
+def test_the_transparent_level_of_a_sixteen_bit_png_is_white() -> None:
+    image = Image.fromarray(np.array([[0x1234, 0x7F00]], dtype=np.uint16))
+    pixels = np.asarray(decode(encode(image, transparency=0x1234)))
+    assert pixels[0, :, 0].tolist() == [255, 0x7F]
+
+
 def test_one_bit_becomes_black_and_white() -> None:
     image = Image.new("1", (2, 1))
     image.putpixel((1, 0), 1)
@@ -109,7 +115,7 @@ def test_a_phones_multi_picture_jpeg_is_a_jpeg() -> None:
 
 def test_floating_point_pixels_are_refused_with_advice() -> None:
     data = encode(Image.new("F", (4, 4), 0.5), "TIFF")
-    with pytest.raises(UnsupportedFormatError, match="8-bit"):
+    with pytest.raises(UnsupportedFormatError, match="8 or 16 bits"):
         decode(data)
 
 
@@ -120,6 +126,12 @@ def test_floating_point_pixels_are_refused_with_advice() -> None:
 def test_other_formats_are_named_unsupported(data: bytes) -> None:
     with pytest.raises(UnsupportedFormatError, match="JPEG, PNG"):
         read_header(data, LIMITS)
+
+
+def test_integers_of_32_bits_are_refused_with_advice() -> None:
+    data = encode(Image.fromarray(np.full((4, 4), 2**30, np.int32)), "TIFF")
+    with pytest.raises(UnsupportedFormatError, match="8 or 16 bits"):
+        decode(data)
 
 
 def test_formats_that_pillow_knows_but_we_do_not_are_unsupported() -> None:

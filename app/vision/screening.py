@@ -1,0 +1,139 @@
+"""Looks at a file's structure before a decoder does.
+
+A file of a few kilobytes, with a harmless width and height, can keep a decoder busy for hours or
+make it reserve gigabytes: by tiles far larger than the image, by millions of segments, by passes
+over all pixels that change nothing. What is refused here is far from what any program writes.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from app.vision.errors import ImageTooLargeError, UndecodableImageError
+
+_MAX_PNG_CHUNKS = 50_000
+_MAX_JPEG_SEGMENTS = 1_000
+_MAX_EXIF_SEGMENTS = 4  # 64 kB each
+_MAX_TIFF_ENTRIES = 4_096
+_MAX_TIFF_VALUES = 65_536
+_MAX_RUN_LENGTH_BYTES = 4_000_000  # decoded in Python
+_MAX_RUN_LENGTH_PIXELS = 4_000_000
+
+_JPEG_START_OF_SCAN = 0xDA
+_JPEG_END = 0xD9
+_JPEG_APP1 = 0xE1
+_BMP_RUN_LENGTH_CODINGS = (1, 2)
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 322, 323
+_TIFF_TABLES = (273, 279, 324, 325)  # offsets and lengths of strips and tiles
+_TIFF_BYTE_TYPES = (1, 2, 6, 7)
+_TIFF_SCALARS = {1: "B", 3: "H", 4: "L", 16: "Q"}
+
+
+def decoded_pixels(data: bytes) -> int:
+    """Screen a file of one of the supported formats.
+
+    Returns:
+        How many pixels a decoder will reserve at one time, as far as that differs from the image's
+        width times height; else 0.
+
+    Raises:
+        ImageTooLargeError: the structure asks for more work than an image is worth.
+        UndecodableImageError: the structure is broken.
+    """
+    try:
+        if data.startswith(b"\x89PNG"):
+            _screen_png(data)
+        elif data.startswith(b"\xff\xd8"):
+            _screen_jpeg(data)
+        elif data.startswith(b"BM"):
+            _screen_bmp(data)
+        elif data.startswith((b"II", b"MM")):
+            return _tiled_pixels(data)
+    except struct.error as error:
+        raise UndecodableImageError("the image header is broken or cut short") from error
+    return 0
+
+
+def jpeg_scans(data: bytes) -> int:
+    """Count the passes over the pixels of a JPEG file; in rare files a few too many."""
+    return data.count(bytes((0xFF, _JPEG_START_OF_SCAN)))
+
+
+def _screen_png(data: bytes) -> None:
+    position = 8
+    for _ in range(_MAX_PNG_CHUNKS):
+        if position + 8 > len(data):
+            return
+        (length,) = struct.unpack_from(">L", data, position)
+        position += 12 + length
+    raise _too_complex("chunks")
+
+
+def _screen_jpeg(data: bytes) -> None:
+    exif_segments = 0
+    for count, (marker, start) in enumerate(_jpeg_segments(data)):
+        exif_segments += marker == _JPEG_APP1 and data.startswith(b"Exif", start)
+        if count >= _MAX_JPEG_SEGMENTS or exif_segments > _MAX_EXIF_SEGMENTS:
+            raise _too_complex("segments")
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the marker and the start of the payload of each segment before the first scan."""
+    position = 2
+    while (position := data.find(b"\xff", position)) >= 0 and position + 4 <= len(data):
+        marker = data[position + 1]
+        if marker in (_JPEG_START_OF_SCAN, _JPEG_END):
+            return
+        if marker in (0x00, 0xFF):  # stuffing between segments
+            position += 1
+            continue
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        yield marker, position + 4
+        position += 2 + max(2, length)
+
+
+def _screen_bmp(data: bytes) -> None:
+    (header_bytes,) = struct.unpack_from("<L", data, 14)
+    if header_bytes < 40:  # the OS/2 header, which knows no compression
+        return
+    width, height, _, _, coding = struct.unpack_from("<iiHHL", data, 18)
+    if coding in _BMP_RUN_LENGTH_CODINGS and (
+        len(data) > _MAX_RUN_LENGTH_BYTES or abs(width * height) > _MAX_RUN_LENGTH_PIXELS
+    ):
+        raise ImageTooLargeError("run-length coded BMP files must be smaller; save it as PNG")
+
+
+def _tiled_pixels(data: bytes) -> int:
+    """Screen a TIFF file; the pixels of all its tiles, which may reach beyond the image."""
+    values: dict[int, int] = {}
+    for tag, value_type, count, value in _tiff_entries(data):
+        if count > _MAX_TIFF_VALUES and (tag in _TIFF_TABLES or value_type not in _TIFF_BYTE_TYPES):
+            raise _too_complex("values")
+        values.setdefault(tag, value)
+    tile_width, tile_height = values.get(_TIFF_TILE_WIDTH, 0), values.get(_TIFF_TILE_HEIGHT, 0)
+    if not (tile_width and tile_height):
+        return 0
+    across = -(-values.get(_TIFF_WIDTH, 0) // tile_width)
+    down = -(-values.get(_TIFF_HEIGHT, 0) // tile_height)
+    return across * tile_width * down * tile_height
+
+
+def _tiff_entries(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield tag, type, count and first value of each entry of the first directory."""
+    order = "<" if data.startswith(b"II") else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    (directory,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
+    (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, directory)
+    if entries > _MAX_TIFF_ENTRIES:
+        raise _too_complex("entries")
+    head = struct.Struct(order + ("HHQ" if big else "HHL"))
+    entry_bytes = head.size + (8 if big else 4)
+    position = directory + (8 if big else 2)
+    for start in range(position, position + entries * entry_bytes, entry_bytes):
+        tag, value_type, count = head.unpack_from(data, start)
+        scalar = _TIFF_SCALARS.get(value_type)
+        value = struct.unpack_from(order + scalar, data, start + head.size)[0] if scalar else 0
+        yield tag, value_type, count, value
+
+
+def _too_complex(parts: str) -> ImageTooLargeError:
+    return ImageTooLargeError(f"the file is made of too many {parts}; save it again")
