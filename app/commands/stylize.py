@@ -147,7 +147,7 @@ def _read(path: Path, settings: Settings) -> "Image.Image":
 
     limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
     try:
-        return read_header(path.read_bytes(), limits).decode()
+        return read_header(path.read_bytes(), limits).decode(to_srgb=True)
     except OSError as error:
         raise StylizeError(f"{path} cannot be read: {error.strerror}") from error
 

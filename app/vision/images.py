@@ -32,7 +32,6 @@ _SIGNATURES = (
 )
 _MAX_SCANS = 64  # of an image of the most pixels allowed; progressive files have about ten
 _ORIENTATION_TAG = 0x0112
-_SRGB = ImageCms.createProfile("sRGB")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -97,10 +96,10 @@ class EncodedImage:
         # Phones write several pictures into one JPEG file; Pillow calls that MPO.
         self.format = "JPEG" if image.format == "MPO" else str(image.format)
 
-    def decode(self) -> Image.Image:
-        """Decode the first frame: sRGB, 8 bits, upright, transparency laid over white.
+    def decode(self, *, to_srgb: bool = False) -> Image.Image:
+        """Decode the first frame: RGB, 8 bits, upright, transparency laid over white.
 
-        Colours are converted from the file's ICC profile where it has one; no metadata is kept.
+        With `to_srgb`, colours are converted from the file's ICC profile where it has one.
 
         Raises:
             UndecodableImageError: the file is broken or cut short.
@@ -113,7 +112,8 @@ class EncodedImage:
                 "pixels of floating point or 32 bits are not read; save it with 8 or 16 bits"
             )
         with _pillow_errors():
-            return _to_rgb(_to_srgb(_upright(self._image)))
+            image = _upright(self._image)
+            return _to_rgb(_to_srgb(image) if to_srgb else image)
 
 
 def read_header(data: bytes, limits: ImageLimits) -> EncodedImage:
@@ -181,7 +181,9 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode=mode)
+        converted = ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), outputMode=mode
+        )
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
     return image if converted is None else converted

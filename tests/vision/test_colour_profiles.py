@@ -9,7 +9,7 @@ from app.vision.images import ImageLimits, read_header
 def decoded(image: Image.Image, profile: bytes | None, image_format: str = "PNG") -> Image.Image:
     buffer = io.BytesIO()
     image.save(buffer, image_format, icc_profile=profile)
-    return read_header(buffer.getvalue(), ImageLimits()).decode()
+    return read_header(buffer.getvalue(), ImageLimits()).decode(to_srgb=True)
 
 
 def profile_bytes(name: str) -> bytes:
@@ -42,3 +42,10 @@ def test_a_broken_profile_counts_as_none() -> None:
 def test_transparency_survives_the_conversion() -> None:
     image = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     assert decoded(image, profile_bytes("sRGB")).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_profile_is_left_alone_unless_asked_for() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), (250, 10, 10)).save(buffer, "PNG", icc_profile=b"not a profile")
+    image = read_header(buffer.getvalue(), ImageLimits()).decode()
+    assert image.getpixel((0, 0)) == (250, 10, 10)
