@@ -25,7 +25,7 @@ _FAINTEST_INK = 12  # grey levels; anything weaker is paper
 _FEWEST_INK_PX = 4  # fewer pixels than this do not decide how dark the ink is
 _INK_THRESHOLD = 0.35  # of the strongest ink
 _SMALLEST_STROKE = 0.04  # of the ink in the largest stroke; anything less is dirt
-_PAPER_AROUND_PERCENT = 80  # of a stroke's surroundings, which must be paper
+_PAPER_AROUND_PERCENT = 90  # of a stroke's surroundings, which must be paper
 
 _Plane = npt.NDArray[np.float32]
 _Mask = npt.NDArray[np.bool_]
@@ -98,7 +98,7 @@ def _find_ink(page: Image.Image, mix: _Plane) -> _Ink | None:
     mass[0] = 0  # the paper's
     largest = labels == mass.argmax()
     strokes = (mass > _SMALLEST_STROKE * mass.max())[labels]
-    prominence = strongest * _contrast(grey, largest) * _extent(largest)
+    prominence = strongest**2 * _contrast(grey, largest) * _extent(largest)
     return _Ink(mix, lighting, strokes, prominence)
 
 
