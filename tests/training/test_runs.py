@@ -40,6 +40,7 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
 def test_a_complete_run_is_in_nobodys_way(folder: RunFolder) -> None:
     folder.complete()
     folder.prepare(resume=False, restart=False)
+    assert not folder.interrupted
 
 
 def test_other_options_or_data_are_named(folder: RunFolder) -> None:
