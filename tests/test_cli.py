@@ -69,7 +69,7 @@ def test_a_bad_image_is_named_and_the_others_are_classified(picture: Path, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--model", "nope"], "mnist, cifar10"),
+        (["--model", "nope"], "mnist, cifar10, catdog"),
         (["--top-k", "0"], "at least 1"),
         (["--device", "cuda:99"], "usable CUDA devices"),
     ],

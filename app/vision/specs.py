@@ -5,17 +5,18 @@ one value and cannot drift apart.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
 from torch import nn
 
 from app.vision.cnn import cnn
+from app.vision.densenet import densenet
 from app.vision.mlp import mlp
 
-NETWORKS = {"mlp": mlp, "cnn": cnn}
+NETWORKS: dict[str, Callable[[int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "densenet": densenet}
 
 _MAX_SIDE_PX = 4096
 _MIN_STD = 1e-3
@@ -54,6 +55,11 @@ class InputSpec:
             raise ValueError(f"mean and std need {self.channels} values, one per channel")
         if not all(map(math.isfinite, self.mean)) or not all(_MIN_STD <= s < 1e6 for s in self.std):
             raise ValueError(f"mean must be finite, and std at least {_MIN_STD}")
+
+    def sized(self, side_px: int) -> "InputSpec":
+        """Return the same for a square of another size, with as much cropped off in proportion."""
+        resize_px = round(side_px * self.resize_px / min(self.height, self.width))
+        return replace(self, height=side_px, width=side_px, resize_px=resize_px)
 
 
 @dataclass(frozen=True)
@@ -134,4 +140,18 @@ CIFAR10 = ModelSpec(
         resize_px=32,
     ),
 )
-SPECS = {spec.name: spec for spec in (MNIST, CIFAR10)}
+CATDOG = ModelSpec(
+    name="catdog",
+    network="densenet",
+    classes=("cat", "dog"),
+    input=InputSpec(
+        channels=3,
+        height=128,
+        width=128,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        preparation=Preparation.PHOTO,
+        resize_px=146,
+    ),
+)
+SPECS = {spec.name: spec for spec in (MNIST, CIFAR10, CATDOG)}

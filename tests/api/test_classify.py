@@ -103,7 +103,7 @@ def test_an_unknown_parameter_is_refused_by_name(client: httpx.Client) -> None:
 def test_an_unknown_model_is_refused_with_the_known_ones(client: httpx.Client) -> None:
     response = client.post("/classify?model=nope", files=files(PICTURE))
     assert_problem(response, 404, "unknown_model")
-    assert "mnist, cifar10" in response.json()["detail"]
+    assert "mnist, cifar10, catdog" in response.json()["detail"]
 
 
 def test_the_callers_request_id_comes_back(client: httpx.Client) -> None:

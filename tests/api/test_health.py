@@ -1,14 +1,19 @@
 import httpx
 
+from app.vision.specs import SPECS
 from tests.pictures import encode, photograph
-from tests.service import Service, wait_until
+from tests.service import ROOT, Service, wait_until
 
 
 def test_live_and_ready(client: httpx.Client) -> None:
     assert client.get("/health/live").json() == {"status": "live"}
     ready = client.get("/health/ready")
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ready", "models": {"mnist": True, "cifar10": True}}
+    assert ready.json() == {
+        "status": "ready",
+        "models": {name: (ROOT / f"models/{name}.pt").exists() for name in SPECS},
+    }
+    assert ready.json()["models"]["mnist"] is ready.json()["models"]["cifar10"] is True
 
 
 def test_metrics_count_what_happens(client: httpx.Client) -> None:

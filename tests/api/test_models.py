@@ -45,7 +45,7 @@ def test_the_layer_table_of_the_cnn(client: httpx.Client) -> None:
 
 def test_all_models_are_listed(client: httpx.Client) -> None:
     models = client.get("/models").json()["models"]
-    assert [model["name"] for model in models] == ["mnist", "cifar10"]
+    assert [model["name"] for model in models] == ["mnist", "cifar10", "catdog"]
     assert models[0] == client.get("/models/mnist").json()
 
 
@@ -73,4 +73,7 @@ def test_a_refused_checkpoint_is_listed_with_the_reason_and_the_others_serve(
         assert answer["predictions"][0]["label"] == "4"
         assert answer["predictions"][0]["probability"] == pytest.approx(0.99)
         ready = httpx.get(f"{service.url}/health/ready")
-        assert ready.json() == {"status": "ready", "models": {"mnist": True, "cifar10": False}}
+        assert ready.json() == {
+            "status": "ready",
+            "models": {"mnist": True, "cifar10": False, "catdog": False},
+        }

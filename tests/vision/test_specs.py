@@ -20,3 +20,13 @@ def test_labels_are_those_that_clients_rely_on() -> None:
     assert SPECS["mnist"].classes == tuple("0123456789")
     expected = "airplane automobile bird cat deer dog frog horse ship truck"
     assert SPECS["cifar10"].classes == tuple(expected.split())
+    assert SPECS["catdog"].classes == ("cat", "dog")
+
+
+def test_another_size_keeps_what_is_cropped_off_in_proportion() -> None:
+    picture = SPECS["catdog"].input
+    assert picture.sized(picture.height) == picture
+    large = picture.sized(224)
+    assert (large.height, large.width) == (224, 224)
+    assert large.resize_px / 224 == pytest.approx(picture.resize_px / picture.height, abs=0.005)
+    assert (large.mean, large.std) == (picture.mean, picture.std)
