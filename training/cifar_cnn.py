@@ -16,6 +16,7 @@ TASK = Task(
         epochs=220,
         batch_size=128,
         optimizer="sgd",
+        schedule="one_cycle",
         learning_rate=0.05,
         weight_decay=5e-4,
         warmup=0.15,
@@ -23,6 +24,7 @@ TASK = Task(
         label_smoothing=0.0,
         averaging_decay=0.999,
         patience=25,
+        print_every=0,
     ),
     augment=ShiftAndFlip(shift_px=4),
 )

@@ -1,91 +1,137 @@
-"""The command line that all training scripts share."""
+"""The command line that the training scripts share."""
 
 import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from app.vision.errors import AtelierError
-from training.recipe import Recipe
-from training.session import Options, Session
+from training.options import Options
+from training.session import Session
 from training.task import Task
+
+AnyRecipe = TypeVar("AnyRecipe")
+AnyOptions = TypeVar("AnyOptions")
 
 _FEWEST_IMAGES = 10
 _SEEDS = 2**63
 _INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
-def main(task: Task, module: str, arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; returns the exit code."""
+def main(
+    task: Task,
+    module: str,
+    arguments: Sequence[str] | None = None,
+    *,
+    own_options: argparse.ArgumentParser | None = None,
+    begin: Callable[[Task, Options], Task] = lambda task, _: task,
+) -> int:
+    """Train as the command line says; returns the exit code.
+
+    A script may have options of its own, which it reads itself, and `begin` its task in another
+    way once the common options are known.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
-    say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
-    task, options = _parse(task, module, arguments)
-    try:
-        Session(task, options, Console()).run()
-    except AtelierError as error:
-        say(f"error: {error}")
-        return 1
-    except KeyboardInterrupt:
-        interrupted = options.run_folder(task.spec.name).interrupted
-        advice = _how_to_resume(module, arguments) if interrupted else "No epoch was complete."
-        say(f"\nInterrupted. {advice}")
-        return _INTERRUPTED
-    return 0
-
-
-def _how_to_resume(module: str, arguments: Sequence[str]) -> str:
-    kept = [argument for argument in arguments if argument not in ("--restart", "--resume")]
-    command = shlex.join(["python", "-m", module, *kept, "--resume"])
-    return f"The complete epochs are kept; go on by: {command}"
-
-
-def _parse(task: Task, module: str, arguments: Sequence[str]) -> tuple[Task, Options]:
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=f"Train the {task.spec.name} network and save it as a checkpoint.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        parents=[] if own_options is None else [own_options],
         allow_abbrev=False,
     )
-    _add_options(parser)
-    _add_recipe(parser, task.recipe)
+    add_common_options(parser)
+    _add_checkpoint_options(parser)
+    add_recipe(parser, task.recipe)
     values = vars(parser.parse_args(arguments))
+    task = replace(task, recipe=read_recipe(parser, values, task.recipe))
+    options = read_options(values, Options)
+    return guarded(
+        lambda: Session(begin(task, options), options, Console()).run(),
+        lambda: _advice(options.run_folder(task.run_name).interrupted, module, arguments),
+    )
+
+
+def guarded(run: Callable[[], None], advice: Callable[[], str]) -> int:
+    """Run to the end, an error or Ctrl-C (and then say what to do); returns the exit code."""
+    say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
     try:
-        recipe = replace(
-            task.recipe, **{field.name: values.pop(field.name) for field in fields(Recipe)}
-        )
-    except ValueError as error:
-        parser.error(str(error))
-    return replace(task, recipe=recipe), Options(**values)
+        run()
+    except AtelierError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"\nInterrupted. {advice()}")
+        return _INTERRUPTED
+    return 0
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what every training script needs to know."""
     add = parser.add_argument
     data_dir = Path(os.environ.get("ATELIER_DATASETS", "data"))
     add("--data-dir", type=Path, default=data_dir, help="data sets; ATELIER_DATASETS sets it too")
-    add("--models-dir", type=Path, default=Path("models"), help="where checkpoints are kept")
     add("--runs-dir", type=Path, default=Path("runs"), help="where figures and progress go")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--seed", type=_natural, default=0, help="of weights, order, dropout and augmentation")
     add("--split-seed", type=_natural, default=0, help="of the choice of validation images")
     add("--limit", type=_limit, help="read only so many images of each part, for a trial")
+
+
+def add_recipe(parser: argparse.ArgumentParser, defaults: object) -> None:
+    """Declare an option for each field of a recipe, a dataclass."""
+    group = parser.add_argument_group("recipe")
+    for field in fields(defaults):  # type: ignore[arg-type]
+        default = getattr(defaults, field.name)
+        several = isinstance(default, tuple)
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(default[0] if several else default),
+            nargs="+" if several else None,
+            default=default,
+            help=field.metadata["help"],
+        )
+
+
+def read_recipe(
+    parser: argparse.ArgumentParser, values: Mapping[str, Any], defaults: AnyRecipe
+) -> AnyRecipe:
+    """Read what `add_recipe` declared; ends the program where it makes no sense."""
+    given = {field.name: values[field.name] for field in fields(defaults)}  # type: ignore[arg-type]
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    try:
+        return replace(defaults, **given)  # type: ignore[type-var]
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def read_options(values: Mapping[str, Any], kind: type[AnyOptions]) -> AnyOptions:
+    """Gather the fields of a dataclass of options."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: values[name] for name in names})
+
+
+def _add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--models-dir", type=Path, default=Path("models"), help="where checkpoints are kept")
     add("--overwrite", action="store_true", help="replace even a better checkpoint")
     interrupted = parser.add_mutually_exclusive_group()
     interrupted.add_argument("--resume", action="store_true", help="go on where a run stopped")
     interrupted.add_argument("--restart", action="store_true", help="discard a run that stopped")
 
 
-def _add_recipe(parser: argparse.ArgumentParser, recipe: Recipe) -> None:
-    group = parser.add_argument_group("recipe")
-    for field in fields(Recipe):
-        default = getattr(recipe, field.name)
-        name = f"--{field.name.replace('_', '-')}"
-        group.add_argument(name, type=type(default), default=default, help=field.metadata["help"])
+def _advice(interrupted: bool, module: str, arguments: Sequence[str]) -> str:
+    if not interrupted:
+        return "No epoch was complete."
+    kept = [argument for argument in arguments if argument not in ("--restart", "--resume")]
+    command = shlex.join(["python", "-m", module, *kept, "--resume"])
+    return f"The complete epochs are kept; go on by: {command}"
 
 
 def _natural(text: str) -> int:

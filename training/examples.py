@@ -8,7 +8,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled images: uint8 (N, C, H, W), 0..255, and class indices, int64 (N,)."""
+    """Labelled images: uint8 (N, C, H, W), 0..255, and class indices, int64 (N,).
+
+    A task that trains on something else than pixels may have that in place of `images`, with the
+    same first dimension.
+    """
 
     images: Tensor
     labels: Tensor

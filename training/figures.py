@@ -29,15 +29,18 @@ def unnormalise(batch: Tensor, spec: InputSpec) -> Tensor:
 
 
 def loss_curves(
-    training: Sequence[float], validation: Sequence[float], best_epoch: int, path: Path
+    epochs: Sequence[float], training: Sequence[float], validation: Sequence[float], path: Path
 ) -> None:
-    """Draw both losses, in nats per epoch from 1, and mark the epoch that was kept."""
+    """Draw both losses, in nats, and mark where the validation loss is lowest.
+
+    `epochs` says after how many of them, or which part of one, each loss was measured.
+    """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    epochs = range(1, len(training) + 1)
+    kept = epochs[validation.index(min(validation))]
     axes.plot(epochs, training, marker=".", label="training (augmented)")
     axes.plot(epochs, validation, marker=".", label="validation")
-    axes.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
+    axes.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept:.4g}")
     axes.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
     axes.legend()
     figure.savefig(path)

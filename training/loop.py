@@ -1,20 +1,21 @@
-"""The training loop, for any network that classifies images.
+"""The training loop, for any task that classifies.
 
-    Trainer.run()         yields BatchDone after each step and EpochDone after each epoch, and ends
-                          with the schedule or when the patience is exhausted
-    Trainer.state_dict()  after an EpochDone, all that another Trainer needs to go on from there
-    Trainer.best()        the network of the epoch with the lowest validation loss
+    Trainer.run()         yields BatchDone after each step and Validated after each epoch (and
+                          within it, where the recipe says so), and ends with the schedule or when
+                          the patience is exhausted
+    Trainer.state_dict()  after a complete epoch, all that another Trainer needs to go on from there
+    Trainer.best()        the network as it was when the validation loss was lowest
 
 What is validated and kept is not the network in training but the moving average of its weights.
 """
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,10 +26,12 @@ from app.vision.preprocess import normalise
 from app.vision.specs import InputSpec
 from training.averaging import AveragedWeights
 from training.examples import Examples
+from training.seeding import seed_torch
 from training.splits import Split
 from training.task import Task
 
 _EVALUATION_BATCH = 500
+_EVALUATION_VALUES = _EVALUATION_BATCH * 3 * 32 * 32  # larger pictures need as much memory
 
 
 class DivergedError(AtelierError):
@@ -44,14 +47,18 @@ class BatchDone:
 
 
 @dataclass(frozen=True)
-class EpochDone:
-    """One epoch was trained and validated.
+class Validated:
+    """The network was validated.
 
-    `epoch` counts from 1; losses are means in nats, `accuracy` is 0..1; `improved` says whether
-    the validation loss is the lowest so far.
+    `epoch` is the one at work, `step` the optimizer steps made since the start; both count from 1.
+    `complete` says whether the epoch is. Losses are means in nats, the training loss over the steps
+    since the validation before; `accuracy` is 0..1; `improved` says whether the validation loss is
+    the lowest so far.
     """
 
     epoch: int
+    step: int
+    complete: bool
     training_loss: float
     validation_loss: float
     accuracy: float
@@ -59,7 +66,7 @@ class EpochDone:
 
 
 class Trainer:
-    """Trains one network on one split.
+    """Trains one network on one split of what the task learns from.
 
     Everything random in an epoch comes from (seed, epoch), so that a run which was interrupted and
     resumed ends, on the CPU, with the very weights of one which was not.
@@ -75,25 +82,32 @@ class Trainer:
         recipe = task.recipe
         self._task, self._device, self._seed = task, device, seed
         self._bfloat16 = supports_bfloat16(device)
-        self._layout = torch.channels_last if self._bfloat16 else torch.contiguous_format
+        pictures = data.train.images.dim() == 4
+        use_channels_last = self._bfloat16 and pictures
+        self._layout = torch.channels_last if use_channels_last else torch.contiguous_format
         self._train, self._validation = data.train.to(device), data.validation.to(device)
         self._batch_size = min(recipe.batch_size, len(data.train))
-        self._steps_per_epoch = len(data.train) // self._batch_size
-        _seed_torch(seed, 0)
-        self._network = _with_exact_softmax(task.spec.build())
+        self.steps_per_epoch = len(data.train) // self._batch_size
+        seed_torch(seed, 0)
+        self._network = _with_exact_softmax(task.build())
         self._network.to(device).to(memory_format=self._layout)
         self._average = AveragedWeights(self._network, recipe.averaging_decay)
         self._loss = recipe.build_loss()
         self._optimizer = recipe.build_optimizer(self._network)
-        self._schedule = recipe.build_schedule(self._optimizer, self._steps_per_epoch)
+        self._schedule = recipe.build_schedule(self._optimizer, self.steps_per_epoch)
         self._best: dict[str, Tensor] = {}
-        self.history: list[EpochDone] = []
+        self.history: list[Validated] = []
         self.seconds = 0.0
 
     @property
     def precision(self) -> str:
         """What the network was multiplied in while it was trained."""
         return "bfloat16 autocast" if self._bfloat16 else "float32"
+
+    @property
+    def epochs_run(self) -> int:
+        """How many epochs are complete."""
+        return sum(done.complete for done in self.history)
 
     @property
     def best_epoch(self) -> int:
@@ -107,29 +121,29 @@ class Trainer:
         Patience counts in the last third of the schedule only: before, the learning rate is high
         and a validation loss that rises says little.
         """
-        epochs = len(self.history)
-        last_third = math.ceil(self._task.recipe.epochs * 2 / 3)
+        epochs, recipe = self.epochs_run, self._task.recipe
+        last_third = math.ceil(recipe.epochs * 2 / 3)
         waited = epochs - max(self.best_epoch, last_third)
-        return epochs >= self._task.recipe.epochs or waited >= self._task.recipe.patience
+        return epochs >= recipe.epochs or waited >= recipe.patience
 
-    def run(self) -> Iterator[BatchDone | EpochDone]:
+    def run(self) -> Iterator[BatchDone | Validated]:
         """Train until finished, from wherever `load_state_dict` left off.
 
         Raises:
             DivergedError: the loss is no longer finite.
         """
         while not self.finished:
-            epoch = len(self.history) + 1
             started = perf_counter()
-            training_loss = yield from self._train_epoch(epoch)
-            validated = self._validate(epoch, training_loss)
-            self.seconds += perf_counter() - started
-            self.history.append(validated)
-            yield validated
+            for event in self._train_epoch(self.epochs_run + 1):
+                if isinstance(event, Validated):
+                    self.history.append(event)
+                    self.seconds += perf_counter() - started
+                    started = perf_counter()
+                yield event
 
     def best(self) -> nn.Module:
-        """Return the network with the weights of the best epoch: on the device, float32, eval."""
-        network = self._task.spec.build()
+        """Return the network with the best weights: on the device, float32, eval."""
+        network = self._task.build()
         network.load_state_dict(self._best)
         return network.to(self._device).eval().requires_grad_(False)
 
@@ -152,27 +166,32 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self._best = dict(state["best"])
-        self.history = [EpochDone(**done) for done in state["history"]]
+        self.history = [Validated(**done) for done in state["history"]]
         self.seconds = float(state["seconds"])
 
-    def _train_epoch(self, epoch: int) -> Generator[BatchDone, None, float]:
-        _seed_torch(self._seed, epoch)
+    def _train_epoch(self, epoch: int) -> Iterator[BatchDone | Validated]:
+        seed_torch(self._seed, epoch)
         self._network.train()
         order = torch.randperm(len(self._train)).to(self._device)
-        total = torch.zeros((), device=self._device)
-        for batch in range(self._steps_per_epoch):
-            chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
-            total += self._step(self._train[chosen])
-            step = (epoch - 1) * self._steps_per_epoch + batch + 1
+        losses: list[Tensor] = []
+        for batch in range(1, self.steps_per_epoch + 1):
+            chosen = order[(batch - 1) * self._batch_size : batch * self._batch_size]
+            losses.append(self._step(self._train[chosen]))
+            step = (epoch - 1) * self.steps_per_epoch + batch
             self._average.update(self._network, step)
-            yield BatchDone(batch + 1, self._steps_per_epoch)
-        return _finite("training", total.item() / self._steps_per_epoch, epoch)
+            yield BatchDone(batch, self.steps_per_epoch)
+            complete = batch == self.steps_per_epoch
+            every = self._task.recipe.print_every
+            if complete or (every and step % every == 0):
+                training_loss = _finite("training", torch.stack(losses).mean().item(), epoch)
+                losses.clear()
+                yield self._validate(epoch, step, complete, training_loss)
 
     def _step(self, batch: Examples) -> Tensor:
         """Make one optimizer step; returns the loss before it."""
-        images = normalise(self._task.augment(batch.images), self._task.spec.input)
+        inputs = self._task.varied(batch.images)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-            outputs = self._network(images.contiguous(memory_format=self._layout))
+            outputs = self._network(inputs.contiguous(memory_format=self._layout))
         loss: Tensor = self._loss(outputs.float(), batch.labels)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -180,24 +199,31 @@ class Trainer:
         self._schedule.step()
         return loss.detach()
 
-    def _validate(self, epoch: int, training_loss: float) -> EpochDone:
-        task = self._task
-        outputs = predict(self._average.network, self._validation.images, task.spec.input)
-        scores = score(outputs, self._validation.labels, task.spec.classes)
+    def _validate(self, epoch: int, step: int, complete: bool, training_loss: float) -> Validated:
+        outputs = _outputs(self._average.network, self._validation.images, self._task.plain)
+        scores = score(outputs, self._validation.labels, self._task.spec.classes)
         _finite("validation", scores.loss, epoch)
         improved = scores.loss < min(
             (done.validation_loss for done in self.history), default=math.inf
         )
         if improved:
             self._best = _detached(self._average.network)
-        return EpochDone(epoch, training_loss, scores.loss, scores.accuracy, improved)
+        return Validated(
+            epoch, step, complete, training_loss, scores.loss, scores.accuracy, improved
+        )
+
+
+def predict(network: nn.Module, images: Tensor, spec: InputSpec) -> Tensor:
+    """Run a network in eval mode on uint8 (N, C, H, W): float32 (N, K), on the images' device."""
+    return _outputs(network, images, partial(normalise, spec=spec))
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, images: Tensor, spec: InputSpec) -> Tensor:
-    """Run a network in eval mode on uint8 (N, C, H, W): float32 (N, K), on the images' device."""
-    batches = torch.split(images, _EVALUATION_BATCH)
-    return torch.cat([network(normalise(batch, spec)).float() for batch in batches])
+def _outputs(network: nn.Module, images: Tensor, prepare: Callable[[Tensor], Tensor]) -> Tensor:
+    values_per_image = images[:1].numel()
+    batch_size = min(_EVALUATION_BATCH, max(1, _EVALUATION_VALUES // values_per_image))
+    batches = torch.split(images, batch_size)
+    return torch.cat([network(prepare(batch)).float() for batch in batches])
 
 
 def _finite(name: str, loss: float, epoch: int) -> float:
@@ -206,10 +232,6 @@ def _finite(name: str, loss: float, epoch: int) -> float:
             f"the {name} loss became {loss} in epoch {epoch}; lower --learning-rate"
         )
     return loss
-
-
-def _seed_torch(seed: int, epoch: int) -> None:
-    torch.manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]))
 
 
 def _with_exact_softmax(network: nn.Module) -> nn.Module:

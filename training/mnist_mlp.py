@@ -16,6 +16,7 @@ TASK = Task(
         epochs=100,
         batch_size=128,
         optimizer="adamw",
+        schedule="one_cycle",
         learning_rate=2e-3,
         weight_decay=0.01,
         warmup=0.2,
@@ -23,6 +24,7 @@ TASK = Task(
         label_smoothing=0.0,
         averaging_decay=0.999,
         patience=15,
+        print_every=0,
     ),
     augment=Warp(
         rotation_deg=10,

@@ -1,17 +1,49 @@
 """Shows a training run on the terminal while it runs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.loop import BatchDone, EpochDone
+from training.loop import BatchDone, Validated
+
+Done = TypeVar("Done")
+Item = TypeVar("Item")
 
 
 def shown(
-    events: Iterable[BatchDone | EpochDone], epochs: int, console: Console
-) -> Iterator[EpochDone]:
-    """Draw a bar for the epoch at work and a line for each one done; pass the latter on."""
+    events: Iterable[BatchDone | Done], show: Callable[[Done], str], console: Console
+) -> Iterator[Done]:
+    """Draw a bar for the epoch at work and a line for everything else; pass the latter on."""
+    with _bars(console) as progress:
+        bar = progress.add_task("training", total=None)
+        for event in events:
+            if isinstance(event, BatchDone):
+                progress.update(bar, completed=event.batch, total=event.batch_count)
+            else:
+                console.print(show(event), highlight=False, soft_wrap=True)
+                progress.reset(bar, total=None)
+                yield event
+
+
+def tracked(items: Sequence[Item], description: str, console: Console) -> Iterator[Item]:
+    """Draw a bar while the items are worked on."""
+    with _bars(console) as progress:
+        yield from progress.track(items, description=description)
+
+
+def line(done: Validated, epochs: int) -> str:
+    """Describe a validation, with rich's markup."""
+    step = "" if done.complete else f"  step {done.step}"
+    mark = "  [green]best[/green]" if done.improved else ""
+    return (
+        f"epoch {done.epoch}/{epochs}{step}  training loss {done.training_loss:.4f}  "
+        f"validation loss {done.validation_loss:.4f}  accuracy {done.accuracy:.2%}{mark}"
+    )
+
+
+def _bars(console: Console) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -19,20 +51,4 @@ def shown(
         TimeRemainingColumn(),
     )
     hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        bar = progress.add_task("training", total=None)
-        for event in events:
-            if isinstance(event, BatchDone):
-                progress.update(bar, completed=event.batch, total=event.batch_count)
-            else:
-                console.print(_line(event, epochs), highlight=False, soft_wrap=True)
-                progress.reset(bar, total=None)
-                yield event
-
-
-def _line(done: EpochDone, epochs: int) -> str:
-    mark = "  [green]best[/green]" if done.improved else ""
-    return (
-        f"epoch {done.epoch}/{epochs}  training loss {done.training_loss:.4f}  "
-        f"validation loss {done.validation_loss:.4f}  accuracy {done.accuracy:.2%}{mark}"
-    )
+    return Progress(*columns, console=console, transient=True, disable=hidden)

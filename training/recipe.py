@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from torch import nn, optim
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 _MOMENTUM = 0.9
 _ALMOST_ONE = 1 - 1e-9
@@ -16,10 +16,11 @@ class Recipe:
 
     epochs: int = field(metadata={"help": "length of the schedule"})
     batch_size: int = field(metadata={"help": "images per step"})
-    optimizer: str = field(metadata={"help": "adamw, or sgd with Nesterov momentum"})
-    learning_rate: float = field(metadata={"help": "peak of the one-cycle schedule"})
+    optimizer: str = field(metadata={"help": "adam, adamw, or sgd with Nesterov momentum"})
+    schedule: str = field(metadata={"help": "of the learning rate: one_cycle or constant"})
+    learning_rate: float = field(metadata={"help": "peak of the schedule"})
     weight_decay: float = field(metadata={"help": "pull of the weights towards zero"})
-    warmup: float = field(metadata={"help": "part of the schedule before the peak, 0..1"})
+    warmup: float = field(metadata={"help": "part of one_cycle before the peak, 0..1"})
     loss: str = field(metadata={"help": "nll for log-probabilities, cross_entropy for logits"})
     label_smoothing: float = field(metadata={"help": "for cross_entropy, 0..1"})
     averaging_decay: float = field(metadata={"help": "of the averaged weights, per step"})
@@ -29,12 +30,19 @@ class Recipe:
             "last third of the schedule count"
         }
     )
+    print_every: int = field(
+        metadata={"help": "steps between two validations; 0: only after each epoch"}
+    )
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.patience) < 1:
             raise ValueError("epochs, batch size and patience must be at least 1")
-        if self.optimizer not in ("adamw", "sgd"):
-            raise ValueError(f"unknown optimizer {self.optimizer!r}; use adamw or sgd")
+        if self.print_every < 0:
+            raise ValueError("the steps between two validations must be at least 0")
+        if self.optimizer not in ("adam", "adamw", "sgd"):
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; use adam, adamw or sgd")
+        if self.schedule not in ("one_cycle", "constant"):
+            raise ValueError(f"unknown schedule {self.schedule!r}; use one_cycle or constant")
         if self.loss not in ("nll", "cross_entropy"):
             raise ValueError(f"unknown loss {self.loss!r}; use nll or cross_entropy")
         if self.loss == "nll" and self.label_smoothing:
@@ -54,23 +62,44 @@ class Recipe:
     def build_optimizer(self, network: nn.Module) -> optim.Optimizer:
         """Build the optimizer of all weights of `network`."""
         weights = network.parameters()
-        if self.optimizer == "adamw":
-            return optim.AdamW(weights, self.learning_rate, weight_decay=self.weight_decay)
-        return optim.SGD(
-            weights,
-            self.learning_rate,
-            momentum=_MOMENTUM,
-            weight_decay=self.weight_decay,
-            nesterov=True,
-        )
+        if self.optimizer == "sgd":
+            return optim.SGD(
+                weights,
+                self.learning_rate,
+                momentum=_MOMENTUM,
+                weight_decay=self.weight_decay,
+                nesterov=True,
+            )
+        kind = optim.AdamW if self.optimizer == "adamw" else optim.Adam
+        return kind(weights, self.learning_rate, weight_decay=self.weight_decay)
 
     def build_schedule(self, optimizer: optim.Optimizer, steps_per_epoch: int) -> LRScheduler:
-        """Build the one-cycle schedule: up to the peak and down to almost nothing, once."""
-        return OneCycleLR(
+        """Build the schedule; one cycle goes up to the peak and down to almost nothing, once."""
+        if self.schedule == "constant":
+            return ConstantLR(optimizer, factor=1.0)
+        return one_cycle(
             optimizer,
             self.learning_rate,
-            total_steps=self.epochs * steps_per_epoch,
-            # OneCycleLR divides by zero where the warm-up is exactly one step long
-            pct_start=self.warmup * _ALMOST_ONE,
+            self.epochs * steps_per_epoch,
+            self.warmup,
             cycle_momentum=self.optimizer == "sgd",
         )
+
+
+def one_cycle(
+    optimizer: optim.Optimizer,
+    peak: float,
+    steps: int,
+    warmup: float,
+    *,
+    cycle_momentum: bool = False,
+) -> LRScheduler:
+    """Build a schedule up to the peak, in the `warmup` part of the steps, and down to nothing."""
+    return OneCycleLR(
+        optimizer,
+        peak,
+        total_steps=steps,
+        # OneCycleLR divides by zero where the warm-up is exactly one step long
+        pct_start=warmup * _ALMOST_ONE,
+        cycle_momentum=cycle_momentum,
+    )

@@ -61,9 +61,15 @@ def scores_table(title: str, scores: Scores) -> Table:
     return table
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the weights depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+def versions(*more: str) -> dict[str, str]:
+    """Versions of what the weights depend on, and of `more` packages."""
+    packages = (*_PACKAGES, *more)
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def device_name(device: torch.device) -> str:
+    """What to call a device in a card."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def now() -> str:

@@ -81,3 +81,11 @@ class RunFolder:
     @property
     def _last(self) -> Path:
         return self.path / "last.pt"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; raises RunError where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the folder {folder} cannot be made: {error.strerror}") from error

@@ -1,13 +1,13 @@
 """One training run from start to end: data, training, test, figures, checkpoint."""
 
-import os
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from app.vision import checkpoint
 from app.vision.checkpoint import Card, Data
@@ -17,36 +17,15 @@ from training import figures, report
 from training.data import Part
 from training.examples import Examples, spaced
 from training.loop import Trainer
-from training.progress import shown
+from training.options import Options
+from training.progress import line, shown
 from training.report import Evaluation
-from training.runs import RunError, RunFolder
+from training.runs import make_folder
+from training.seeding import make_repeatable
 from training.splits import split
 from training.task import Task
 
 _IMAGES_SHOWN = 32
-
-
-@dataclass(frozen=True)
-class Options:
-    """Where a run reads and writes, and how it starts.
-
-    `limit` is the number of images that are read of each part; None is all.
-    """
-
-    data_dir: Path
-    models_dir: Path
-    runs_dir: Path
-    device: str
-    seed: int
-    split_seed: int
-    limit: int | None
-    resume: bool
-    restart: bool
-    overwrite: bool
-
-    def run_folder(self, name: str) -> RunFolder:
-        """Where the run that trains the model `name` keeps its files."""
-        return RunFolder(self.runs_dir / name)
 
 
 class Session:
@@ -60,14 +39,15 @@ class Session:
     def __init__(self, task: Task, options: Options, console: Console) -> None:
         self._task, self._options, self._console = task, options, console
         self._device = choose_device(options.device)
-        _make_repeatable(self._device)
-        self._folder = options.run_folder(task.spec.name)
+        make_repeatable(self._device)
+        self._folder = options.run_folder(task.run_name)
         for folder in (options.models_dir, self._folder.path):
-            _make_folder(folder)
+            make_folder(folder)
         self._folder.prepare(resume=options.resume, restart=options.restart)
         self._source = task.find_source(options.data_dir)
         self._data = split(self._source.read(Part.TRAIN, options.limit), options.split_seed)
-        self._trainer = Trainer(task, self._data, self._device, options.seed)
+        lessons = task.lessons(self._data, self._device, self._folder.path, console)
+        self._trainer = Trainer(task, lessons, self._device, options.seed)
         if options.resume:
             self._trainer.load_state_dict(self._folder.load(self._identity()))
 
@@ -82,7 +62,7 @@ class Session:
             f"{len(self._data.validation):,} to validate; device {self._device}"
         )
         self._train()
-        network = self._trainer.best()
+        network = _rounded(self._task.complete(self._trainer.best()), self._task.storage)
         validation = self._evaluate(network, self._data.validation)
         test = self._evaluate(network, self._source.read(Part.TEST, self._options.limit))
         self._console.print(report.scores_table(f"{self._task.spec.name}, test split", test.scores))
@@ -92,10 +72,12 @@ class Session:
 
     def _train(self) -> None:
         identity = self._identity()
-        for _ in shown(self._trainer.run(), self._task.recipe.epochs, self._console):
-            self._folder.save(self._trainer.state_dict(), identity)
+        show = partial(line, epochs=self._task.recipe.epochs)
+        for done in shown(self._trainer.run(), show, self._console):
+            if done.complete:
+                self._folder.save(self._trainer.state_dict(), identity)
         self._say(
-            f"{len(self._trainer.history)} epochs in {self._trainer.seconds:.0f} s; "
+            f"{self._trainer.epochs_run} epochs in {self._trainer.seconds:.0f} s; "
             f"epoch {self._trainer.best_epoch} had the lowest validation loss"
         )
 
@@ -104,6 +86,7 @@ class Session:
         return {
             **asdict(self._task.recipe),
             "augmentation": self._task.augment.to_json(),
+            "start": self._task.start,
             "seed": self._options.seed,
             "split": self._data.digest,
         }
@@ -121,10 +104,11 @@ class Session:
             training={
                 "recipe": asdict(self._task.recipe),
                 "augmentation": self._task.augment.to_json(),
-                "epochs_run": len(self._trainer.history),
+                **self._task.origin,
+                "epochs_run": self._trainer.epochs_run,
                 "best_epoch": self._trainer.best_epoch,
                 "seconds": round(self._trainer.seconds, 1),
-                "device": _device_name(self._device),
+                "device": report.device_name(self._device),
                 "threads": torch.get_num_threads(),
                 "precision": self._trainer.precision,
                 "seed": self._options.seed,
@@ -137,9 +121,9 @@ class Session:
     def _draw(self, test: Evaluation) -> None:
         spec, folder, history = self._task.spec, self._folder.path, self._trainer.history
         figures.loss_curves(
+            [done.step / self._trainer.steps_per_epoch for done in history],
             [done.training_loss for done in history],
             [done.validation_loss for done in history],
-            self._trainer.best_epoch,
             folder / "loss_curves.png",
         )
         few = self._data.train[:_IMAGES_SHOWN]
@@ -161,7 +145,7 @@ class Session:
 
     def _keep(self, network: nn.Module, card: Card) -> None:
         """Save the checkpoint beside the figures, and among the models unless a better is there."""
-        state, name = network.state_dict(), self._task.spec.name
+        state, name = _stored(network, self._task.storage), self._task.spec.name
         checkpoint.save(card, state, self._folder.path)
         models = self._options.models_dir
         reason = None if self._options.overwrite else report.reason_to_keep(card, models)
@@ -178,18 +162,14 @@ class Session:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"the folder {folder} cannot be made: {error.strerror}") from error
+def _rounded(network: nn.Module, storage: torch.dtype) -> nn.Module:
+    """Round the weights to what will be stored of them, so that the very same are measured."""
+    return network.to(storage).to(torch.float32)
 
 
-def _make_repeatable(device: torch.device) -> None:
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may vary
-        torch.use_deterministic_algorithms(True, warn_only=True)
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def _stored(network: nn.Module, storage: torch.dtype) -> Mapping[str, Tensor]:
+    """Return the state_dict with its floating-point values in another type."""
+    return {
+        name: tensor.to(storage) if tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from training.examples import Examples
 
@@ -23,11 +24,16 @@ class Split:
     digest: str
 
 
+def positions(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Choose a random 80 % of `count` positions to train on and 20 % to validate: int64 each."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    validation_count = round(count * VALIDATION_FRACTION)
+    return order[validation_count:], order[:validation_count]
+
+
 def split(examples: Examples, seed: int) -> Split:
     """Set a random 20 % aside for validation; the same seed sets the same examples aside."""
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))
-    validation_count = round(len(examples) * VALIDATION_FRACTION)
-    validation, train = examples[order[:validation_count]], examples[order[validation_count:]]
+    train, validation = (examples[chosen] for chosen in positions(len(examples), seed))
     digest = hashlib.sha256()
     for part in (train, validation):
         digest.update(f"{tuple(part.images.shape)}".encode())

@@ -28,7 +28,7 @@ def test_unnormalise_is_the_inverse_of_normalise(spec: ModelSpec) -> None:
 
 def test_loss_curves_are_drawn(tmp_path: Path) -> None:
     path = tmp_path / "curves.png"
-    figures.loss_curves([2.0, 1.0, 0.5], [1.5, 0.9, 1.1], best_epoch=2, path=path)
+    figures.loss_curves([0.5, 1, 2], [2.0, 1.0, 0.5], [1.5, 0.9, 1.1], path)
     assert len(_colours(path)) > 10
 
 

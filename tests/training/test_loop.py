@@ -13,7 +13,7 @@ from training.augment import Augmentation, ShiftAndFlip
 from training.averaging import AveragedWeights
 from training.cifar_cnn import TASK as CIFAR10_TASK
 from training.examples import Examples
-from training.loop import BatchDone, DivergedError, EpochDone, Trainer, predict
+from training.loop import BatchDone, DivergedError, Trainer, Validated, predict
 from training.splits import Split, split
 from training.task import Task
 
@@ -21,8 +21,8 @@ _CPU = torch.device("cpu")
 _SGD = replace(CIFAR10_TASK.recipe, epochs=4, batch_size=20, averaging_decay=0.5)
 
 
-def _epochs(trainer: Trainer) -> list[EpochDone]:
-    return [event for event in trainer.run() if isinstance(event, EpochDone)]
+def _epochs(trainer: Trainer) -> list[Validated]:
+    return [event for event in trainer.run() if isinstance(event, Validated)]
 
 
 def _hopeless(count: int = 100) -> Split:
@@ -57,11 +57,41 @@ def test_a_separable_problem_is_learnt_exactly(device: torch.device) -> None:
 def test_events_come_in_order_and_are_numbered() -> None:
     trainer = Trainer(task(epochs=2), split(tiles(100), seed=0), _CPU, seed=0)
     events = list(trainer.run())
-    assert [type(event) for event in events] == ([BatchDone] * 4 + [EpochDone]) * 2
+    assert [type(event) for event in events] == ([BatchDone] * 4 + [Validated]) * 2
     batches = [event for event in events if isinstance(event, BatchDone)]
     assert [done.batch for done in batches] == [1, 2, 3, 4] * 2
     assert {done.batch_count for done in batches} == {4}
     assert [done.epoch for done in trainer.history] == [1, 2]
+    assert [done.step for done in trainer.history] == [4, 8]
+    assert trainer.epochs_run == 2
+
+
+def test_validation_within_an_epoch_changes_nothing_else() -> None:
+    data = split(tiles(100), seed=0)
+    often = task(epochs=2)
+    often = replace(often, recipe=replace(often.recipe, print_every=3))
+    plain, watched = (Trainer(each, data, _CPU, seed=0) for each in (task(epochs=2), often))
+    _epochs(plain)
+    events = list(watched.run())
+    assert [type(event) for event in events] == [
+        *[BatchDone] * 3,
+        Validated,
+        BatchDone,
+        Validated,
+        *[BatchDone] * 2,
+        Validated,
+        *[BatchDone] * 2,
+        Validated,
+    ]
+    seen = [(done.epoch, done.step, done.complete) for done in watched.history]
+    assert seen == [(1, 3, False), (1, 4, True), (2, 6, False), (2, 8, True)]
+    assert watched.epochs_run == 2
+    ends = [done.validation_loss for done in watched.history if done.complete]
+    assert ends == [done.validation_loss for done in plain.history]
+    first, last = watched.history[:2]
+    assert (3 * first.training_loss + last.training_loss) / 4 == pytest.approx(
+        plain.history[0].training_loss
+    )
 
 
 def test_the_best_epoch_is_kept_and_restored() -> None:

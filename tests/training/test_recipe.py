@@ -15,7 +15,9 @@ from training.mnist_mlp import TASK as MNIST_TASK
         {"epochs": 0},
         {"batch_size": 0},
         {"patience": 0},
-        {"optimizer": "adam"},
+        {"optimizer": "lion"},
+        {"schedule": "cosine"},
+        {"print_every": -1},
         {"loss": "mse"},
         {"loss": "nll", "label_smoothing": 0.1},
         {"warmup": 1.0},
@@ -28,6 +30,17 @@ from training.mnist_mlp import TASK as MNIST_TASK
 def test_nonsense_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must be|unknown|needs"):
         replace(CIFAR10_TASK.recipe, **change)
+
+
+def test_a_constant_schedule_stays_at_its_peak() -> None:
+    recipe = replace(MNIST_TASK.recipe, optimizer="adam", schedule="constant", epochs=3)
+    built = recipe.build_optimizer(nn.Linear(2, 2))
+    assert type(built) is torch.optim.Adam
+    schedule = recipe.build_schedule(built, steps_per_epoch=4)
+    for _ in range(12):
+        assert schedule.get_last_lr() == [recipe.learning_rate]
+        built.step()
+        schedule.step()
 
 
 def test_networks_are_trained_with_the_loss_that_fits_their_output() -> None:

@@ -2,7 +2,7 @@ import torch
 
 from tests.training.tiny import tiles
 from training.examples import Examples
-from training.splits import split
+from training.splits import positions, split
 
 
 def _numbered(count: int) -> Examples:
@@ -21,6 +21,13 @@ def test_the_seed_decides() -> None:
     first, again, other = (split(_numbered(100), seed) for seed in (0, 0, 1))
     assert torch.equal(first.validation.labels, again.validation.labels)
     assert not torch.equal(first.validation.labels, other.validation.labels)
+
+
+def test_positions_are_those_of_the_split() -> None:
+    parts = split(_numbered(100), seed=7)
+    train, validation = positions(100, seed=7)
+    assert torch.equal(train, parts.train.labels)
+    assert torch.equal(validation, parts.validation.labels)
 
 
 def test_the_digest_names_seed_pixels_and_labels() -> None:

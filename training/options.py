@@ -1,0 +1,29 @@
+"""Where a training run reads and writes, and how it starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options that have no part in the recipe.
+
+    `limit` is the number of images that are read of each part; None is all.
+    """
+
+    data_dir: Path
+    models_dir: Path
+    runs_dir: Path
+    device: str
+    seed: int
+    split_seed: int
+    limit: int | None
+    resume: bool
+    restart: bool
+    overwrite: bool
+
+    def run_folder(self, name: str) -> RunFolder:
+        """Where the run of that name keeps its files."""
+        return RunFolder(self.runs_dir / name)
