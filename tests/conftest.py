@@ -9,7 +9,7 @@ import pytest
 
 from tests.service import Service, running_service
 
-_ARCHIVES = ("mnist/train-images-idx3-ubyte.gz", "cifar10.zip")
+_ARCHIVES = ("mnist/train-images-idx3-ubyte.gz", "cifar10.zip", "catdog.zip")
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,43 @@ class ShiftAndFlip(Augmentation):
 
 
 @dataclass(frozen=True)
+class CropAndFlip(Augmentation):
+    """Cuts a random part out of each image, enlarges it to the whole, and flips half.
+
+    The part has `min_area` of the image or more (where it fits) and is stretched by `max_stretch`
+    at most, in either direction.
+    """
+
+    min_area: float
+    max_stretch: float
+    flip_probability: float = 0.5
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return a varied copy: uint8 (B, C, H, W), 0..255, from the same."""
+        grid = functional.affine_grid(
+            self._affine(len(images), images.device), list(images.shape), align_corners=False
+        )  # (B, H, W, 2)
+        cut = functional.grid_sample(
+            images.float(), grid, padding_mode="border", align_corners=False
+        )
+        return cut.round_().to(torch.uint8)
+
+    def _affine(self, count: int, device: torch.device) -> Tensor:
+        """Random maps from output to input positions, both -1..1: float32 (count, 2, 3)."""
+        area, stretch, across, down, flip = torch.rand(5, count, device=device)
+        area = self.min_area + (1 - self.min_area) * area
+        stretch = self.max_stretch ** (2 * stretch - 1)
+        width, height = (area * stretch).sqrt().clamp(max=1), (area / stretch).sqrt().clamp(max=1)
+        mirror = torch.where(flip < self.flip_probability, -1.0, 1.0)
+        zero = torch.zeros_like(width)
+        rows = (
+            torch.stack((width * mirror, zero, (1 - width) * (2 * across - 1)), dim=1),
+            torch.stack((zero, height, (1 - height) * (2 * down - 1)), dim=1),
+        )
+        return torch.stack(rows, dim=1)
+
+
+@dataclass(frozen=True)
 class Warp(Augmentation):
     """Turns, scales, shears, moves and elastically distorts images that have a black ground.
 

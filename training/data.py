@@ -1,9 +1,9 @@
 """Where the data sets come from.
 
-    folder --find_mnist, find_cifar10--> Source --read--> Examples          DatasetError
+    folder --find_mnist, find_cifar10, find_catdog--> Source --read--> Examples     DatasetError
 
 They are read from the archives in the data folder as they are or, where there are none, by
-torchvision, which finds its own files there or downloads them.
+torchvision, which finds its own files there or downloads them (but not cats and dogs).
 """
 
 import zipfile
@@ -14,10 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 
 import torch
+from PIL import Image
+from torch import Tensor
 from torchvision import datasets
 
 from app.vision.errors import AtelierError, ImageError
-from app.vision.specs import CIFAR10
+from app.vision.preprocess import prepare
+from app.vision.specs import CATDOG, CIFAR10, InputSpec
 from training import idx, zipped
 from training.examples import Examples, spaced
 
@@ -76,6 +79,50 @@ def find_cifar10(folder: Path) -> Source:
             return zipped.read(archive, part, CIFAR10.classes, limit)
 
     return Source("CIFAR-10, a JPEG copy (cifar10.zip)", read)
+
+
+def find_catdog(folder: Path, picture: InputSpec) -> Source:
+    """Find `catdog.zip` in `folder`; photographs of any size are brought to `picture` as served.
+
+    Raises:
+        DatasetError: it is not there.
+    """
+    archive = _catdog_archive(folder)
+
+    def read(part: Part, limit: int | None) -> Examples:
+        with _explained(archive):
+            found = zipped.photographs(archive, part, CATDOG.classes, limit)
+            images, labels = zip(
+                *((prepare(image, picture), label) for image, label in found), strict=True
+            )
+        return Examples(torch.stack(images), torch.tensor(labels))
+
+    return Source("photographs of cats and dogs (catdog.zip)", read)
+
+
+def read_catdog_photographs(
+    folder: Path, part: Part, limit: int | None
+) -> tuple[list[Image.Image], Tensor]:
+    """Read the photographs as they are, RGB, in the order of `find_catdog`; labels int64 (N,).
+
+    Raises:
+        DatasetError: they are not there or damaged.
+    """
+    archive = _catdog_archive(folder)
+    with _explained(archive):
+        images, labels = zip(*zipped.photographs(archive, part, CATDOG.classes, limit), strict=True)
+    return list(images), torch.tensor(labels)
+
+
+def _catdog_archive(folder: Path) -> Path:
+    archive = folder / "catdog.zip"
+    if not archive.exists():
+        raise DatasetError(
+            f"{archive.name} is not in {folder}. Put an archive there with photographs as "
+            "catdog/{train,test}/{cat,dog}/NAME.jpg, or name its folder with --data-dir or "
+            "ATELIER_DATASETS."
+        )
+    return archive
 
 
 def _from_torchvision(name: str, folder: Path, archive: str) -> Source:

@@ -1,21 +1,26 @@
 """Reads images from an archive laid out as NAME/{train,test}/{class}/{n}.jpg."""
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
+from PIL import Image
 
 from app.vision.images import ImageLimits, read_header
 from training.examples import Examples, spaced
 
 
-def read(path: Path, part: str, classes: Sequence[str], limit: int | None) -> Examples:
+def photographs(
+    path: Path, part: str, classes: Sequence[str], limit: int | None
+) -> Iterator[tuple[Image.Image, int]]:
     """Decode one part, or `limit` evenly spaced images of it, in the order of their names.
 
+    Yields RGB images of any size with their class indices.
+
     Raises:
-        ValueError: no such part, an unknown class, or images of different sizes.
+        ValueError: no such part, or an unknown class.
         zipfile.BadZipFile, OSError: the archive is damaged or cannot be read.
         ImageError: an image is damaged.
     """
@@ -26,15 +31,23 @@ def read(path: Path, part: str, classes: Sequence[str], limit: int | None) -> Ex
         unknown = {name.parts[2] for name in names} - set(classes)
         if unknown:
             raise ValueError(f"it has unknown classes: {', '.join(sorted(unknown))}")
-        chosen = [names[index] for index in spaced(len(names), limit).tolist()]
-        encoded = (read_header(archive.read(str(name)), ImageLimits()) for name in chosen)
-        pixels = [np.asarray(image.decode()) for image in encoded]  # (H, W, 3) each
-    if len({image.shape for image in pixels}) > 1:
+        for index in spaced(len(names), limit).tolist():
+            encoded = read_header(archive.read(str(names[index])), ImageLimits())
+            yield encoded.decode(), classes.index(names[index].parts[2])
+
+
+def read(path: Path, part: str, classes: Sequence[str], limit: int | None) -> Examples:
+    """Read the pixels of one part, or of `limit` evenly spaced images of it.
+
+    Raises:
+        ValueError: no such part, an unknown class, or images of different sizes.
+        zipfile.BadZipFile, OSError, ImageError: as `photographs`.
+    """
+    images, labels = zip(*photographs(path, part, classes, limit), strict=True)
+    if len({image.size for image in images}) > 1:
         raise ValueError("its images have different sizes")
-    return Examples(
-        torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous(),
-        torch.tensor([classes.index(name.parts[2]) for name in chosen]),
-    )
+    pixels = np.stack([np.asarray(image) for image in images])  # (N, H, W, 3)
+    return Examples(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels))
 
 
 def _names(archive: zipfile.ZipFile, part: str) -> list[PurePosixPath]:

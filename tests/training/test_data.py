@@ -16,8 +16,16 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, MNIST
 
 from app.vision import specs
-from tests.training.tiny import idx_bytes, tiles, write_mnist, write_zip
-from training.data import DatasetError, Part, find_cifar10, find_mnist
+from app.vision.preprocess import prepare
+from tests.training.tiny import idx_bytes, tiles, write_catdog, write_mnist, write_zip
+from training.data import (
+    DatasetError,
+    Part,
+    find_catdog,
+    find_cifar10,
+    find_mnist,
+    read_catdog_photographs,
+)
 from training.examples import spaced
 
 _NOBODY_LISTENS = "http://127.0.0.1:9/"
@@ -117,6 +125,30 @@ def test_cifar10_is_read_from_the_zip_of_jpegs(tmp_path: Path) -> None:
     assert source.read(Part.TRAIN, 3).labels.tolist() == [0, 3, 9]
 
 
+def test_photographs_of_any_size_are_brought_to_the_input(tmp_path: Path) -> None:
+    write_catdog(tmp_path / "data", 6, 4)
+    picture = specs.CATDOG.input.sized(32)
+    source = find_catdog(tmp_path / "data", picture)
+    train = source.read(Part.TRAIN, None)
+    assert train.images.shape == (6, 3, 32, 32)
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert train.images.float().mean(dim=(2, 3)).argmax(dim=1).tolist() == [0, 0, 0, 2, 2, 2]
+    assert source.read(Part.TEST, 2).labels.tolist() == [0, 1]
+    images, labels = read_catdog_photographs(tmp_path / "data", Part.TRAIN, None)
+    assert torch.equal(labels, train.labels)
+    for image, pixels in zip(images, train.images, strict=True):
+        assert torch.equal(prepare(image, picture), pixels)
+
+
+def test_without_photographs_the_message_says_what_to_do(tmp_path: Path) -> None:
+    for find in (
+        lambda: find_catdog(tmp_path, specs.CATDOG.input),
+        lambda: read_catdog_photographs(tmp_path, Part.TRAIN, None),
+    ):
+        with pytest.raises(DatasetError, match=r"catdog\.zip is not in .*--data-dir"):
+            find()
+
+
 @pytest.mark.parametrize(
     ("pictures", "complaint"),
     [
@@ -202,6 +234,8 @@ def test_the_real_data_sets_are_whole(datasets: Path) -> None:
     cifar10 = find_cifar10(datasets).read(Part.TEST, 200)
     assert cifar10.images.shape == (200, 3, 32, 32)
     assert cifar10.labels.bincount().tolist() == [20] * 10
+    catdog = find_catdog(datasets, specs.CATDOG.input).read(Part.TEST, 50)
+    assert catdog.labels.bincount().tolist() == [25, 25]
 
 
 def _md5(data: bytes) -> str:

@@ -7,9 +7,11 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.models import densenet121
 
 from app.vision.specs import MNIST
 from training.augment import Warp
@@ -71,3 +73,33 @@ def write_zip(path: Path, pictures: dict[str, Image.Image]) -> None:
             data = io.BytesIO()
             picture.save(data, "JPEG", quality=95)
             archive.writestr(name, data.getvalue())
+
+
+def photographs(count: int, seed: int = 0) -> tuple[list[Image.Image], list[str]]:
+    """Cats and dogs that anything can tell apart: reddish and bluish noise, of different sizes."""
+    random = np.random.default_rng(seed)
+    labels = [("cat", "dog")[index % 2] for index in range(count)]
+    pictures = []
+    for label in labels:
+        height, width = random.integers(40, 60, 2)
+        pixels = random.integers(0, 60, (height, width, 3), dtype=np.uint8)
+        pixels[:, :, 0 if label == "cat" else 2] += 180
+        pictures.append(Image.fromarray(pixels))
+    return pictures, labels
+
+
+def write_catdog(folder: Path, train_count: int, test_count: int) -> None:
+    """Write `catdog.zip` with such photographs."""
+    folder.mkdir(parents=True)
+    pictures = {}
+    for seed, (part, count) in enumerate((("train", train_count), ("test", test_count))):
+        for index, (picture, label) in enumerate(zip(*photographs(count, seed), strict=True)):
+            pictures[f"catdog/{part}/{label}/{index:03}.jpg"] = picture
+    write_zip(folder / "catdog.zip", pictures)
+
+
+def backbone_state(seed: int = 0) -> dict[str, Tensor]:
+    """A DenseNet-121's weights in torchvision's naming; random, which is enough for colours."""
+    torch.manual_seed(seed)
+    state: dict[str, Tensor] = densenet121().state_dict()
+    return state

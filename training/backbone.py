@@ -1,0 +1,121 @@
+"""The convolutional part of DenseNet-121, trained on something else before."""
+
+import hashlib
+import io
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import DenseNet121_Weights, densenet121
+
+from app.vision.errors import AtelierError
+
+_CLASSIFIER = "classifier."
+_ADVICE = (
+    "Name a file with --backbone, or make one by: python -m training.densenet_backbone "
+    "(see the README)."
+)
+
+
+class BackboneError(AtelierError):
+    """Weights that cannot be downloaded, or a file that does not hold them."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Weights without a classifier, in torchvision's naming, and where they come from.
+
+    `origin` holds JSON types. `imagenet` says whether the weights are torchvision's own;
+    `split_seed` is that of the photographs which they were trained on, where there were such.
+    """
+
+    state: Mapping[str, Tensor]
+    origin: Mapping[str, Any]
+    imagenet: bool
+    split_seed: int | None
+
+    @property
+    def name(self) -> str:
+        """Short name of these very weights."""
+        digest = hashlib.sha256()
+        for tensor in self.state.values():
+            digest.update(tensor.numpy().data)
+        return digest.hexdigest()[:12]
+
+    def network(self) -> nn.Module:
+        """Build the network: float32 (B, 3, H, W), normalised -> features, float32 (B, 1024)."""
+        network: nn.Module = densenet121()
+        network.classifier = nn.Identity()
+        network.load_state_dict(self.state)
+        return network.eval().requires_grad_(False)
+
+
+def find_backbone(path: Path | None) -> Backbone:
+    """Read a backbone from a file or, without one, have torchvision find or download its own.
+
+    Raises:
+        BackboneError: it cannot be downloaded, or the file does not hold it.
+    """
+    return _from_torchvision() if path is None else _from_file(path)
+
+
+def _from_torchvision() -> Backbone:
+    weights = DenseNet121_Weights.IMAGENET1K_V1
+    try:
+        network = densenet121(weights=weights, progress=sys.stderr.isatty())
+    except (OSError, RuntimeError) as error:
+        raise BackboneError(
+            f"torchvision's ImageNet weights could not be downloaded: {error}\n{_ADVICE}"
+        ) from error
+    return Backbone(
+        _without_classifier(network.state_dict()),
+        {"weights": f"torchvision {weights}", "url": weights.url},
+        imagenet=True,
+        split_seed=None,
+    )
+
+
+def _from_file(path: Path) -> Backbone:
+    try:
+        data = path.read_bytes()
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        made = _sidecar(path.with_suffix(".json"))
+        backbone = Backbone(
+            _without_classifier({_modern(name): tensor for name, tensor in state.items()}),
+            {"file": path.name, "sha256": hashlib.sha256(data).hexdigest(), "made": made},
+            imagenet=False,
+            split_seed=made.get("split_seed"),
+        )
+        backbone.network()
+    except OSError as error:
+        raise BackboneError(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from error
+    except Exception as error:  # what is not a state_dict may fail in almost any way
+        reason = str(error).partition("\n")[0]
+        raise BackboneError(
+            f"{path} does not hold a state_dict of torchvision's densenet121: {reason}. {_ADVICE}"
+        ) from error
+    return backbone
+
+
+def _modern(name: str) -> str:
+    """Translate a name from torchvision's own download, which is older than its network."""
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
+
+
+def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+        if not name.startswith(_CLASSIFIER)
+    }
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """Read what the file beside a backbone says of it; nothing where there is none."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}

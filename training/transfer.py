@@ -1,0 +1,137 @@
+"""Transfer learning: tasks that start from weights which were trained before."""
+
+import copy
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from app.vision.checkpoint import Card
+from app.vision.densenet import head
+from training import features
+from training.backbone import Backbone
+from training.examples import Examples
+from training.runs import RunError
+from training.seeding import seed_torch
+from training.splits import Split
+from training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadTask(Task):
+    """Trains the head of the network alone, on features of a backbone that does not change.
+
+    Frozen are its batch-norm statistics, too. The features are those of each training image as it
+    is and of `view_count` - 1 varied views of it; in each step, one of them is chosen at random.
+    """
+
+    backbone: Backbone
+    view_count: int
+    view_seed: int
+
+    @property
+    def start(self) -> str:
+        """Name the weights that training starts from."""
+        return f"backbone {self.backbone.name}"
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a checkpoint should say of them."""
+        return {"trained": "head", "views": self.view_count, "backbone": dict(self.backbone.origin)}
+
+    def build(self) -> nn.Module:
+        """Build the head: float32 (B, 1024) -> (B, classes), log-probabilities."""
+        return head(len(self.spec.classes))
+
+    def lessons(self, data: Split, device: torch.device, folder: Path, console: Console) -> Split:
+        """Turn images into features: float32 (N, views, 1024) to train on, (M, 1, 1024) to check.
+
+        They are computed in float32, as they will be when the model is served.
+        """
+        compute = partial(self._features, data, device, console)
+        found = features.kept(folder / "features.pt", self._identity(data, device), compute)
+        return Split(
+            Examples(found["train"], data.train.labels),
+            Examples(found["validation"], data.validation.labels),
+            data.digest,
+        )
+
+    def varied(self, images: Tensor) -> Tensor:
+        """Choose a view of each image: float32 (B, views, 1024) -> (B, 1024)."""
+        count, views, _ = images.shape
+        chosen = torch.randint(views, (count,), device=images.device)
+        return images[torch.arange(count, device=images.device), chosen]
+
+    def plain(self, images: Tensor) -> Tensor:
+        """Take the image as it is: float32 (B, views, 1024) -> (B, 1024)."""
+        return images[:, 0]
+
+    def complete(self, trained: nn.Module) -> nn.Module:
+        """Put backbone and head together."""
+        network = self.spec.build()
+        weights = {f"classifier.{name}": value for name, value in trained.state_dict().items()}
+        network.load_state_dict({**self.backbone.state, **weights})
+        device = next(trained.parameters()).device
+        return network.to(device).eval().requires_grad_(False)
+
+    def _identity(self, data: Split, device: torch.device) -> dict[str, Any]:
+        return {
+            "backbone": self.backbone.name,
+            "split": data.digest,
+            "input": asdict(self.spec.input),
+            "augmentation": self.augment.to_json(),
+            "views": [self.view_count, self.view_seed],
+            "device": device.type,
+        }
+
+    def _features(self, data: Split, device: torch.device, console: Console) -> dict[str, Tensor]:
+        seed_torch(self.view_seed)
+        of_views = partial(features.of_views, self.backbone.network().to(device), console=console)
+        views = (None, *[self.augment] * (self.view_count - 1))
+        spec = self.spec.input
+        return {
+            "train": of_views(data.train.images.to(device), spec, views),
+            "validation": of_views(data.validation.images.to(device), spec, (None,)),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning(Task):
+    """Trains all of a network that was trained before, on pixels."""
+
+    card: Card
+    network: nn.Module
+
+    @property
+    def start(self) -> str:
+        """Name the weights that training starts from."""
+        return f"checkpoint {self.card.version}"
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a checkpoint should say of them."""
+        return {
+            "trained": "all weights",
+            "started_from": {"sha256": self.card.sha256, "training": self.card.training},
+        }
+
+    def lessons(self, data: Split, device: torch.device, folder: Path, console: Console) -> Split:
+        """Return the images, if the network was not trained on those to validate on.
+
+        Raises:
+            RunError: it was trained on another split.
+        """
+        if data.digest != self.card.data.split:
+            raise RunError(
+                "the head was trained on other images or on another split of them; give the same "
+                "--data-dir, --split-seed and --limit"
+            )
+        return super().lessons(data, device, folder, console)
+
+    def build(self) -> nn.Module:
+        """Copy the network, with weights that can be trained."""
+        return copy.deepcopy(self.network).requires_grad_(True)
