@@ -9,8 +9,10 @@ from app.supervisor import REFUSED
 from app.vision.errors import AtelierError
 
 COMMANDS = {
-    "serve": "start the service: a supervisor with its web process",
+    "serve": "start the service: a supervisor with its web process and workers",
     "web": "start the web process alone, for containers",
+    "worker": "start a worker alone, for containers",
+    "jobs": "look at the jobs of this host, or cancel one",
     "classify": "classify images without a server",
     "stylize": "paint a photograph in the style of a picture, without a server",
 }

@@ -3,22 +3,29 @@
 The supervisor owns the data directory (a second one on it refuses to start) and the listening
 socket (while a crashed web process starts again, clients wait in the backlog instead of being
 refused). Every child has a pipe from the supervisor as its standard input: when the supervisor
-ends, however it ends, the pipe closes and the child ends too.
+ends, however it ends, the pipe closes and the child ends too. The lease of a worker that died is
+freed at once.
 """
 
 import asyncio
 import fcntl
+import functools
 import os
+import secrets
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
+from app.jobs.database import Database
+from app.jobs.errors import StoreUnavailableError
+from app.jobs.leases import Leases
 from app.settings import Settings
 from app.vision.errors import AtelierError
 
@@ -47,9 +54,21 @@ def serve(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         log.info("listening", url=f"http://{host}:{port}")
         os.set_inheritable(listener.fileno(), True)
-        web = ["web", "--supervised", "--fd", str(listener.fileno())]
+        workers = _Workers(settings, f"http://{_reachable(host)}:{port}")
+        workers.release_all()
         family = _Family(listener.fileno(), settings.shutdown_grace_s)
-        asyncio.run(family.supervise({"web": web}))
+        asyncio.run(family.supervise([_web(listener), *workers.children()]))
+
+
+def _web(listener: socket.socket) -> "_Child":
+    command = ["web", "--supervised", "--fd", str(listener.fileno())]
+    return _Child("web", lambda: command)
+
+
+def _reachable(host: str) -> str:
+    """An address at which a listener on `host` can be reached from here."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
+    return f"[{address}]" if ":" in address else address
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -99,6 +118,65 @@ def _sole_owner(settings: Settings) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class _Child:
+    """A process to keep running: its command line, anew for every start, and what its end asks."""
+
+    name: str
+    command: Callable[[], list[str]]
+    ended: Callable[[], None] = lambda: None
+
+
+class _Workers:
+    """Names the workers, so that the lease of one that died can be freed.
+
+    No other service runs on the data directory: whoever holds a lease under its name is one of our
+    own workers, or one of those that a supervisor before us had.
+    """
+
+    def __init__(self, settings: Settings, web_url: str) -> None:
+        self._count = settings.workers
+        self._web_url = web_url
+        self._family = f"{socket.gethostname()}:{settings.data_dir.absolute()}#"
+        database = Database(settings.database, settings.store_timeout_s)
+        self._leases = Leases(database, settings.lease_s, settings.retry_s)
+        self._names: dict[int, str] = {}
+        try:
+            database.create_tables()
+        except StoreUnavailableError as error:
+            raise StartError(f"{error}; see ATELIER_DATA_DIR and ATELIER_DATABASE_URL") from error
+
+    def children(self) -> list[_Child]:
+        return [
+            _Child(
+                f"worker {number}",
+                functools.partial(self._command, number),
+                functools.partial(self._ended, number),
+            )
+            for number in range(self._count)
+        ]
+
+    def release_all(self) -> None:
+        """Free what a supervisor before us left behind."""
+        for name in self._leases.holders():
+            if name.startswith(self._family):
+                self._release(name)
+
+    def _command(self, number: int) -> list[str]:
+        name = self._names[number] = f"{self._family}{number}-{secrets.token_hex(4)}"
+        return ["worker", "--supervised", "--name", name, "--web-url", self._web_url]
+
+    def _ended(self, number: int) -> None:
+        self._release(self._names[number])
+
+    def _release(self, name: str) -> None:
+        try:
+            for lost in self._leases.release(name):
+                log.warning("a job was lost by its worker", job_id=lost.id, status=lost.status)
+        except StoreUnavailableError as error:
+            log.warning("a lease cannot be freed; it will lapse", error=str(error))
+
+
 class _Family:
     """The children, until the service is told to stop or one of them can never start."""
 
@@ -108,8 +186,8 @@ class _Family:
         self._stopping = asyncio.Event()
         self._unstartable = ""
 
-    async def supervise(self, children: dict[str, list[str]]) -> None:
-        """Run every child, by name and command line.
+    async def supervise(self, children: list[_Child]) -> None:
+        """Run every child.
 
         Raises:
             StartError: a child refused to start; its own message is in the log.
@@ -118,25 +196,32 @@ class _Family:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         async with asyncio.TaskGroup() as group:
-            for name, command in children.items():
-                group.create_task(self._keep_running(name, command))
+            for child in children:
+                group.create_task(self._keep_running(child))
         if self._unstartable:
             raise StartError(f"the {self._unstartable} process cannot start; see above")
 
-    async def _keep_running(self, name: str, command: list[str]) -> None:
+    async def _keep_running(self, child: _Child) -> None:
         backoff_s = _FIRST_BACKOFF_S
         while not self._stopping.is_set():
             started = time.monotonic()
-            process = await self._start(command)
+            process = await self._start(child.command())
             if not await self._ended(process):
-                await self._stop(name, process)
+                await self._stop(child.name, process)
+                await asyncio.to_thread(child.ended)
             elif process.returncode == REFUSED:
-                self._unstartable = name
+                self._unstartable = child.name
                 self._stopping.set()
             else:
                 if time.monotonic() - started > _HEALTHY_AFTER_S:
                     backoff_s = _FIRST_BACKOFF_S
-                log.error("child died", child=name, status=process.returncode, again_in_s=backoff_s)
+                log.error(
+                    "child died",
+                    child=child.name,
+                    status=process.returncode,
+                    again_in_s=backoff_s,
+                )
+                await asyncio.to_thread(child.ended)
                 await self._wait(backoff_s)
                 backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
 

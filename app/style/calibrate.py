@@ -9,6 +9,8 @@ from app.style.estimate import Calibration
 from app.style.options import Quality, StyleOptions
 from app.style.targets import StyleTargets
 from app.style.transfer import stylize
+from app.style.vgg import VGG19
+from app.vision.device import describe
 
 _SIZES_PX = (128, 320)
 _STEPS = 6
@@ -29,6 +31,12 @@ def calibrate(targets: StyleTargets) -> Calibration:
         network_bytes_per_px=_BYTES_PER_PX[targets.network.dtype],
         fixed_bytes=_FIXED_BYTES,
     )
+
+
+def cost_key(network: VGG19) -> str:
+    """Name what a calibration holds for: device, precision, and version of PyTorch."""
+    dtype = str(network.dtype).removeprefix("torch.")
+    return f"{describe(network.device)}, {dtype}, torch {torch.__version__}"
 
 
 def _step_s(size: int, targets: StyleTargets) -> float:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.style.options import StyleOptions
-from app.style.schedule import LARGE_PX, Stage, plan, remaining
+from app.style.schedule import LARGE_PX, Stage, first_stage, plan, remaining
 
 _TARGET_COST = 0.5
 """A look at a target, without a gradient, costs about this share of a step."""
@@ -37,14 +37,22 @@ class Estimate:
 
 
 def estimate(
-    options: StyleOptions, width: int, height: int, device: Calibration, style_count: int = 1
+    options: StyleOptions,
+    size: tuple[int, int],
+    device: Calibration,
+    style_count: int = 1,
+    begun_px: int | None = None,
 ) -> Estimate:
-    """Estimate the painting of a photograph of `width` x `height` px.
+    """Estimate the painting of a photograph of (width, height) px.
+
+    `begun_px` is the longest side of a painting that is gone on with.
 
     Raises:
         ValueError: such a photograph cannot be painted, see `schedule.plan`.
     """
-    stages = plan(options, width, height)
+    stages = plan(options, *size)
+    if begun_px is not None:
+        stages = stages[first_stage(stages, begun_px) :]
     return Estimate(
         seconds=sum(_seconds(stage, options, device, style_count) for stage in stages),
         bytes=device.fixed_bytes + round(max(_bytes(stage, device) for stage in stages)),

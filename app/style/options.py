@@ -2,8 +2,10 @@
 
 import math
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any, Self
 
 MIN_SIZE_PX = 64
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -80,6 +82,24 @@ class StyleOptions:
             _check_weights(
                 "content_weight and style_weight", (self.content_weight, self.style_weight)
             )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Build the options from what `dataclasses.asdict` and JSON made of them.
+
+        Other values are left out.
+
+        Raises:
+            ValueError: an option is out of range or has no such name.
+        """
+        given = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        for name in ("layer_weights", "style_weights"):
+            if given.get(name) is not None:
+                given[name] = tuple(given[name])
+        for name, kind in (("quality", Quality), ("color", Color), ("init", Init)):
+            if name in given:
+                given[name] = kind(given[name])
+        return cls(**given)
 
     def blend(self, style_count: int) -> tuple[float, ...]:
         """Return the share of each of `style_count` style images; the shares add up to 1.

@@ -1,0 +1,123 @@
+"""Signs of life of a worker process, and its end when there can be none.
+
+A thread keeps the lease of the present job and the worker's entry in the roster. It ends the whole
+process where nothing milder helps: when the lease cannot be renewed (somebody else may have the
+job by now), and when the work does not obey a cancel. A step that hangs, the interpreter included,
+is ended by `faulthandler`, whose watchdog needs no Python to run.
+"""
+
+import faulthandler
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from app.jobs.errors import ReplacedError, StoreUnavailableError
+from app.jobs.job import Job
+from app.jobs.leases import Leases
+from app.jobs.roster import Roster
+
+log = structlog.stdlib.get_logger(__name__)
+
+_STALL_STEPS = 20
+_OBEY_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often to renew, and how long to wait for what does not come."""
+
+    renew_s: float
+    give_up_s: float
+    stall_s: float
+    cancel_s: float
+
+
+class Liveness:
+    """Of one worker; run it as a context."""
+
+    def __init__(self, worker: str, leases: Leases, roster: Roster, patience: Patience) -> None:
+        self._worker = worker
+        self._leases = leases
+        self._roster = roster
+        self._patience = patience
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="liveness", daemon=True)
+        self._job: Job | None = None
+        self._renewed_at = 0.0
+        self._cancel_seen_at: float | None = None
+        self._step_s = 0.0
+        self._stepped_at = 0.0
+
+    def __enter__(self) -> "Liveness":
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._ended.set()
+        self._thread.join()
+
+    @contextmanager
+    def hold(self, job: Job) -> Iterator[None]:
+        """Keep the lease of a job that has just been claimed, and watch over its steps."""
+        self._renewed_at = self._stepped_at = time.monotonic()
+        self._step_s = 0.0
+        self._cancel_seen_at = None
+        self._job = job
+        self._watch_step()
+        try:
+            yield
+        finally:
+            self._job = None
+            faulthandler.cancel_dump_traceback_later()
+
+    def stepped(self) -> None:
+        """Note that the work goes on."""
+        now = time.monotonic()
+        self._step_s, self._stepped_at = now - self._stepped_at, now
+        self._watch_step()
+
+    def _watch_step(self) -> None:
+        longest_s = max(self._patience.stall_s, _STALL_STEPS * self._step_s)
+        faulthandler.dump_traceback_later(longest_s, exit=True)
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._patience.renew_s):
+            try:
+                self._roster.beat(self._worker)
+                if (job := self._job) is not None:
+                    self._keep(job)
+            except StoreUnavailableError as error:
+                log.warning("the store does not answer", error=str(error))
+            self._end_if_lost()
+
+    def _keep(self, job: Job) -> None:
+        try:
+            asked = self._leases.renew(job)
+        except ReplacedError:
+            return  # or just ended; the work finds out with its next report
+        self._renewed_at = time.monotonic()
+        if asked.cancel_requested and self._cancel_seen_at is None:
+            self._cancel_seen_at = self._renewed_at
+
+    def _end_if_lost(self) -> None:
+        job, now = self._job, time.monotonic()
+        if job is None:
+            return
+        obey_s = max(self._patience.cancel_s, _OBEY_STEPS * self._step_s)
+        if now - self._renewed_at > self._patience.give_up_s:
+            _end("the lease cannot be renewed", job)
+        if self._cancel_seen_at is not None and now - self._cancel_seen_at > obey_s:
+            _end("the work does not obey a cancel", job)
+
+
+def _end(reason: str, job: Job) -> None:
+    log.critical("the worker ends itself", reason=reason, job_id=job.id)
+    os.kill(os.getpid(), signal.SIGKILL)
