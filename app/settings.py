@@ -98,6 +98,10 @@ class Settings(BaseSettings):
     retry_s: float = Field(
         10.0, gt=0, description="seconds until a job is tried again after an error; then twice that"
     )
+    restart_s: float = Field(
+        0.5, gt=0, description="seconds until a process that died is started again; then twice that"
+    )
+    longest_restart_s: float = Field(30.0, gt=0, description="and at most so many")
     worker_poll_s: float = Field(0.1, gt=0, description="how often an idle worker looks for work")
     events_poll_s: float = Field(0.25, gt=0, description="how often event streams look for news")
     maintenance_s: float = Field(

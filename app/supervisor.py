@@ -32,8 +32,6 @@ from app.vision.errors import AtelierError
 log = structlog.stdlib.get_logger(__name__)
 
 _BACKLOG = 1024
-_FIRST_BACKOFF_S = 0.5
-_LONGEST_BACKOFF_S = 30.0
 _HEALTHY_AFTER_S = 60.0
 _KILL_AFTER_GRACE_S = 5.0
 
@@ -56,7 +54,7 @@ def serve(settings: Settings) -> None:
         os.set_inheritable(listener.fileno(), True)
         workers = _Workers(settings, f"http://{_reachable(host)}:{port}")
         workers.release_all()
-        family = _Family(listener.fileno(), settings.shutdown_grace_s)
+        family = _Family(listener.fileno(), settings)
         asyncio.run(family.supervise([_web(listener), *workers.children()]))
 
 
@@ -180,9 +178,11 @@ class _Workers:
 class _Family:
     """The children, until the service is told to stop or one of them can never start."""
 
-    def __init__(self, fd: int, grace_s: float) -> None:
+    def __init__(self, fd: int, settings: Settings) -> None:
         self._fd = fd
-        self._grace_s = grace_s
+        self._grace_s = settings.shutdown_grace_s
+        self._restart_s = settings.restart_s
+        self._longest_restart_s = settings.longest_restart_s
         self._stopping = asyncio.Event()
         self._unstartable = ""
 
@@ -202,7 +202,7 @@ class _Family:
             raise StartError(f"the {self._unstartable} process cannot start; see above")
 
     async def _keep_running(self, child: _Child) -> None:
-        backoff_s = _FIRST_BACKOFF_S
+        backoff_s = self._restart_s
         while not self._stopping.is_set():
             started = time.monotonic()
             process = await self._start(child.command())
@@ -214,7 +214,7 @@ class _Family:
                 self._stopping.set()
             else:
                 if time.monotonic() - started > _HEALTHY_AFTER_S:
-                    backoff_s = _FIRST_BACKOFF_S
+                    backoff_s = self._restart_s
                 log.error(
                     "child died",
                     child=child.name,
@@ -223,7 +223,7 @@ class _Family:
                 )
                 await asyncio.to_thread(child.ended)
                 await self._wait(backoff_s)
-                backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
+                backoff_s = min(2 * backoff_s, self._longest_restart_s)
 
     async def _start(self, command: list[str]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

@@ -6,13 +6,13 @@ out with a warning, and the work goes on. The job's end is tried until it is wri
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
 from app.jobs.blobs import Blobs
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.job import Fault, Job, Progress
+from app.jobs.job import Fault, Job
 from app.jobs.leases import Leases, Outcome
 from app.jobs.work import File, Update
 
@@ -68,8 +68,7 @@ class Journal:
         painting = self._put(product.painting) if product.painting else None
         preview = self._put(update.preview()) if update.preview else None
         outcome = Outcome(self._put(product.result), preview, painting)
-        progress = self._monotone(update.progress)
-        return _until_written(lambda: self._leases.finish(self.job, progress, outcome))
+        return _until_written(lambda: self._leases.finish(self.job, update.progress, outcome))
 
     def cancel(self) -> Job:
         """End the job as its owner asked."""
@@ -90,8 +89,7 @@ class Journal:
         except OSError as error:
             log.warning("the preview cannot be stored", error=str(error))
         try:
-            progress = self._monotone(update.progress)
-            self.job = self._leases.report(self.job, progress, update.eta_s, preview)
+            self.job = self._leases.report(self.job, update.progress, update.eta_s, preview)
         except StoreUnavailableError as error:
             log.warning("the progress cannot be reported", error=str(error))
 
@@ -104,17 +102,11 @@ class Journal:
             key = self._put(File(name, update.checkpoint()))
             if key == newest:
                 return
-            progress = self._monotone(update.progress)
-            self.job = self._leases.keep(self.job, key, newest, progress)
+            self.job = self._leases.keep(self.job, key, newest, update.progress)
             for old in stale:
                 self._blobs.delete(old)
         except (OSError, StoreUnavailableError) as error:
             log.warning("the checkpoint cannot be kept", error=str(error))
-
-    def _monotone(self, progress: Progress) -> Progress:
-        """After a crash some steps are done again; a client never sees them count down."""
-        shown = self.job.progress.step if self.job.progress else 0
-        return replace(progress, step=max(progress.step, shown))
 
     def _put(self, file: File) -> str:
         return self._blobs.put(f"{self.job.folder()}/{file.name}", file.data)

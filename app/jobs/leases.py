@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, case, exists, func, select, update
 
 from app.jobs.changes import IS_QUEUED, IS_RUNNING, NO_LEASE, change, ended
 from app.jobs.database import Database
@@ -100,12 +100,12 @@ class Leases:
     ) -> Job:
         """Show how far the job has come; the answer tells what clients have asked for."""
         shown = {"preview": preview} if preview else {}
-        return self._write(mine, progress=asdict(progress), eta_s=eta_s, **shown)
+        return self._write(mine, **_shown(progress), eta_s=eta_s, **shown)
 
     def keep(self, mine: Job, checkpoint: str, before: str | None, progress: Progress) -> Job:
         """Name a newer checkpoint and the one to fall back on, and forget the crashes before it."""
         kept = [key for key in (checkpoint, before) if key]
-        return self._write(mine, checkpoints=kept, crashes=0, progress=asdict(progress))
+        return self._write(mine, checkpoints=kept, crashes=0, **_shown(progress))
 
     def give_back(self, mine: Job) -> Job:
         """Let another worker go on: this one has to stop."""
@@ -129,7 +129,7 @@ class Leases:
     def finish(self, mine: Job, progress: Progress, outcome: Outcome) -> Job:
         """End the job with its result, unless its cancel was asked for before."""
         now = self._database.now()
-        done = ended(JobStatus.SUCCEEDED, now, progress=asdict(progress), **asdict(outcome))
+        done = ended(JobStatus.SUCCEEDED, now, **_shown(progress), **asdict(outcome))
         with self._database.write() as connection:
             held = _is_held(mine)
             finished = change(connection, held & ~job.c.cancel_requested, **done)
@@ -181,6 +181,12 @@ _CRASHED = Fault(
 
 def _is_held(mine: Job) -> ColumnElement[bool]:
     return (job.c.id == mine.id) & (job.c.attempt == mine.attempt) & IS_RUNNING
+
+
+def _shown(progress: Progress) -> dict[str, Any]:
+    """Values of the progress; after a crash steps are done again, and never count down."""
+    further = job.c.step > progress.step
+    return {**asdict(progress), "step": case((further, job.c.step), else_=progress.step)}
 
 
 def _first_time(now: ColumnElement[float]) -> ColumnElement[float]:

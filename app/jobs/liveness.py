@@ -53,6 +53,7 @@ class Liveness:
         self._cancel_seen_at: float | None = None
         self._step_s = 0.0
         self._stepped_at = 0.0
+        self.steps = 0  # of the present job, or of the last
 
     def __enter__(self) -> "Liveness":
         """Start."""
@@ -70,6 +71,7 @@ class Liveness:
         self._renewed_at = self._stepped_at = time.monotonic()
         self._step_s = 0.0
         self._cancel_seen_at = None
+        self.steps = 0
         self._job = job
         self._watch_step()
         try:
@@ -80,6 +82,7 @@ class Liveness:
 
     def stepped(self) -> None:
         """Note that the work goes on."""
+        self.steps += 1
         now = time.monotonic()
         self._step_s, self._stepped_at = now - self._stepped_at, now
         self._watch_step()

@@ -4,6 +4,7 @@ The work yields updates. Between two of them the runner does what clients or the
 cancel, finish with what there is, or stop so that another worker goes on.
 """
 
+import os
 import threading
 from collections.abc import Mapping
 
@@ -42,14 +43,14 @@ class Runner:
         """Run a job that was just claimed, until it ends, is lost, or `stopping` is set."""
         names = {"job_id": job.id, "attempt": job.attempt, "request_id": job.request_id}
         with structlog.contextvars.bound_contextvars(**names):
-            log.info("job claimed", kind=job.kind, crashes=job.crashes)
+            log.info("job claimed", kind=job.kind, crashes=job.crashes, pid=os.getpid())
             try:
                 with self._liveness.hold(job):
                     left = self._run(job, stopping)
             except ReplacedError:
                 log.warning("the job is no longer this worker's")
                 return
-            log.info("job left", status=left.status)
+            log.info("job left", status=left.status, steps=self._liveness.steps)
             if left.status.is_terminal:
                 self._blobs.keep_only(folder_of(left.id), left.files())
 

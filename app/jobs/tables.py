@@ -52,7 +52,11 @@ job = Table(
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("finish_requested", Boolean, nullable=False, default=False),
     Column("eta_s", Double),
-    Column("progress", JSON(none_as_null=True)),
+    Column("step", Integer),
+    Column("steps", Integer),
+    Column("size", Integer),
+    Column("content_loss", Double),
+    Column("style_loss", Double),
     Column("error", JSON(none_as_null=True)),
     Column("preview", String(256)),
     Column("result", String(256)),
@@ -79,13 +83,14 @@ worker = Table(
 
 def to_job(row: Row[Any]) -> Job:
     """Build the record from a row of the job table."""
-    values = {each.name: getattr(row, each.name) for each in fields(Job)}
+    values = {each.name: getattr(row, each.name, None) for each in fields(Job)}
+    progress = {each.name: getattr(row, each.name) for each in fields(Progress)}
     return Job(
         **{
             **values,
             "kind": JobKind(row.kind),
             "status": JobStatus(row.status),
-            "progress": Progress(**row.progress) if row.progress else None,
+            "progress": None if row.step is None else Progress(**progress),
             "error": Fault(**row.error) if row.error else None,
             "checkpoints": tuple(row.checkpoints),
         }
