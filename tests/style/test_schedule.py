@@ -88,7 +88,7 @@ def test_estimate_adds_up() -> None:
     targets_s = 0.5 * (0.01 + 2e-6 * 64 * 64)
     found = estimate(options, 64, 64, DEVICE)
     assert found.seconds == pytest.approx(targets_s + stage.steps * step_s)
-    assert found.bytes == 10**8 + 64 * 64 * (1000 + 12 * 48)
+    assert found.bytes == 10**8 + 64 * 64 * (1000 + 12 * 132)
 
 
 def test_time_left_shrinks_to_nothing() -> None:
