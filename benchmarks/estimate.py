@@ -61,7 +61,7 @@ def paint(options: StyleOptions) -> None:
     """Calibrate, estimate and paint in this process; prints what was promised and what was true."""
     targets = StyleTargets(VGG19.load(choose_device("cpu")))
     calibration = calibrate(targets)
-    promised = estimate(options, *PHOTO_SIZE, calibration)
+    promised = estimate(options, PHOTO_SIZE, calibration)
     photo = Image.effect_noise(PHOTO_SIZE, 64).convert("RGB")
     style = Image.open(path_of("brushwork") or "").convert("RGB")
     stages = plan(options, *PHOTO_SIZE)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from app.style.estimate import Calibration
 
@@ -27,7 +28,7 @@ class Calibrations:
         temporary.write_text(text + "\n")
         temporary.replace(self._path)
 
-    def _read(self) -> dict[str, dict[str, float]]:
+    def _read(self) -> dict[str, Any]:
         try:
             found = json.loads(self._path.read_text())
         except (OSError, ValueError):

@@ -22,7 +22,9 @@ def change(connection: Connection, condition: ColumnElement[bool], **values: Any
 
 def ended(status: JobStatus, now: ColumnElement[float], **values: Any) -> dict[str, Any]:
     """Values of a job that ends in a terminal state."""
-    kept = {} if status is JobStatus.SUCCEEDED else {"inputs": {}, "painting": None, "result": None}
+    kept: dict[str, Any] = (
+        {} if status is JobStatus.SUCCEEDED else {"inputs": {}, "painting": None, "result": None}
+    )
     return {
         "status": status,
         "finished_at": now,

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Double, create_engine, event, func, literal
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    cast,
+    create_engine,
+    event,
+    extract,
+    func,
+    literal,
+)
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -75,7 +85,7 @@ class Database:
         """Seconds since 1970: the server's clock where several hosts share one database."""
         if self._is_sqlite:
             return literal(time.time(), Double)
-        return func.extract("epoch", func.clock_timestamp(), type_=Double)
+        return cast(extract("epoch", func.clock_timestamp()), Double)
 
     def close(self) -> None:
         """Close all connections."""

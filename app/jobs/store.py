@@ -121,7 +121,8 @@ class JobStore:
         live = (JobStatus.QUEUED, JobStatus.RUNNING)
         query = select(job.c.status, func.count()).group_by(job.c.status)
         with self._database.read() as connection:
-            found = dict(connection.execute(query.where(job.c.status.in_(live))).tuples().all())
+            rows = connection.execute(query.where(job.c.status.in_(live)))
+            found: dict[str, int] = {status: count for status, count in rows}  # noqa: C416
         return {status: found.get(status, 0) for status in live}
 
     def cancel(self, job_id: str, owner: str | None = None) -> Job:

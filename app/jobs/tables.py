@@ -83,15 +83,11 @@ worker = Table(
 
 def to_job(row: Row[Any]) -> Job:
     """Build the record from a row of the job table."""
-    values = {each.name: getattr(row, each.name, None) for each in fields(Job)}
+    values: dict[str, Any] = {each.name: getattr(row, each.name, None) for each in fields(Job)}
     progress = {each.name: getattr(row, each.name) for each in fields(Progress)}
-    return Job(
-        **{
-            **values,
-            "kind": JobKind(row.kind),
-            "status": JobStatus(row.status),
-            "progress": None if row.step is None else Progress(**progress),
-            "error": Fault(**row.error) if row.error else None,
-            "checkpoints": tuple(row.checkpoints),
-        }
-    )
+    values["kind"] = JobKind(row.kind)
+    values["status"] = JobStatus(row.status)
+    values["progress"] = None if row.step is None else Progress(**progress)
+    values["error"] = Fault(**row.error) if row.error else None
+    values["checkpoints"] = tuple(row.checkpoints)
+    return Job(**values)

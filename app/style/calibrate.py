@@ -43,7 +43,8 @@ def _step_s(size: int, targets: StyleTargets) -> float:
     """Seconds per step: the fastest of a few, which other work on the host disturbs least."""
     options = StyleOptions(size=4 * size, quality=Quality.HIGH, seed=0)
     photo = Image.effect_noise((size, size), 64).convert("RGB")
-    steps = stylize(photo, [photo], options, targets=targets)
+    style = Image.radial_gradient("L").convert("RGB")
+    steps = stylize(photo, [style], options, targets=targets)
     durations = []
     before = None
     for _, _step in zip(range(_STEPS), steps, strict=False):

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from app.style.options import StyleOptions
-from app.style.schedule import LARGE_PX, Stage, first_stage, plan, remaining
+from app.style.schedule import HISTORY, LARGE_PX, Stage, first_stage, plan, remaining
 
 _TARGET_COST = 0.5
 """A look at a target, without a gradient, costs about this share of a step."""
 
-_LBFGS_BYTES_PER_PX = 12 * (2 * 20 + 8)  # three float32 channels; history and working copies
+_LBFGS_BYTES_PER_PX = 12 * (2 * HISTORY + 12)  # three float32 channels; history and working copies
 _ADAM_BYTES_PER_PX = 12 * 10
 _FRUGAL = 0.75
 """What the network holds of a large picture, where it saves memory, as a share."""

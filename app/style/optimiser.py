@@ -10,15 +10,28 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_FIRST_STEP = 0.01
+from app.style.schedule import HISTORY
+from app.style.spectrum import Spectrum
+
+_FIRST_STEP = 0.001
 """Root mean square of the first change, before anything is known of the curvature."""
 
-_WORSE = 1.5
+_WORSE = 1.1
 """A loss that grows by this factor was a step too far."""
+
+_FADING = 0.6
+"""What an earlier step counts in the scale of a band, against the one after it."""
+
+_SPREAD = 50
+"""How far the scale of a band may lie from that of all bands together."""
 
 
 class Optimiser(Protocol):
     """Moves a picture down its loss."""
+
+    def accepts(self, loss: float) -> bool:
+        """Whether the picture of this loss is better than to be gone back from."""
+        ...
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
         """Return the next picture."""
@@ -30,34 +43,47 @@ class Optimiser(Protocol):
 
 
 class LBFGS:
-    """Projected limited-memory BFGS without a line search.
+    """Projected limited-memory BFGS without a line search, preconditioned by frequency.
 
     The inverse Hessian has the compact form of Byrd, Nocedal and Schnabel, "Representations of
-    quasi-Newton matrices and their use in limited memory methods", 1994: two (m, n) matrices hold
-    the last m steps, so that a step is a few matrix-vector products; the (m, m) systems are solved
-    on the CPU in float64. Values at a bound that the gradient pushes outwards are held there, and
-    do not take part in the step.
+    quasi-Newton matrices and their use in limited memory methods", 1994, on Fourier coefficients:
+    two (m, n) matrices hold the last m steps, so that a step is a few matrix-vector products; the
+    (m, m) systems are solved on the CPU in float64. It starts from a diagonal with one value per
+    band of frequencies: |step| / |change of the gradient| of the last steps, the geometric mean of
+    the two lengths of Barzilai and Borwein (1988). Values at a bound that the gradient pushes
+    outwards are held there, and do not take part in the step.
     """
 
-    def __init__(self, like: Tensor, history: int = 20) -> None:
-        self._steps = like.new_empty(history, like.numel())
-        self._changes = like.new_empty(history, like.numel())
+    def __init__(self, like: Tensor, history: int = HISTORY, bands: int = 12) -> None:
+        self._spectrum = Spectrum(like, bands)
+        size = sum(self._spectrum.counts)
+        self._steps = like.new_empty(history, size)
+        self._changes = like.new_empty(history, size)
         self._sy = torch.zeros(history, history, dtype=torch.float64)  # step_i . change_j
-        self._yy = torch.zeros(history, history, dtype=torch.float64)  # change_i . change_j
+        self._yy = torch.zeros(bands, history, history, dtype=torch.float64)  # change_i . change_j
+        self._squares = torch.zeros(2, bands, dtype=torch.float64)  # of steps and of changes
         self._order: list[int] = []  # rows in use, oldest first
         self._last: tuple[Tensor, float, Tensor] | None = None
+        self._went_back = False
+
+    def accepts(self, loss: float) -> bool:
+        """Whether the last step did not go too far."""
+        return self._last is None or loss < _WORSE * self._last[1]
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
-        """Return the next picture; after a step that went too far, one half way back."""
-        if self._last is not None and not loss < _WORSE * self._last[1]:
-            self._order.clear()
+        """Return the next picture; after a step that went too far, one most of the way back."""
+        if self._last is not None and not self.accepts(loss):
+            if self._went_back:
+                self._order.clear()
+            self._went_back = True
             return torch.lerp(self._last[0], x, 0.25).clamp(0, 1)
+        self._went_back = False
         held = ((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
-        g = gradient.masked_fill(held, 0).flatten()
+        g = self._spectrum.analyse(gradient.masked_fill(held, 0))
         if self._last is not None:
-            self._remember((x - self._last[0]).flatten(), g - self._last[2])
+            self._remember(self._spectrum.analyse(x - self._last[0]), g - self._last[2])
         self._last = x, loss, g
-        direction = self._direction(g).view_as(x).masked_fill(held, 0)
+        direction = self._spectrum.synthesise(self._direction(g)).masked_fill(held, 0)
         return (x + direction).clamp(0, 1)
 
     def result(self, x: Tensor) -> Tensor:
@@ -73,27 +99,44 @@ class LBFGS:
         n = len(self._order)
         self._steps[row], self._changes[row] = step, change
         self._sy[:n, row] = (self._steps[:n] @ change).double().cpu()
-        self._sy[row, :n] = (self._changes[:n] @ step).double().cpu()
-        self._yy[row, :n] = self._yy[:n, row] = (self._changes[:n] @ change).double().cpu()
+        pieces = zip(self._bands(self._changes[:n]), self._bands(change), strict=True)
+        products = torch.stack([before @ now for before, now in pieces]).double().cpu()
+        self._yy[:, :n, row] = self._yy[:, row, :n] = products
+        both = [[piece.dot(piece) for piece in self._bands(each)] for each in (step, change)]
+        self._squares.mul_(_FADING).add_(torch.tensor(both, dtype=torch.float64))
 
     def _direction(self, g: Tensor) -> Tensor:
         """Minus the inverse Hessian times the gradient."""
         if not self._order:
             return -g * (_FIRST_STEP / g.square().mean().sqrt().clamp_min(1e-30))
         n, order = len(self._order), self._order
-        yg = (self._changes[:n] @ g).double().cpu()[order]
+        scale = self._scale()
+        scales = self._spectrum.spread(scale.to(g))
+        yg = (self._changes[:n] @ (scales * g)).double().cpu()[order]
         sg = (self._steps[:n] @ g).double().cpu()[order]
-        sy, yy = (matrix[order][:, order] for matrix in (self._sy, self._yy))
-        gamma = sy[-1, -1] / yy[-1, -1]
+        sy = self._sy[order][:, order]
+        yy = torch.einsum("k,kij->ij", scale, self._yy)[order][:, order]
         upper = sy.triu()
         p = torch.linalg.solve_triangular(upper, sg[:, None], upper=True)
-        right = sy.diag().diag() @ p + gamma * (yy @ p - yg[:, None])
+        right = sy.diag().diag() @ p + yy @ p - yg[:, None]
         weights = torch.empty(2, n, dtype=torch.float64)
         weights[0, order] = torch.linalg.solve_triangular(upper.T, right, upper=False)[:, 0]
-        weights[1, order] = -gamma * p[:, 0]
+        weights[1, order] = p[:, 0]
         of_steps, of_changes = weights.to(g)
-        direction: Tensor = -gamma.item() * g
-        return direction.sub_(of_steps @ self._steps[:n]).sub_(of_changes @ self._changes[:n])
+        direction: Tensor = (
+            scales * (of_changes @ self._changes[:n] - g) - of_steps @ self._steps[:n]
+        )
+        return direction
+
+    def _scale(self) -> Tensor:
+        """The diagonal that the inverse Hessian starts from: float64 (bands,)."""
+        of_steps, of_changes = self._squares
+        overall = (of_steps.sum() / of_changes.sum()).sqrt()
+        scale = torch.where(of_changes > 0, (of_steps / of_changes).sqrt(), overall)
+        return scale.clamp(overall / _SPREAD, overall * _SPREAD)
+
+    def _bands(self, coefficients: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(coefficients, self._spectrum.counts, dim=-1)
 
 
 class Adam:
@@ -105,6 +148,11 @@ class Adam:
         self._square = torch.zeros_like(like)
         self._average = torch.zeros_like(like)
         self._count = 0
+
+    def accepts(self, loss: float) -> bool:
+        """Accept everything: the average is the result."""
+        del loss
+        return True
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
         """Return the next picture."""

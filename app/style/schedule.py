@@ -12,11 +12,14 @@ MIN_SHORT_SIDE_PX = 16
 LARGE_PX = 1_000_000
 """Above this many pixels one more halving is added at the coarse end."""
 
+HISTORY = 60
+"""Steps that L-BFGS remembers, each with two copies of the picture."""
+
 # (fraction of the result's size, steps), coarse to fine
 _PRESETS = {
     Quality.PREVIEW: ((1 / 4, 150), (1 / 2, 60)),
-    Quality.STANDARD: ((1 / 4, 200), (1 / 2, 100), (1, 60)),
-    Quality.HIGH: ((1 / 4, 300), (1 / 2, 200), (1, 200)),
+    Quality.STANDARD: ((1 / 4, 100), (1 / 2, 60), (1, 60)),
+    Quality.HIGH: ((1 / 4, 150), (1 / 2, 100), (1, 300)),
 }
 
 

@@ -22,6 +22,11 @@ _PATIENCE_STEPS = 20
 _TOLERANCE = 0.005
 """A stage ends early when the loss falls by less than this share over `_PATIENCE_STEPS`."""
 
+_MAX_REJECTED = 5
+
+_COARSE_EMPHASIS = 8.0
+"""The photograph weighs more while the painting is small: what is lost there comes back slowly."""
+
 _MIN_STYLE_PX = 16
 
 
@@ -94,8 +99,10 @@ def stylize(
         photo = to_tensor(content, (stage.width, stage.height), targets.network.device)
         if painting is None:
             painting = _initial(photo, options)
-        painting = _resized(painting.to(photo), stage.width, stage.height)
-        loss = targets.loss(photo, _style_grams(styles, stage, options, targets), options)
+        painting = _enlarged(painting.to(photo), content, photo)
+        emphasis = 1.0 if stage is stages[-1] else _COARSE_EMPHASIS
+        grams = _style_grams(styles, stage, options, targets)
+        loss = targets.loss(photo, grams, options, emphasis)
         before = sum(earlier.steps for earlier in stages[:index])
         descent = _descend(
             painting, loss, stage.steps - done, targets.network, _choose(stage, painting)
@@ -120,24 +127,31 @@ def stylize(
 def _descend(
     x: Tensor, loss: StyleTransferLoss, steps: int, network: VGG19, optimiser: Optimiser
 ) -> Iterator[tuple[int, Tensor, tuple[float, float]]]:
-    """Yield (number, painting, losses) for each step, until there is nothing left to gain."""
+    """Yield (number, painting, losses) for each step, until there is nothing left to gain.
+
+    A step that went too far is not shown; after some in a row there is no way down.
+    """
     totals: list[float] = []
+    rejected = 0
     for number in range(1, steps + 1):
         variable = x.detach().requires_grad_()
         content, style = loss(variable, network)
         (gradient,) = torch.autograd.grad(content + style, variable)
         losses = content.item(), style.item()
-        totals.append(sum(losses))
-        yield number, optimiser.result(x), losses
-        if _has_settled(totals):
+        rejected = 0 if optimiser.accepts(sum(losses)) else rejected + 1
+        if rejected == _MAX_REJECTED:
             return
-        x = optimiser.step(x, totals[-1], gradient)
+        if not rejected:
+            totals.append(sum(losses))
+            yield number, optimiser.result(x), losses
+            if _has_settled(totals):
+                return
+        x = optimiser.step(x, sum(losses), gradient)
 
 
 def _has_settled(totals: Sequence[float]) -> bool:
-    if len(totals) <= _PATIENCE_STEPS:
-        return False
-    return totals[-1] > (1 - _TOLERANCE) * totals[-1 - _PATIENCE_STEPS]
+    before, lately = totals[:-_PATIENCE_STEPS], totals[-_PATIENCE_STEPS:]
+    return bool(before) and min(lately) > (1 - _TOLERANCE) * min(before)
 
 
 def _choose(stage: Stage, like: Tensor) -> Optimiser:
@@ -157,6 +171,19 @@ def _resized(painting: Tensor, width: int, height: int) -> Tensor:
     antialias = painting.shape[3] > width
     resized = functional.interpolate(painting, (height, width), mode="bicubic", antialias=antialias)
     return resized.clamp(0, 1)
+
+
+def _enlarged(painting: Tensor, content: Image.Image, photo: Tensor) -> Tensor:
+    """Bring the painting to the photograph's size: what was changed so far is enlarged.
+
+    So the photograph's own detail, which the smaller painting cannot have, is there again.
+    """
+    height, width = photo.shape[2:]
+    if painting.shape == photo.shape:
+        return painting
+    before = to_tensor(content, (painting.shape[3], painting.shape[2]), photo.device)
+    change = functional.interpolate(painting - before, (height, width), mode="bicubic")
+    return (photo + change).clamp(0, 1)
 
 
 def _style_grams(

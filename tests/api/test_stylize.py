@@ -225,9 +225,9 @@ def test_what_is_not_there_yet_is_a_conflict(jobs: Studio) -> None:
 
 def test_jobs_are_listed_in_pages(jobs: Studio, painted: dict[str, Any]) -> None:
     seen: list[str] = []
-    cursor: dict[str, Any] = {}
+    cursor: dict[str, str] = {}
     while True:
-        page = jobs.client.get("/jobs", params={"limit": 2, "kind": "stylize"} | cursor).json()
+        page = jobs.client.get("/jobs", params={"limit": "2", "kind": "stylize"} | cursor).json()
         seen += [job["id"] for job in page["jobs"]]
         if page["cursor"] is None:
             break

@@ -45,7 +45,7 @@ class Studio:
 
     client: httpx.Client
 
-    def submit(self, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    def submit(self, headers: dict[str, str] | None = None, /, **fields: Any) -> httpx.Response:
         """Ask for a painting; long enough to be looked at unless the fields say otherwise."""
         data = {"style_name": "mosaic", "size": 64, "quality": "high"} | fields
         files = {"content": ("photo.jpg", picture())}

@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.jobs.studio import QUICK, Studio, studio
+from tests.jobs.studio import QUICK, Job, Studio, studio
 from tests.service import Service, running_service, wait_until
 
 LONG = {"size": 192, "init": "noise"}  # some seconds of painting
@@ -39,9 +40,13 @@ def test_a_killed_worker_loses_at_most_one_checkpoint_interval(tmp_path: Path) -
         job_id = jobs.start(**LONG)
         at_kill = jobs.wait_for_step(job_id, 40)["progress"]
         kill_worker(service)
-        seen = []
-        done = jobs.wait(job_id, lambda job: seen.append(job) or job["status"] == "succeeded")
-        steps = [job["progress"]["step"] for job in seen]
+        steps = []
+
+        def succeeded(job: Job) -> bool:
+            steps.append(job["progress"]["step"])
+            return bool(job["status"] == "succeeded")
+
+        done = jobs.wait(job_id, succeeded)
         assert steps == sorted(steps), "the step fell"
         (left,) = service.events("job left")
         assert left["attempt"] == 2
@@ -91,18 +96,17 @@ def test_a_worker_that_slept_too_long_fences_itself(tmp_path: Path) -> None:
         assert left["attempt"] == 2
 
 
+def _is_painting(service: Service, jobs: Studio, job_id: str, attempt: int) -> bool:
+    claims = len(service.events("job claimed"))
+    job = jobs.show(job_id)
+    return claims >= attempt and job["status"] == "running" and bool(job["links"]["preview"])
+
+
 def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(tmp_path: Path) -> None:
     with quick_service(tmp_path, checkpoint_s=60) as (service, jobs):
         deadly, good = jobs.start(**LONG), jobs.start()
         for attempt in (1, 2, 3):
-            jobs.wait(
-                deadly,
-                lambda job, attempt=attempt: (
-                    len(service.events("job claimed")) >= attempt
-                    and job["status"] == "running"
-                    and job["links"]["preview"]
-                ),
-            )
+            wait_until(partial(_is_painting, service, jobs, deadly, attempt))
             kill_worker(service)
         failed = jobs.wait(deadly)
         assert failed["error"]["code"] == "worker_crashed"

@@ -1,6 +1,7 @@
 """Random interleavings of clients and workers never break the rules."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import settings
@@ -120,7 +121,7 @@ class Interleavings(RuleBasedStateMachine):
             assert (job.lease_owner is not None) == (job.status is JobStatus.RUNNING)
             self.seen[job.id] = job
 
-    def _write(self, mine: Job | None, write) -> None:
+    def _write(self, mine: Job | None, write: Callable[[Job], Job]) -> None:
         if mine is None:
             return
         may_write = self.holder.get(mine.id) == mine.attempt
@@ -138,7 +139,7 @@ class Interleavings(RuleBasedStateMachine):
             assert job.status is not JobStatus.RUNNING
             del self.holder[job.id]
 
-    def _ask(self, ask) -> Job | None:
+    def _ask(self, ask: Callable[[], Job]) -> Job | None:
         try:
             return ask()
         except (UnknownJobError, JobStateError):

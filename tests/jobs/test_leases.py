@@ -1,6 +1,7 @@
 """The store as workers see it."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_who_was_replaced_can_write_nothing(
     new = claimed(leases)
     assert (new.attempt, new.crashes) == (2, 1)
     before = store.find(new.id)
-    for write in (
+    writes: list[Callable[[], Job]] = [
         lambda: leases.renew(old),
         lambda: leases.report(old, HALF, 1.0, "jobs/x/1/preview.jpg"),
         lambda: leases.keep(old, "jobs/x/1/checkpoint-5", None, HALF),
@@ -98,7 +99,8 @@ def test_who_was_replaced_can_write_nothing(
         lambda: leases.finish(old, HALF, OUTCOME),
         lambda: leases.cancel(old),
         lambda: leases.fail(old, PASSING),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(ReplacedError):
             write()
     assert store.find(new.id) == before

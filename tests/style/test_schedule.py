@@ -86,9 +86,9 @@ def test_estimate_adds_up() -> None:
     (stage,) = plan(options, 64, 64)
     step_s = 0.01 + 1e-6 * 64 * 64
     targets_s = 0.5 * (0.01 + 2e-6 * 64 * 64)
-    found = estimate(options, 64, 64, DEVICE)
+    found = estimate(options, (64, 64), DEVICE)
     assert found.seconds == pytest.approx(targets_s + stage.steps * step_s)
-    assert found.bytes == 10**8 + 64 * 64 * (1000 + 12 * 48)
+    assert found.bytes == 10**8 + 64 * 64 * (1000 + 12 * 132)
 
 
 def test_time_left_shrinks_to_nothing() -> None:
@@ -114,5 +114,5 @@ def test_steps_that_are_left_are_known_stage_by_stage() -> None:
 @pytest.mark.parametrize("spare_bytes", [10**9, 15 * 10**8, 8 * 10**9])
 def test_the_largest_size_fits_and_hardly_more_does(spare_bytes: int) -> None:
     size = largest_size(4000, 3000, spare_bytes, DEVICE)
-    assert estimate(StyleOptions(size=size), 4000, 3000, DEVICE).bytes <= spare_bytes
-    assert estimate(StyleOptions(size=size + 9), 4000, 3000, DEVICE).bytes > spare_bytes * 0.95
+    assert estimate(StyleOptions(size=size), (4000, 3000), DEVICE).bytes <= spare_bytes
+    assert estimate(StyleOptions(size=size + 9), (4000, 3000), DEVICE).bytes > spare_bytes * 0.95
