@@ -89,7 +89,7 @@ def running_service(folder: Path, **settings: object) -> Iterator[Service]:
         process = subprocess.Popen(
             [sys.executable, "-m", "app", "serve"],
             cwd=ROOT,
-            env=os.environ | environment,
+            env=os.environ | environment | {"OMP_NUM_THREADS": "1"},  # tests run side by side
             stderr=stderr,
         )
     try:

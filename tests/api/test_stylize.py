@@ -23,8 +23,9 @@ def painting_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
 
 
 @pytest.fixture(scope="module")
-def jobs(painting_service: Service) -> Studio:
-    return studio(painting_service)
+def jobs(painting_service: Service) -> Iterator[Studio]:
+    with studio(painting_service) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Talks to the job routes of a running service, and makes small pictures for it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,8 @@ class Studio:
         return self.client.get(f"/jobs/{job_id}/result")
 
 
-def studio(service: Service) -> Studio:
+@contextmanager
+def studio(service: Service) -> Iterator[Studio]:
     """Open the job routes of a service."""
-    return Studio(httpx.Client(base_url=service.url, timeout=30))
+    with httpx.Client(base_url=service.url, timeout=30) as client:
+        yield Studio(client)

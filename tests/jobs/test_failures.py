@@ -17,14 +17,15 @@ import pytest
 from tests.jobs.studio import QUICK, Job, Studio, studio
 from tests.service import Service, running_service, wait_until
 
-LONG = {"size": 192, "init": "noise"}  # some seconds of painting
+LONG = {"size": 192, "quality": "standard", "init": "noise"}  # some seconds of painting
 
 
 @contextmanager
 def quick_service(folder: Path, **settings: object) -> Iterator[tuple[Service, Studio]]:
     with running_service(folder, **{**QUICK, **settings}) as service:
         wait_until(lambda: service.events("worker ready"))
-        yield service, studio(service)
+        with studio(service) as jobs:
+            yield service, jobs
 
 
 def kill_worker(service: Service, number: int = signal.SIGKILL) -> int:
