@@ -104,8 +104,9 @@ class Liveness:
     def _keep(self, job: Job) -> None:
         try:
             asked = self._leases.renew(job)
-        except ReplacedError:
-            return  # or just ended; the work finds out with its next report
+        except ReplacedError:  # or just ended; the work finds out with its next report
+            self._renewed_at = time.monotonic()
+            return
         self._renewed_at = time.monotonic()
         if asked.cancel_requested and self._cancel_seen_at is None:
             self._cancel_seen_at = self._renewed_at

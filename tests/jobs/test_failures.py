@@ -154,7 +154,7 @@ def test_a_disk_that_fills_up_during_a_checkpoint_costs_the_checkpoint_only(
         _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
         job_id = jobs.start(**LONG)
         jobs.wait_for_step(job_id, 10)
-        resource.prlimit(worker, resource.RLIMIT_FSIZE, (1000, hard))
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (120_000, hard))  # the database fits
         wait_until(lambda: service.events("the checkpoint cannot be kept"))
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (hard, hard))
         assert jobs.wait(job_id)["status"] == "succeeded"
@@ -167,8 +167,8 @@ def test_a_result_that_cannot_be_stored_fails_the_job_after_some_tries(tmp_path:
         worker = service.worker_pid()
         assert worker is not None
         _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
-        resource.prlimit(worker, resource.RLIMIT_FSIZE, (30_000, hard))  # the database still fits
-        failed = jobs.wait(jobs.start(quality="preview"))
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (120_000, hard))  # the database fits
+        failed = jobs.wait(jobs.start(size=256, quality="preview"))
         assert failed["error"]["code"] == "storage_failed"
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (hard, hard))
         assert jobs.wait(jobs.start(quality="preview"))["status"] == "succeeded"
