@@ -16,6 +16,9 @@ from app.style.spectrum import Spectrum
 _FIRST_STEP = 0.001
 """Root mean square of the first change, before anything is known of the curvature."""
 
+_SHARE = 0.5
+"""How much of a quasi-Newton step is taken: whole ones overshoot, since the loss has kinks."""
+
 _WORSE = 1.1
 """A loss that grows by this factor was a step too far."""
 
@@ -59,8 +62,10 @@ class LBFGS:
         size = sum(self._spectrum.counts)
         self._steps = like.new_empty(history, size)
         self._changes = like.new_empty(history, size)
-        self._sy = torch.zeros(history, history, dtype=torch.float64)  # step_i . change_j
+        self._sy = torch.zeros(history, history, dtype=torch.float64)  # step_i . change_j, i <= j
         self._yy = torch.zeros(bands, history, history, dtype=torch.float64)  # change_i . change_j
+        self._sg = torch.zeros(history, dtype=torch.float64)  # step_i . gradient
+        self._yg = torch.zeros(bands, history, dtype=torch.float64)  # change_i . gradient
         self._squares = torch.zeros(2, bands, dtype=torch.float64)  # of steps and of changes
         self._order: list[int] = []  # rows in use, oldest first
         self._last: tuple[Tensor, float, Tensor] | None = None
@@ -81,7 +86,7 @@ class LBFGS:
         held = ((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
         g = self._spectrum.analyse(gradient.masked_fill(held, 0))
         if self._last is not None:
-            self._remember(self._spectrum.analyse(x - self._last[0]), g - self._last[2])
+            self._learn(self._spectrum.analyse(x - self._last[0]), g - self._last[2], g)
         self._last = x, loss, g
         direction = self._spectrum.synthesise(self._direction(g)).masked_fill(held, 0)
         return (x + direction).clamp(0, 1)
@@ -90,30 +95,39 @@ class LBFGS:
         """Return the picture itself."""
         return x
 
-    def _remember(self, step: Tensor, change: Tensor) -> None:
-        if step.dot(change) <= 1e-10 * change.dot(change):
-            return
+    def _learn(self, step: Tensor, change: Tensor, g: Tensor) -> None:
+        """Remember the last step, and what all steps remembered have in common with `g`.
+
+        What they have in common with `change` is what that differs by from the time before.
+        """
+        curvature = step.dot(change).item()
+        squares = self._squares_of(step), self._squares_of(change)
+        row = None
+        if curvature > 1e-10 * squares[1].sum().item():
+            row = self._next_row()
+            self._steps[row], self._changes[row] = step, change
+            self._squares.mul_(_FADING).add_(torch.stack(squares))
+        n = len(self._order)
+        sg, yg = self._products(g)
+        if row is not None:
+            self._sy[:n, row] = sg - self._sg[:n]
+            self._yy[:, :n, row] = self._yy[:, row, :n] = yg - self._yg[:, :n]
+            self._sy[row, row], self._yy[:, row, row] = curvature, squares[1]
+        self._sg[:n], self._yg[:, :n] = sg, yg
+
+    def _next_row(self) -> int:
         full = len(self._order) == len(self._steps)
         row = self._order.pop(0) if full else len(self._order)
         self._order.append(row)
-        n = len(self._order)
-        self._steps[row], self._changes[row] = step, change
-        self._sy[:n, row] = (self._steps[:n] @ change).double().cpu()
-        pieces = zip(self._bands(self._changes[:n]), self._bands(change), strict=True)
-        products = torch.stack([before @ now for before, now in pieces]).double().cpu()
-        self._yy[:, :n, row] = self._yy[:, row, :n] = products
-        both = [[piece.dot(piece) for piece in self._bands(each)] for each in (step, change)]
-        self._squares.mul_(_FADING).add_(torch.tensor(both, dtype=torch.float64))
+        return row
 
     def _direction(self, g: Tensor) -> Tensor:
-        """Minus the inverse Hessian times the gradient."""
+        """Minus a share of the inverse Hessian times the gradient."""
         if not self._order:
             return -g * (_FIRST_STEP / g.square().mean().sqrt().clamp_min(1e-30))
         n, order = len(self._order), self._order
         scale = self._scale()
-        scales = self._spectrum.spread(scale.to(g))
-        yg = (self._changes[:n] @ (scales * g)).double().cpu()[order]
-        sg = (self._steps[:n] @ g).double().cpu()[order]
+        sg, yg = self._sg[order], torch.mv(self._yg.T, scale)[order]
         sy = self._sy[order][:, order]
         yy = torch.einsum("k,kij->ij", scale, self._yy)[order][:, order]
         upper = sy.triu()
@@ -123,10 +137,20 @@ class LBFGS:
         weights[0, order] = torch.linalg.solve_triangular(upper.T, right, upper=False)[:, 0]
         weights[1, order] = p[:, 0]
         of_steps, of_changes = weights.to(g)
-        direction: Tensor = (
-            scales * (of_changes @ self._changes[:n] - g) - of_steps @ self._steps[:n]
-        )
-        return direction
+        scales = self._spectrum.spread(scale.to(g))
+        whole: Tensor = scales * (of_changes @ self._changes[:n] - g) - of_steps @ self._steps[:n]
+        return whole * _SHARE
+
+    def _products(self, g: Tensor) -> tuple[Tensor, Tensor]:
+        """Products of `g` with the n rows in use: (n,) of steps, (bands, n) of changes."""
+        n = len(self._order)
+        pieces = zip(self._bands(self._changes[:n]), self._bands(g), strict=True)
+        of_changes = torch.stack([changes @ piece for changes, piece in pieces])
+        return (self._steps[:n] @ g).double().cpu(), of_changes.double().cpu()
+
+    def _squares_of(self, coefficients: Tensor) -> Tensor:
+        squares = torch.stack([piece.dot(piece) for piece in self._bands(coefficients)])
+        return squares.double().cpu()
 
     def _scale(self) -> Tensor:
         """The diagonal that the inverse Hessian starts from: float64 (bands,)."""

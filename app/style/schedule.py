@@ -19,7 +19,7 @@ HISTORY = 60
 _PRESETS = {
     Quality.PREVIEW: ((1 / 4, 150), (1 / 2, 60)),
     Quality.STANDARD: ((1 / 4, 100), (1 / 2, 60), (1, 60)),
-    Quality.HIGH: ((1 / 4, 150), (1 / 2, 100), (1, 300)),
+    Quality.HIGH: ((1 / 4, 100), (1 / 2, 60), (1, 350)),
 }
 
 
