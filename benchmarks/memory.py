@@ -10,6 +10,7 @@ import argparse
 import torch
 from PIL import Image
 
+from app.style.heap import keep_freed
 from app.style.losses import CONTENT_LAYER
 from app.style.options import StyleOptions
 from app.style.pictures import to_tensor
@@ -46,6 +47,7 @@ def main() -> None:
 
 def measure(width: int, height: int, *, float32: bool) -> None:
     """Take two steps at one size and print this process's peak resident bytes."""
+    keep_freed()
     network = VGG19.load(torch.device("cpu"))
     if float32:
         network.dtype = torch.float32

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     On Ctrl-C the painting as it is becomes the result.
     """
+    from app.style.heap import keep_freed  # noqa: PLC0415
     from app.style.pictures import encode  # noqa: PLC0415 - imports torch
     from app.style.targets import StyleTargets  # noqa: PLC0415
     from app.style.transfer import stylize  # noqa: PLC0415
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     photo = _read(args.photo, settings)
     styles = [_read(path_of(style) or Path(style), settings) for style in args.style]
     convention = Convention(args.weights_convention)
+    keep_freed()
     network = VGG19.load(choose_device(settings.device), args.weights, convention)
     console = Console(stderr=True)
     try:
