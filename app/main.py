@@ -43,8 +43,6 @@ class State(TypedDict):
 def create_app(settings: Settings) -> FastAPI:
     """Build the app. Models are loaded when it starts, while it already answers `/health`.
 
-    `app.state.end_streams`, an async function, ends the streams that would keep it from stopping.
-
     `app.state.end_streams` is an async function that ends the streams which would otherwise keep
     the service from stopping.
 

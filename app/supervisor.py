@@ -23,9 +23,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.leases import Leases
+from app.jobs.lost import note_lost
 from app.settings import Settings
 from app.vision.errors import AtelierError
 
@@ -85,12 +87,14 @@ def listen(settings: Settings) -> socket.socket:
         ) from error
 
 
-def exit_with_supervisor() -> None:
-    """In a child: end like on SIGTERM when the supervisor at the other end of stdin is gone."""
+def exit_with_supervisor(settings: Settings) -> None:
+    """In a child: end as if stopped when the supervisor at the other end of stdin is gone."""
 
     def wait_for_end() -> None:
         os.read(sys.stdin.fileno(), 1)  # not buffered: a lock held at exit would abort
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(settings.shutdown_grace_s + _KILL_AFTER_GRACE_S)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait_for_end, name="supervisor-watch", daemon=True).start()
 
@@ -122,7 +126,7 @@ class _Child:
 
     name: str
     command: Callable[[], list[str]]
-    ended: Callable[[], None] = lambda: None
+    ended: Callable[..., None] = lambda **_: None
 
 
 class _Workers:
@@ -138,6 +142,7 @@ class _Workers:
         self._family = f"{socket.gethostname()}:{settings.data_dir.absolute()}#"
         database = Database(settings.database, settings.store_timeout_s)
         self._leases = Leases(database, settings.lease_s, settings.retry_s)
+        self._blobs = Blobs(settings.data_dir)
         self._names: dict[int, str] = {}
         try:
             database.create_tables()
@@ -164,13 +169,12 @@ class _Workers:
         name = self._names[number] = f"{self._family}{number}-{secrets.token_hex(4)}"
         return ["worker", "--supervised", "--name", name, "--web-url", self._web_url]
 
-    def _ended(self, number: int) -> None:
-        self._release(self._names[number])
+    def _ended(self, number: int, *, crashed: bool) -> None:
+        self._release(self._names[number], crashed=crashed)
 
-    def _release(self, name: str) -> None:
+    def _release(self, name: str, *, crashed: bool = True) -> None:
         try:
-            for lost in self._leases.release(name):
-                log.warning("a job was lost by its worker", job_id=lost.id, status=lost.status)
+            note_lost(self._leases.release(name, crashed=crashed), self._blobs)
         except StoreUnavailableError as error:
             log.warning("a lease cannot be freed; it will lapse", error=str(error))
 
@@ -208,7 +212,7 @@ class _Family:
             process = await self._start(child.command())
             if not await self._ended(process):
                 await self._stop(child.name, process)
-                await asyncio.to_thread(child.ended)
+                await asyncio.to_thread(child.ended, crashed=False)
             elif process.returncode == REFUSED:
                 self._unstartable = child.name
                 self._stopping.set()
@@ -221,7 +225,7 @@ class _Family:
                     status=process.returncode,
                     again_in_s=backoff_s,
                 )
-                await asyncio.to_thread(child.ended)
+                await asyncio.to_thread(child.ended, crashed=True)
                 await self._wait(backoff_s)
                 backoff_s = min(2 * backoff_s, self._longest_restart_s)
 

@@ -18,11 +18,13 @@ from app.jobs.job import Job, JobKind
 from app.jobs.journal import Pace
 from app.jobs.leases import Leases
 from app.jobs.liveness import Liveness, Patience
+from app.jobs.lost import note_lost
 from app.jobs.painting import Painting
 from app.jobs.roster import Roster, Worker
 from app.jobs.runner import Runner
 from app.settings import Settings
 from app.style.calibrate import calibrate, cost_key
+from app.style.heap import give_back, keep_freed
 from app.style.targets import StyleTargets
 from app.style.vgg import VGG19
 from app.vision.device import choose_device, memory_bytes
@@ -55,6 +57,7 @@ class _Worker:
     def __init__(
         self, settings: Settings, name: str, web_url: str | None, stopping: threading.Event
     ) -> None:
+        keep_freed()
         device = choose_device(settings.device)
         if device.type == "cpu":
             os.nice(_NICE)
@@ -65,10 +68,10 @@ class _Worker:
         self._database = Database(settings.database, settings.store_timeout_s)
         self._leases = Leases(self._database, settings.lease_s, settings.retry_s)
         self._roster = Roster(self._database, settings.lease_s)
-        self._calibrations = Calibrations(settings.data_dir / "calibrations.json")
         self._targets = StyleTargets(VGG19.load(device))
         memory = settings.worker_memory_bytes or memory_bytes(device)
-        blobs = Blobs(settings.data_dir)
+        self._blobs = blobs = Blobs(settings.data_dir)
+        self._calibrations = Calibrations(blobs, "calibrations.json")
         limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
         self._painting = Painting(self._targets, blobs, limits, memory)
         self._painting.calibration = self._calibrations.find(cost_key(self._targets.network))
@@ -104,6 +107,7 @@ class _Worker:
                 job = self._patiently(self._next_job)
                 if job is not None:
                     self._runner.run(job, self._stopping)
+                    give_back()
                 elif not self._measured():
                     self._stopping.wait(self._poll_s)
         self._patiently(lambda: self._roster.leave(self._name))
@@ -111,8 +115,7 @@ class _Worker:
     def _next_job(self) -> Job | None:
         if not self._leases.has_work():
             return None
-        for lost in self._leases.reap():
-            log.warning("a job was lost by its worker", job_id=lost.id, status=lost.status)
+        note_lost(self._leases.reap(), self._blobs)
         return self._leases.claim(self._name)
 
     def _measured(self) -> bool:

@@ -30,7 +30,7 @@ def main() -> None:
     args = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_service(Path(folder), workers=1, log_format="json") as service,
+        running_service(Path(folder), threads=None, workers=1, log_format="json") as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
         wait_until(lambda: service.events("measured"))
@@ -57,7 +57,7 @@ def compare(client: httpx.Client, requests: int) -> None:
 def painting(client: httpx.Client) -> str:
     """Start a standard painting of 512 px; returns its URL once it is at full size."""
     files = {"content": _PHOTO.read_bytes()}
-    data = {"style_name": "brushwork", "seed": "0", "quality": "high"}
+    data = {"style_name": "brushwork", "seed": "0"}
     job = str(client.post("/stylize", files=files, data=data).headers["location"])
     wait_until(lambda: (client.get(job).json()["progress"] or {}).get("size") == 512, 120)
     return job

@@ -76,27 +76,36 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None
 
 
 @contextmanager
-def running_service(folder: Path, **settings: object) -> Iterator[Service]:
+def running_service(
+    folder: Path, *, threads: int | None = 1, **settings: object
+) -> Iterator[Service]:
     """Run `python -m app serve` with its state in `folder` and `settings` as ATELIER_NAME.
 
-    There are no workers unless they are asked for.
+    There are no workers unless they are asked for. Tests run side by side, so that each process
+    computes in one thread; None leaves that to the service.
     """
     folder.mkdir(parents=True, exist_ok=True)
     given = {"data_dir": folder / "var", "port": 0, "workers": 0, **settings}
     environment = {f"ATELIER_{name.upper()}": str(value) for name, value in given.items()}
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "app", "serve"],
             cwd=ROOT,
-            env=os.environ | environment | {"OMP_NUM_THREADS": "1"},  # tests run side by side
+            env=os.environ | environment,
             stderr=stderr,
         )
     try:
         yield _started(process, log)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its children end with it
+            raise
 
 
 def _started(process: subprocess.Popen[bytes], log: Path) -> Service:

@@ -41,15 +41,21 @@ def foresee(
         plan(options, *size)
     except ValueError as error:
         raise UnpaintableError(str(error)) from error
-    worker = next((each for each in workers if each.calibration), None)
+    worker = _largest(workers)
     if worker is None or worker.calibration is None:
         return None
     device = Calibration(**worker.calibration)
     cost = estimate(options, size, device, style_count, begun_px)
     if cost.bytes > worker.memory_bytes:
-        fits = largest_size(*size, worker.memory_bytes, device)
+        fits = largest_size(options, size, worker.memory_bytes, device, style_count)
         raise DoesNotFitError(
             f"size {options.size} needs {cost.bytes / 1e9:.1f} GB and the worker has "
             f"{worker.memory_bytes / 1e9:.1f}; {fits} would fit"
         )
     return cost
+
+
+def _largest(workers: Sequence[Worker]) -> Worker | None:
+    """The worker with most memory, of those alive if any is, that knows what its work costs."""
+    measured = [worker for worker in workers if worker.calibration]
+    return max(measured, key=lambda each: (each.is_alive, each.memory_bytes), default=None)

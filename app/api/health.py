@@ -1,5 +1,7 @@
 """`/health` and `/metrics`: for orchestrators and Prometheus."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
@@ -41,4 +43,7 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
 @router.get("/metrics", response_class=Response)
 async def metrics(services: ServicesDep) -> Response:
     """Counters, gauges and histograms in Prometheus' text format."""
+    with suppress(StoreUnavailableError):
+        for job_status, count in (await run_in_threadpool(services.jobs.counts)).items():
+            services.metrics.jobs.labels(job_status.value).set(count)
     return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)

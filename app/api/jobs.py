@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response, status
-from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.api.deps import CallerDep, JobDep, ServicesDep
+from app.api.deps import CallerDep, JobDep, Services, ServicesDep
 from app.api.errors import StreamEndedError, problem_responses
 from app.api.job_schemas import JobOut, JobsOut, job_out
 from app.api.replies import described
@@ -23,8 +22,7 @@ from app.jobs.job import Job, JobKind, JobStatus, folder_of
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-_MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "jpg": "image/jpeg"}
-
+_MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 _KNOWN = problem_responses(UnknownJobError, StoreUnavailableError)
 _WITH_STATE = problem_responses(UnknownJobError, JobStateError, StoreUnavailableError)
@@ -88,30 +86,36 @@ async def watch_job(
 
     A client that connects again gets the present state first.
     """
+    shown_step = None
     async for state in services.watch.follow(job):
         number = str(state.version)
-        document = await described(state, services)
+        try:
+            document = await described(state, services)
+        except StoreUnavailableError:  # its place in the queue is not known for now
+            document = job_out(state, {})
         if state.status.is_terminal:
             yield ServerSentEvent(event="end", id=number, data=document)
             return
         yield ServerSentEvent(event="progress", id=number, data=document)
-        if state.preview:
+        step = state.progress.step if state.progress else None
+        if state.preview and step != shown_step:
+            shown_step = step
             url = f"/jobs/{state.id}/preview?version={number}"
             yield ServerSentEvent(event="preview", id=number, data={"url": url})
 
 
-@router.get("/{job_id}/preview", response_class=FileResponse, responses=_WITH_FILE)
+@router.get("/{job_id}/preview", response_class=Response, responses=_WITH_FILE)
 async def preview(job: JobDep, services: ServicesDep) -> Response:
     """Fetch the present picture, a small JPEG."""
     if job.expired:
         raise ResultExpiredError("the job's files have been removed")
     if job.preview is None:
         raise JobStateError(f"there is no preview yet; the job is {job.status}")
-    path = services.blobs.path(job.preview)
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+    data = await _read(job.preview, services)
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/{job_id}/result", response_class=FileResponse, responses=_WITH_FILE)
+@router.get("/{job_id}/result", response_class=Response, responses=_WITH_FILE)
 async def result(
     job: JobDep, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
@@ -125,12 +129,10 @@ async def result(
     if if_none_match is not None and etag in if_none_match:
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     file_format = job.result.rpartition(".")[2]
-    return FileResponse(
-        services.blobs.path(job.result),
-        media_type=_MEDIA_TYPES[file_format],
-        filename=f"atelier-{job.id[:8]}.{file_format}",
-        headers=headers,
-    )
+    name = f"atelier-{job.id[:8]}.{file_format}"
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    data = await _read(job.result, services)
+    return Response(data, media_type=_MEDIA_TYPES[file_format], headers=headers)
 
 
 @router.post("/{job_id}/finish", responses=_WITH_STATE)
@@ -155,3 +157,11 @@ async def delete_job(job: JobDep, services: ServicesDep) -> None:
     """Remove a finished job with its files."""
     await run_in_threadpool(services.jobs.remove, job.id)
     await run_in_threadpool(services.blobs.keep_only, folder_of(job.id), set())
+
+
+async def _read(key: str, services: Services) -> bytes:
+    """Read a file that may be removed in the same moment."""
+    try:
+        return await run_in_threadpool(services.blobs.get, key)
+    except FileNotFoundError as error:
+        raise ResultExpiredError("the job's files have just been removed") from error

@@ -11,7 +11,7 @@ from app.api.job_schemas import JobOut, job_out
 from app.jobs.job import Job, JobStatus
 
 _LONGEST_WAIT_S = 60
-_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,9})(?![\d.])")
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,9})(?![\d.])", re.IGNORECASE)
 
 KeyHeader = Annotated[
     str | None,

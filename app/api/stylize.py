@@ -37,7 +37,7 @@ from app.jobs.errors import (
 from app.jobs.job import BEGUN, Job, JobKind
 from app.serving.errors import QueueFullError
 from app.style.options import Color, Init, Quality, StyleOptions
-from app.style.schedule import fit
+from app.style.schedule import fit, plan
 from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
 
 router = APIRouter(tags=["stylize"])
@@ -177,11 +177,7 @@ async def stylize(
     prefer: PreferHeader = None,
 ) -> JobOut:
     """Paint a photograph in the style of one or several pictures: makes a job."""
-    await services.submissions.check_room(caller)
-    with services.submissions.receiving(caller, key):
-        async with services.uploads.receive(request, _LAYOUT) as form:
-            order = await _order(form, services)
-            job = await services.submissions.create(caller, key, order)
+    job = await _submitted(request, caller, key, services)
     return await reply(job, prefer, services, response)
 
 
@@ -216,10 +212,18 @@ async def continue_job(
 ) -> JobOut:
     """Go on from a finished painting, larger or longer: makes a new job."""
     with services.submissions.receiving(job.owner, key):
-        await services.submissions.check_room(job.owner)
+        await services.submissions.check_room(job.owner, key)
         order = await _continuation(job, asked, services)
         begun = await services.submissions.create(job.owner, key, order)
     return await reply(begun, prefer, services, response)
+
+
+async def _submitted(request: Request, caller: str, key: str | None, services: Services) -> Job:
+    """Receive a request and make its job; what was received is let go of."""
+    with services.submissions.receiving(caller, key):
+        await services.submissions.check_room(caller, key)
+        async with services.uploads.receive(request, _LAYOUT) as form:
+            return await services.submissions.create(caller, key, await _order(form, services))
 
 
 async def _order(form: Form, services: Services) -> Order:
@@ -237,10 +241,17 @@ async def _order(form: Form, services: Services) -> Order:
     workers = await run_in_threadpool(services.roster.workers)
     cost = foresee(options, size, workers, style_count=len(styles), max_size=services.max_size)
     width, height = fit(*size, options.size)
-    shown = {"format": fields.format, "style_name": fields.style_name}
+    shown = {
+        "format": fields.format,
+        "style_name": fields.style_name,
+        "photo_width": prepared.width,
+        "photo_height": prepared.height,
+        "width": width,
+        "height": height,
+    }
     return Order(
         kind=JobKind.STYLIZE,
-        options={**asdict(options), **shown, "width": width, "height": height},
+        options={**asdict(options), **shown},
         files={"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}},
         request=fields.model_dump(mode="json"),
         estimate_s=cost.seconds if cost else None,
@@ -252,25 +263,24 @@ async def _continuation(job: Job, asked: ContinueIn, services: Services) -> Orde
         raise ResultExpiredError("the painting has been removed; paint it again")
     if job.kind is not JobKind.STYLIZE or job.painting is None:
         raise JobStateError(f"only a finished painting can be gone on with; this is {job.status}")
-    given = asked.model_dump(exclude_none=True)
-    before = StyleOptions.from_json(job.options)
-    try:
-        options = replace(before, **given)
-    except ValueError as error:
-        raise InvalidRequestError(str(error)) from error
-    if options.size < before.size:
-        raise InvalidRequestError(f"size must be at least the painting's, {before.size}")
-    styles = sum(name.startswith("style-") for name in job.inputs)
-    workers = await run_in_threadpool(services.roster.workers)
+    options = _continued(StyleOptions.from_json(job.options), asked)
+    photo = (job.options["photo_width"], job.options["photo_height"])
+    begun_px = job.progress.size if job.progress else None
     cost = foresee(
         options,
-        (job.options["width"], job.options["height"]),
-        workers,
-        style_count=styles,
+        photo,
+        await run_in_threadpool(services.roster.workers),
+        style_count=sum(name.startswith("style-") for name in job.inputs),
         max_size=services.max_size,
-        begun_px=before.size,
+        begun_px=begun_px,
     )
-    width, height = fit(job.options["width"], job.options["height"], options.size)
+    last = plan(options, *photo)[-1]
+    if begun_px and begun_px > max(last.width, last.height):
+        raise InvalidRequestError(
+            f"quality {options.quality} would paint this at {max(last.width, last.height)} px, and "
+            f"the painting has {begun_px} already; take another quality or a larger size"
+        )
+    width, height = fit(*photo, options.size)
     return Order(
         kind=JobKind.STYLIZE,
         options={**job.options, **asdict(options), "width": width, "height": height},
@@ -278,6 +288,19 @@ async def _continuation(job: Job, asked: ContinueIn, services: Services) -> Orde
         request={"continue": job.id, **asked.model_dump(mode="json")},
         estimate_s=cost.seconds if cost else None,
     )
+
+
+def _continued(before: StyleOptions, asked: ContinueIn) -> StyleOptions:
+    given = asked.model_dump(exclude_none=True)
+    if asked.strength is not None:
+        given |= {"content_weight": None, "style_weight": None}
+    try:
+        options = replace(before, **given)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from error
+    if options.size < before.size:
+        raise InvalidRequestError(f"size must be at least the painting's, {before.size}")
+    return options
 
 
 def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:

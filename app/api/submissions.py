@@ -5,19 +5,17 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 
 from app.jobs.blobs import Blobs
-from app.jobs.errors import StorageFullError
+from app.jobs.errors import ResultExpiredError, StorageFullError
 from app.jobs.job import Job, JobKind, NewJob, folder_of
 from app.jobs.store import JobStore
 from app.vision.errors import AtelierError
-
-MAX_KEY_LENGTH = 200
 
 
 class StillReceivingError(AtelierError):
@@ -66,14 +64,14 @@ class Submissions:
         finally:
             self._receiving.discard((owner, key))
 
-    async def check_room(self, owner: str) -> None:
-        """Refuse early, before a request's body is received.
+    async def check_room(self, owner: str, key: str | None) -> None:
+        """Refuse early, before a request's body is received; not what a key has made before.
 
         Raises:
             JobQueueFullError: too many jobs wait.
             StorageFullError: too little disk is free.
         """
-        await run_in_threadpool(self._check_room, owner)
+        await run_in_threadpool(self._check_room, owner, key)
 
     async def create(self, owner: str, key: str | None, order: Order) -> Job:
         """Store the files and queue the job, or find the job that this key made before.
@@ -82,42 +80,54 @@ class Submissions:
             JobQueueFullError: too many jobs wait.
             StorageFullError: too little disk is free.
             IdempotencyError: the key was used for another request.
+            ResultExpiredError: the files that are to be gone on with are gone.
         """
         return await run_in_threadpool(self._create, owner, key, order)
 
-    def _check_room(self, owner: str) -> None:
+    def _check_room(self, owner: str, key: str | None) -> None:
+        if key is not None and self._store.knows(owner, key):
+            return
         self._store.check_room(owner)
         if self._blobs.free_bytes() < self._min_free_bytes:
             raise StorageFullError("the disk is nearly full; the operator has to make room")
 
     def _create(self, owner: str, key: str | None, order: Order) -> Job:
-        job_id = uuid.uuid4().hex
-        folder = f"{folder_of(job_id)}/0"
+        new = NewJob(
+            id=uuid.uuid4().hex,
+            kind=order.kind,
+            owner=owner,
+            options=order.options,
+            inputs={},
+            estimate_s=order.estimate_s,
+            request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+            idempotency_key=key,
+            fingerprint=_fingerprint(order) if key else None,
+        )
+        before = self._store.made_before(new)
+        return before if before is not None else self._store_whole(new, order)
+
+    def _store_whole(self, new: NewJob, order: Order) -> Job:
+        """Store the files, then the row; if that fails, neither."""
+        folder = folder_of(new.id)
         created = False
         try:
-            new = NewJob(
-                id=job_id,
-                kind=order.kind,
-                owner=owner,
-                options=order.options,
-                inputs={name: self._put(folder, name, data) for name, data in order.files.items()},
-                estimate_s=order.estimate_s,
-                request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
-                idempotency_key=key,
-                fingerprint=_fingerprint(order) if key else None,
-            )
-            job, created = self._store.create(new)
+            inputs = {
+                name: self._put(f"{folder}/0/{name}", data) for name, data in order.files.items()
+            }
+            job, created = self._store.create(replace(new, inputs=inputs))
+        except FileNotFoundError as error:
+            raise ResultExpiredError("the painting has just been removed") from error
         except OSError as error:
             raise StorageFullError(f"the files cannot be stored: {error.strerror}") from error
         finally:
             if not created:
-                self._blobs.keep_only(folder_of(job_id), set())
+                self._blobs.keep_only(folder, set())
         return job
 
-    def _put(self, folder: str, name: str, data: bytes | str) -> str:
+    def _put(self, key: str, data: bytes | str) -> str:
         if isinstance(data, str):
-            return self._blobs.copy(data, f"{folder}/{name}")
-        return self._blobs.put(f"{folder}/{name}", data)
+            return self._blobs.copy(data, key)
+        return self._blobs.put(key, data)
 
 
 def _fingerprint(order: Order) -> str:

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.commands.options import read_settings
+from app.jobs.blobs import Blobs
 from app.jobs.database import Database
-from app.jobs.job import Job, JobKind, JobStatus
+from app.jobs.job import Job, JobKind, JobStatus, folder_of
 from app.jobs.store import JobStore, QueueLimits
 
 
@@ -37,7 +38,12 @@ def run(args: argparse.Namespace) -> int:
         jobs = store.page(status=args.status, kind=args.kind, limit=args.limit)
         console.print(_table(jobs))
         return 0
-    job = store.find(args.id) if args.action == "show" else store.cancel(args.id)
+    if args.action == "show":
+        job = store.find(args.id)
+    else:
+        job = store.cancel(args.id)
+        if job.status.is_terminal:
+            Blobs(settings.data_dir).keep_only(folder_of(job.id), job.files())
     console.print_json(json.dumps(asdict(job)))
     return 0
 

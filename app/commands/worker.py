@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings()
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
-        exit_with_supervisor()
+        exit_with_supervisor(settings)
     from app import worker  # noqa: PLC0415 - imports torch, which --help and errors need not
 
     name = options.name or f"{socket.gethostname()}-{secrets.token_hex(4)}"

@@ -17,7 +17,7 @@ class Blobs:
     def put(self, key: str, data: bytes) -> str:
         """Write durably and atomically; returns the key."""
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -38,7 +38,7 @@ class Blobs:
     def copy(self, key: str, new_key: str) -> str:
         """Make the same bytes available under another key; returns that key."""
         target = self.path(new_key)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(target.parent)
         try:
             os.link(self.path(key), target)
         except OSError:  # a file system without hard links
@@ -59,15 +59,16 @@ class Blobs:
             shutil.rmtree(self.path(folder), ignore_errors=True)
 
     def older_than(self, folder: str, age_s: float) -> list[str]:
-        """Keys of the files in a folder that were last written so long ago."""
+        """Keys of the files in a folder that were written, or copied there, so long ago."""
         latest = time.time() - age_s
         found = []
         for path in self._files(folder):
             try:
-                if path.stat().st_mtime <= latest:
-                    found.append(self._key(path))
+                status = path.stat()
             except FileNotFoundError:
                 continue
+            if max(status.st_mtime, status.st_ctime) <= latest:  # a link changes only the latter
+                found.append(self._key(path))
         return found
 
     def delete(self, key: str) -> None:
@@ -86,6 +87,13 @@ class Blobs:
         """Free space of the disk."""
         self._root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self._root).free
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder with those above it, durably."""
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            for parent in folder.relative_to(self._root).parents:
+                _sync_folder(self._root / parent)
 
     def _files(self, folder: str) -> Iterator[Path]:
         for parent, _, names in os.walk(self.path(folder)):

@@ -2,17 +2,22 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+import structlog
+
+from app.jobs.blobs import Blobs
 from app.style.estimate import Calibration
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Calibrations:
     """A JSON file of calibrations by what they hold for. A damaged file counts as none."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, blobs: Blobs, key: str) -> None:
+        self._blobs = blobs
+        self._key = key
 
     def find(self, key: str) -> Calibration | None:
         """Return what was measured before for this key."""
@@ -22,15 +27,16 @@ class Calibrations:
             return None
 
     def keep(self, key: str, calibration: Calibration) -> None:
-        """Store a measurement."""
+        """Store a measurement; without room for it, it will be made again."""
         text = json.dumps({**self._read(), key: asdict(calibration)}, indent=2)
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(text + "\n")
-        temporary.replace(self._path)
+        try:
+            self._blobs.put(self._key, text.encode())
+        except OSError as error:
+            log.warning("the measurement cannot be kept", error=str(error))
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._path.read_text())
+            found = json.loads(self._blobs.get(self._key))
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

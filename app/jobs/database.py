@@ -17,7 +17,7 @@ from sqlalchemy import (
     func,
     literal,
 )
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.jobs.errors import StoreUnavailableError
@@ -111,6 +111,8 @@ def _choose_journal(connection: Any) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, PoolTimeoutError, sqlite3.OperationalError) as error:
+    except (IntegrityError, ProgrammingError):
+        raise  # a mistake of ours
+    except (DBAPIError, PoolTimeoutError, sqlite3.DatabaseError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise StoreUnavailableError(f"the job database does not answer: {cause}") from error

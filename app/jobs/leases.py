@@ -19,7 +19,7 @@ from app.jobs.tables import job, to_job
 from app.jobs.turns import in_turn
 
 MAX_CRASHES = 3
-MAX_FAILURES = 3
+MAX_RETRIES = 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Leases:
         Args:
             database: where the jobs are.
             lease_s: how long a job stays a worker's without a sign of life.
-            retry_s: how long a job waits after its first error that may pass; then twice that.
+            retry_s: how long a job waits after its first error that may pass; then twice that,
+                and so on.
         """
         self._database = database
         self._lease_s = lease_s
@@ -75,9 +76,9 @@ class Leases:
         """Take the jobs whose lease has lapsed from their workers; returns what became of them."""
         return self._lose(job.c.lease_until < self._database.now())
 
-    def release(self, worker: str) -> list[Job]:
-        """Take the jobs of a worker that is known to have died, at once."""
-        return self._lose(job.c.lease_owner == worker)
+    def release(self, worker: str, *, crashed: bool = True) -> list[Job]:
+        """Take the jobs of a worker that is known to have ended, at once."""
+        return self._lose(job.c.lease_owner == worker, crashed=crashed)
 
     def holders(self) -> Sequence[str]:
         """Names of the workers that hold a job."""
@@ -109,18 +110,17 @@ class Leases:
 
     def give_back(self, mine: Job) -> Job:
         """Let another worker go on: this one has to stop."""
-        return self._write(mine, status=JobStatus.QUEUED, eta_s=None, **NO_LEASE)
+        return self._settle(mine, status=JobStatus.QUEUED, eta_s=None, **NO_LEASE)
 
     def retry(self, mine: Job, fault: Fault) -> Job:
-        """Let it be tried again after a while; after some failures, fail it."""
-        failures = mine.failures + 1
-        if failures >= MAX_FAILURES:
+        """Let it be tried again after a while, `MAX_RETRIES` times; then fail it."""
+        if mine.failures >= MAX_RETRIES:
             return self.fail(mine, fault)
-        wait_s = self._retry_s * 2 ** (failures - 1)
-        return self._write(
+        wait_s = self._retry_s * 2**mine.failures
+        return self._settle(
             mine,
             status=JobStatus.QUEUED,
-            failures=failures,
+            failures=mine.failures + 1,
             run_after=self._database.now() + wait_s,
             eta_s=None,
             **NO_LEASE,
@@ -130,11 +130,7 @@ class Leases:
         """End the job with its result, unless its cancel was asked for before."""
         now = self._database.now()
         done = ended(JobStatus.SUCCEEDED, now, **_shown(progress), **asdict(outcome))
-        with self._database.write() as connection:
-            held = _is_held(mine)
-            finished = change(connection, held & ~job.c.cancel_requested, **done)
-            finished = finished or change(connection, held, **ended(JobStatus.CANCELLED, now))
-        return _only(finished, mine)
+        return self._settle(mine, **done)
 
     def cancel(self, mine: Job) -> Job:
         """End the job as its owner asked."""
@@ -149,8 +145,17 @@ class Leases:
         with self._database.write() as connection:
             return _only(change(connection, _is_held(mine), **values), mine)
 
-    def _lose(self, is_lost: ColumnElement[bool]) -> list[Job]:
+    def _settle(self, mine: Job, **values: Any) -> Job:
+        """Let go of the job with these values; as cancelled if that was asked for before."""
+        cancelled = ended(JobStatus.CANCELLED, self._database.now())
+        with self._database.write() as connection:
+            held = _is_held(mine)
+            settled = change(connection, held & ~job.c.cancel_requested, **values)
+            return _only(settled or change(connection, held, **cancelled), mine)
+
+    def _lose(self, is_lost: ColumnElement[bool], *, crashed: bool = True) -> list[Job]:
         now = self._database.now()
+        crashes = job.c.crashes + int(crashed)
         lost = IS_RUNNING & is_lost
         with self._database.write() as connection:
             return [
@@ -159,14 +164,14 @@ class Leases:
                 ),
                 *change(
                     connection,
-                    lost & (job.c.crashes + 1 >= MAX_CRASHES),
+                    lost & (crashes >= MAX_CRASHES),
                     **ended(JobStatus.FAILED, now, crashes=MAX_CRASHES, error=asdict(_CRASHED)),
                 ),
                 *change(
                     connection,
                     lost,
                     status=JobStatus.QUEUED,
-                    crashes=job.c.crashes + 1,
+                    crashes=crashes,
                     eta_s=None,
                     **NO_LEASE,
                 ),

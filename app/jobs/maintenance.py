@@ -11,7 +11,8 @@ from app.jobs.changes import IS_QUEUED, IS_RUNNING
 from app.jobs.database import Database
 from app.jobs.job import folder_of
 from app.jobs.leases import Leases
-from app.jobs.tables import job, to_job
+from app.jobs.lost import note_lost
+from app.jobs.tables import job
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -47,8 +48,7 @@ class Maintenance:
             StoreUnavailableError: the database does not answer.
             OSError: a file cannot be removed.
         """
-        for lost in self._leases.reap():
-            log.warning("a job was lost by its worker", job_id=lost.id, status=lost.status)
+        note_lost(self._leases.reap(), self._blobs)
         self._expire_files()
         self._forget_jobs()
         between_s = min(_LONGEST_BETWEEN_SWEEPS_S, self._retention.orphan_s)
@@ -88,8 +88,14 @@ class Maintenance:
         found = self._blobs.older_than("jobs", self._retention.orphan_s)
         if not found:
             return
+        columns = (job.c.inputs, job.c.checkpoints, job.c.preview, job.c.result, job.c.painting)
         with self._database.read() as connection:
-            named = {key for row in connection.execute(select(job)) for key in to_job(row).files()}
+            rows = connection.execute(select(*columns)).all()
+        named = {
+            key
+            for inputs, checkpoints, *single in rows
+            for key in (*inputs.values(), *checkpoints, *single)
+        }
         orphans = [key for key in found if key not in named]
         for key in orphans:
             self._blobs.delete(key)

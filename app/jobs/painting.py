@@ -49,10 +49,12 @@ class Painting:
         """
         try:
             options = StyleOptions.from_json(job.options)
-            photo, *styles = [self._picture(job, name) for name in _in_order(job.inputs)]
+            photo = self._picture(job, "content")
+            longest = round(options.size * options.style_scale)
+            styles = [self._picture(job, name, longest) for name in _style_names(job.inputs)]
             stages = plan(options, *photo.size)
             resume = self._resume(job, stages)
-        except (ImageError, ValueError) as error:
+        except (ImageError, ResumeError, ValueError) as error:
             raise BadJobError("invalid_job", str(error)) from error
         pace = _Pace(stages, self.calibration)
         for step in self._paint(photo, styles, options, resume):
@@ -80,25 +82,31 @@ class Painting:
         try:
             yield from stylize(photo, styles, options, targets=self._targets, resume=resume)
         except torch.OutOfMemoryError as error:
-            raise BadJobError("out_of_memory", self._what_fits(photo)) from error
+            fits = self._what_fits(photo, options, len(styles))
+            raise BadJobError("out_of_memory", fits) from error
         finally:
             network.frugal_px = usual_px
 
-    def _what_fits(self, photo: Image.Image) -> str:
+    def _what_fits(self, photo: Image.Image, options: StyleOptions, style_count: int) -> str:
         message = "the device has too little memory for this size"
         if self.calibration is None:
             return f"{message}; choose a smaller one"
-        size = largest_size(*photo.size, self._memory_bytes, self.calibration)
+        spare = self._memory_bytes
+        size = largest_size(options, photo.size, spare, self.calibration, style_count)
         return f"{message}; {size} px should fit"
 
-    def _picture(self, job: Job, name: str) -> Image.Image:
+    def _picture(self, job: Job, name: str, longest: int | None = None) -> Image.Image:
+        """Decode an input, no larger than it is needed."""
         data = self._blobs.get(job.inputs[name])
-        return read_header(data, self._limits).decode(to_srgb=True)
+        image = read_header(data, self._limits).decode(to_srgb=True)
+        if longest is not None:
+            image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        return image
 
     def _resume(self, job: Job, stages: Sequence[Stage]) -> Checkpoint | None:
         for key in job.checkpoints:
             try:
-                return Checkpoint.from_bytes(self._blobs.get(key))
+                return self._checkpoint(key, stages)
             except (ResumeError, OSError) as error:
                 log.warning("a checkpoint cannot be read; an older one is tried", error=str(error))
         if BEGUN in job.inputs:
@@ -107,15 +115,19 @@ class Painting:
             return replace(begun, stage=first_stage(stages, longest), step=0)
         return None
 
+    def _checkpoint(self, key: str, stages: Sequence[Stage]) -> Checkpoint:
+        checkpoint = Checkpoint.from_bytes(self._blobs.get(key))
+        if checkpoint.stage >= len(stages):
+            raise ResumeError("it belongs to another plan")
+        return checkpoint
 
-def _in_order(inputs: Mapping[str, str]) -> list[str]:
-    """The names of the photograph and of the style pictures, in the order of their weights."""
-    styles = sorted((name for name in inputs if name.startswith("style-")), key=_number)
-    return ["content", *styles]
 
-
-def _number(name: str) -> int:
-    return int(name.removeprefix("style-"))
+def _style_names(inputs: Mapping[str, str]) -> list[str]:
+    """The names of the style pictures, in the order of their weights."""
+    return sorted(
+        (name for name in inputs if name.startswith("style-")),
+        key=lambda name: int(name.removeprefix("style-")),
+    )
 
 
 def _update(job: Job, step: StyleStep, eta_s: float | None) -> Update:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
 
 from app.jobs.changes import IS_QUEUED, IS_RUNNING, change, ended
 from app.jobs.database import Database
@@ -60,6 +60,20 @@ class JobStore:
             ).one()
             return to_job(row), True
 
+    def made_before(self, new: NewJob) -> Job | None:
+        """Find the job that its idempotency key made before.
+
+        Raises:
+            IdempotencyError: the key was used for another request.
+        """
+        with self._database.read() as connection:
+            return _made_before(connection, new)
+
+    def knows(self, owner: str, key: str) -> bool:
+        """Whether an idempotency key has made a job."""
+        with self._database.read() as connection:
+            return bool(connection.execute(select(exists().where(_has_key(owner, key)))).scalar())
+
     def check_room(self, owner: str) -> None:
         """Find out early whether a job would be refused.
 
@@ -106,13 +120,12 @@ class JobStore:
                 select(job.c.number, job.c.id, job.c.estimate_s).where(job.c.number.in_(numbers))
             )
             waiting = {row.number: row for row in rows}
-            wait_s = connection.execute(select(func.sum(job.c.eta_s)).where(IS_RUNNING)).scalar()
-        wait_s = wait_s or 0.0
+            etas = connection.execute(select(job.c.eta_s).where(IS_RUNNING)).scalars().all()
+        wait_s = _sum(etas)
         outlooks = {}
         for position, number in enumerate(numbers, start=1):
             row = waiting[number]
-            if wait_s is not None:
-                wait_s = None if row.estimate_s is None else wait_s + row.estimate_s
+            wait_s = _sum([wait_s, row.estimate_s])
             outlooks[row.id] = Outlook(position, wait_s)
         return outlooks
 
@@ -130,10 +143,10 @@ class JobStore:
         now = self._database.now()
         with self._database.write() as connection:
             _find(connection, job_id, owner)
-            mine = (job.c.id == job_id) & ~job.c.cancel_requested
+            mine = job.c.id == job_id
             at_once = ended(JobStatus.CANCELLED, now, cancel_requested=True)
             change(connection, mine & IS_QUEUED, **at_once)
-            change(connection, mine & IS_RUNNING, cancel_requested=True)
+            change(connection, mine & IS_RUNNING & ~job.c.cancel_requested, cancel_requested=True)
             return _find(connection, job_id, owner)
 
     def finish(self, job_id: str, owner: str | None = None) -> Job:
@@ -173,17 +186,26 @@ class JobStore:
             raise JobQueueFullError(f"{own} of your jobs are waiting; come back when some are done")
 
 
+def _sum(seconds: Sequence[float | None]) -> float | None:
+    """The sum, unless one of them is not known."""
+    known = [each for each in seconds if each is not None]
+    return sum(known) if len(known) == len(seconds) else None
+
+
 def _made_before(connection: Connection, new: NewJob) -> Job | None:
     if new.idempotency_key is None:
         return None
-    row = connection.execute(
-        select(job).where(job.c.owner == new.owner, job.c.idempotency_key == new.idempotency_key)
-    ).one_or_none()
+    is_it = _has_key(new.owner, new.idempotency_key)
+    row = connection.execute(select(job).where(is_it)).one_or_none()
     if row is None:
         return None
     if row.fingerprint != new.fingerprint:
         raise IdempotencyError("this Idempotency-Key was used for another request; take a new one")
     return to_job(row)
+
+
+def _has_key(owner: str, key: str) -> ColumnElement[bool]:
+    return (job.c.owner == owner) & (job.c.idempotency_key == key)
 
 
 def _find(connection: Connection, job_id: str, owner: str | None) -> Job:

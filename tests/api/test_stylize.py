@@ -83,6 +83,13 @@ def test_from_submit_to_picture(jobs: Studio) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_an_idle_worker_begins_within_half_a_second(jobs: Studio) -> None:
+    for _ in range(3):
+        done = jobs.wait(jobs.start(quality="preview"))
+        began, made = (datetime.fromisoformat(done[name]) for name in ("started_at", "created_at"))
+        assert (began - made).total_seconds() < 0.5
+
+
 def test_the_options_are_shown_as_they_were_understood(painted: dict[str, Any]) -> None:
     wanted = {
         "size": 80,
@@ -198,6 +205,15 @@ def test_a_painting_is_gone_on_with_larger(jobs: Studio, painted: dict[str, Any]
     assert Image.open(io.BytesIO(jobs.result(job["id"]).content)).size == (120, 80)
     smaller = jobs.client.post(f"/jobs/{painted['id']}/continue", json={"size": 64})
     assert smaller.status_code == 422
+
+
+def test_going_on_does_not_shrink_what_is_there(jobs: Studio) -> None:
+    done = jobs.wait(jobs.start(size=256, quality="standard", init="noise"))
+    coarser = jobs.client.post(f"/jobs/{done['id']}/continue", json={"quality": "preview"})
+    assert coarser.status_code == 422
+    assert "256" in coarser.json()["detail"]
+    longer = jobs.client.post(f"/jobs/{done['id']}/continue", json={"strength": 0.8})
+    assert jobs.wait(longer.json()["id"])["status"] == "succeeded"
 
 
 def test_a_finished_job_is_removed_with_its_files(jobs: Studio, painting_service: Service) -> None:

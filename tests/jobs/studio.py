@@ -12,7 +12,7 @@ from PIL import Image
 from tests.pictures import encode
 from tests.service import Service
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "workers": 1,
     "log_format": "json",
     "report_s": 0.02,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ LONG = {"size": 192, "quality": "standard", "init": "noise"}  # some seconds of 
 
 
 @contextmanager
-def quick_service(folder: Path, **settings: object) -> Iterator[tuple[Service, Studio]]:
+def quick_service(folder: Path, **settings: Any) -> Iterator[tuple[Service, Studio]]:
     with running_service(folder, **{**QUICK, **settings}) as service:
         wait_until(lambda: service.events("worker ready"))
         with studio(service) as jobs:

@@ -118,6 +118,7 @@ class Interleavings(RuleBasedStateMachine):
             if job.status.is_terminal:
                 self.ended[job.id] = job
             assert (job.status is JobStatus.RUNNING) == (job.id in self.holder)
+            assert not (job.status is JobStatus.QUEUED and job.cancel_requested)
             assert (job.lease_owner is not None) == (job.status is JobStatus.RUNNING)
             self.seen[job.id] = job
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.jobs.errors import ReplacedError
 from app.jobs.job import Fault, Job, JobStatus, Progress
-from app.jobs.leases import MAX_CRASHES, MAX_FAILURES, Leases, Outcome
+from app.jobs.leases import MAX_CRASHES, MAX_RETRIES, Leases, Outcome
 from app.jobs.store import JobStore
 from tests.jobs.orders import order
 
@@ -144,9 +144,34 @@ def test_giving_back_is_no_crash(store: JobStore, leases: Leases) -> None:
     assert (left.status, left.crashes, left.lease_owner) == (JobStatus.QUEUED, 0, None)
 
 
+def test_a_drain_that_takes_too_long_is_no_crash(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    for _ in range(MAX_CRASHES + 1):
+        claimed(leases)
+        (left,) = leases.release("w", crashed=False)
+    assert (left.status, left.crashes, left.lease_owner) == (JobStatus.QUEUED, 0, None)
+
+
+@pytest.mark.parametrize(
+    "let_go",
+    [
+        lambda leases, mine: leases.give_back(mine),
+        lambda leases, mine: leases.retry(mine, PASSING),
+        lambda leases, mine: leases.finish(mine, HALF, OUTCOME),
+    ],
+)
+def test_who_lets_go_of_a_cancelled_job_ends_it(
+    store: JobStore, leases: Leases, let_go: Callable[[Leases, Job], Job]
+) -> None:
+    store.create(order())
+    mine = claimed(leases)
+    store.cancel(mine.id)
+    assert let_go(leases, mine).status is JobStatus.CANCELLED
+
+
 def test_an_error_that_may_pass_is_tried_again_later(store: JobStore, leases: Leases) -> None:
     store.create(order())
-    for _ in range(MAX_FAILURES - 1):
+    for _ in range(MAX_RETRIES):
         waiting = leases.retry(claimed(leases), PASSING)
         assert waiting.status is JobStatus.QUEUED
         assert leases.claim("w") is None
