@@ -10,7 +10,7 @@ _TARGET_COST = 0.5
 
 _LBFGS_BYTES_PER_PX = 12 * (2 * HISTORY + 12)  # three float32 channels; history and working copies
 _ADAM_BYTES_PER_PX = 12 * 10
-_FRUGAL = 0.75
+_FRUGAL = 0.55
 """What the network holds of a large picture, where it saves memory, as a share."""
 
 
