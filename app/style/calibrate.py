@@ -5,19 +5,22 @@ import time
 import torch
 from PIL import Image
 
+from app.style.checkpoint import Checkpoint
 from app.style.estimate import Calibration
 from app.style.options import Quality, StyleOptions
+from app.style.pictures import to_tensor
+from app.style.schedule import plan
 from app.style.targets import StyleTargets
 from app.style.transfer import stylize
 from app.style.vgg import VGG19
 from app.vision.device import describe
 
-_SIZES_PX = (128, 320)
+_SIZES_PX = (96, 320)
 _STEPS = 6
 
 # Peak per pixel, measured by benchmarks/memory.py
-_BYTES_PER_PX = {torch.bfloat16: 1350.0, torch.float32: 2500.0}
-_FIXED_BYTES = 750_000_000
+_BYTES_PER_PX = {torch.bfloat16: 2200.0, torch.float32: 3600.0}
+_FIXED_BYTES = 1_000_000_000
 
 
 def calibrate(targets: StyleTargets) -> Calibration:
@@ -41,10 +44,12 @@ def cost_key(network: VGG19) -> str:
 
 def _step_s(size: int, targets: StyleTargets) -> float:
     """Seconds per step: the fastest of a few, which other work on the host disturbs least."""
-    options = StyleOptions(size=4 * size, quality=Quality.HIGH, seed=0)
+    options = StyleOptions(size=size, quality=Quality.HIGH, seed=0)
     photo = Image.effect_noise((size, size), 64).convert("RGB")
     style = Image.radial_gradient("L").convert("RGB")
-    steps = stylize(photo, [style], options, targets=targets)
+    last = len(plan(options, *photo.size)) - 1
+    begun = Checkpoint(to_tensor(photo, photo.size, targets.network.device), last, 0, options.seed)
+    steps = stylize(photo, [style], options, targets=targets, resume=begun)
     durations = []
     before = None
     for _, _step in zip(range(_STEPS), steps, strict=False):

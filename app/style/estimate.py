@@ -13,7 +13,7 @@ _ADAM_BYTES_PER_PX = 12 * 10
 _TARGET_HELD = 0.35
 """What the network holds of a style picture, without a gradient, as a share."""
 
-_FRUGAL = 0.75
+_FRUGAL = 0.55
 """What the network holds of a large picture, where it saves memory, as a share."""
 
 
