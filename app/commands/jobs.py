@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from app.commands.options import read_settings
 from app.jobs.blobs import Blobs
@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table(jobs: list[Job]) -> Table:
-    table = Table("id", "kind", "status", "owner", "created", "step", "attempt")
+    whole = Column("id", no_wrap=True, min_width=len(jobs[0].id) if jobs else 0)
+    table = Table(whole, "kind", "status", "owner", "created", "step", "attempt")
     for job in jobs:
         created = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         step = f"{job.progress.step}/{job.progress.steps}" if job.progress else ""

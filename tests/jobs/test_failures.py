@@ -246,10 +246,12 @@ def test_cancel_and_finish_in_the_same_instant_leave_one_whole_state(tmp_path: P
 
 
 def test_a_step_that_hangs_ends_the_worker_and_not_the_queue(tmp_path: Path) -> None:
-    with quick_service(tmp_path, stall_s=0.05) as (service, jobs):
-        failed = jobs.wait(jobs.start(size=1024))
-        assert failed["error"]["code"] == "worker_crashed"
+    with quick_service(tmp_path, stall_s=1, worker_memory_bytes=10**12) as (service, jobs):
+        slow = jobs.start(size=1024, style_scale=4)  # the look at the style takes longer
+        good = jobs.start(quality="preview")
+        assert jobs.wait(slow)["error"]["code"] == "worker_crashed"
         assert "Timeout" in service.log.read_text()
+        assert jobs.wait(good)["status"] == "succeeded"
 
 
 def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:

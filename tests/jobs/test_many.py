@@ -8,6 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from sqlalchemy import select
 
@@ -24,9 +25,10 @@ JOBS = 50
 OPTIONS = {"quality": "preview", "format": "jpeg", "style_name": ["mosaic"], "seed": 1}
 
 
+@pytest.mark.timeout(240)
 def test_fifty_mixed_jobs_end_as_they_should(tmp_path: Path) -> None:
     chance = random.Random(5)  # noqa: S311 - a repeatable mix
-    with running_service(tmp_path, **QUICK) as service:
+    with running_service(tmp_path, **QUICK | {"workers": 2}) as service:
         database = Database(f"sqlite:///{tmp_path / 'var/atelier.db'}", 5)
         store = JobStore(database, QueueLimits(JOBS, JOBS))
         blobs = Blobs(tmp_path / "var")
@@ -50,7 +52,7 @@ def _submit_all(store: JobStore, blobs: Blobs, chance: random.Random) -> dict[st
     """Queue the jobs as a web process does; returns what is to become of each."""
     style = path_of("mosaic")
     assert style is not None
-    fates = chance.choices(["nothing", "cancel", "finish", "delete"], [6, 2, 1, 1], k=JOBS)
+    fates = chance.choices(["nothing", "cancel", "finish", "delete"], [3, 3, 3, 1], k=JOBS)
     wanted = {}
     for number, fate in enumerate(fates):
         job_id = f"{number:032x}"
@@ -68,7 +70,7 @@ def _submit_all(store: JobStore, blobs: Blobs, chance: random.Random) -> dict[st
 
 
 def _kill_workers(service: Service, done: threading.Event) -> None:
-    while not done.wait(3):
+    while not done.wait(5):
         pid = service.worker_pid()
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
