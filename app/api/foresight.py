@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.jobs.roster import Worker
-from app.style.estimate import Calibration, Estimate, estimate, largest_size
+from app.style.estimate import Calibration, Estimate, estimate, shortage
 from app.style.options import StyleOptions
 from app.style.schedule import plan
 from app.vision.errors import AtelierError
@@ -45,14 +45,10 @@ def foresee(
     if worker is None or worker.calibration is None:
         return None
     device = Calibration(**worker.calibration)
-    cost = estimate(options, size, device, style_count, begun_px)
-    if cost.bytes > worker.memory_bytes:
-        fits = largest_size(options, size, worker.memory_bytes, device, style_count)
-        raise DoesNotFitError(
-            f"size {options.size} needs {cost.bytes / 1e9:.1f} GB and the worker has "
-            f"{worker.memory_bytes / 1e9:.1f}; {fits} would fit"
-        )
-    return cost
+    problem = shortage(options, size, worker.memory_bytes, device, style_count)
+    if problem is not None:
+        raise DoesNotFitError(f"too large for the workers: {problem}")
+    return estimate(options, size, device, style_count, begun_px)
 
 
 def _largest(workers: Sequence[Worker]) -> Worker | None:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from app.commands.options import read_settings
 from app.settings import Settings
 from app.style.builtin import NAMES, path_of
+from app.style.estimate import shortage
 from app.style.options import STYLE_LAYERS, Color, Init, Quality, StyleOptions
 from app.style.schedule import Stage, plan, remaining
 from app.vision.errors import AtelierError
@@ -70,14 +71,16 @@ def run(args: argparse.Namespace) -> int:
 
     On Ctrl-C the painting as it is becomes the result.
     """
+    from app.style.calibrate import untimed  # noqa: PLC0415
     from app.style.heap import keep_freed  # noqa: PLC0415
     from app.style.pictures import encode  # noqa: PLC0415 - imports torch
     from app.style.targets import StyleTargets  # noqa: PLC0415
     from app.style.transfer import stylize  # noqa: PLC0415
     from app.style.vgg import VGG19, Convention  # noqa: PLC0415
-    from app.vision.device import choose_device  # noqa: PLC0415
+    from app.vision.device import choose_device, memory_bytes  # noqa: PLC0415
     from app.vision.images import quiet_pillow  # noqa: PLC0415
 
+    _check_output(args.output)
     file_format = args.output.suffix.lower().lstrip(".")
     if file_format not in _FORMATS:
         raise StylizeError(f"{args.output.name}: the name must end in .{', .'.join(_FORMATS)}")
@@ -87,10 +90,14 @@ def run(args: argparse.Namespace) -> int:
     styles = [_read(path_of(style) or Path(style), settings) for style in args.style]
     convention = Convention(args.weights_convention)
     keep_freed()
-    network = VGG19.load(choose_device(settings.device), args.weights, convention)
+    device = choose_device(settings.device)
+    network = VGG19.load(device, args.weights, convention)
     console = Console(stderr=True)
     try:
         options = _options(args)
+        problem = shortage(options, photo.size, memory_bytes(device), untimed(network), len(styles))
+        if problem is not None:
+            raise StylizeError(f"too large for this device: {problem}")
         steps = stylize(photo, styles, options, targets=StyleTargets(network))
         last, interrupted = _watch(steps, plan(options, *photo.size), console)
     except ValueError as error:
@@ -133,6 +140,17 @@ def _watch(
         except KeyboardInterrupt:
             return last, True
     return last, False
+
+
+def _check_output(path: Path) -> None:
+    """Find out before the work whether its result can be written."""
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise StylizeError(f"{path} cannot be written: {error.strerror}") from error
+    if not existed:
+        path.unlink()
 
 
 def _pixels_left(stages: tuple[Stage, ...], step: int) -> int:

@@ -76,14 +76,37 @@ def largest_size(
     style_count: int = 1,
 ) -> int:
     """Largest size below that of the options with which the painting fits; 0 if none does."""
-    for smaller in range(options.size - 1, MIN_SIZE_PX - 1, -1):
-        try:
-            cost = estimate(replace(options, size=smaller), size, device, style_count)
-        except ValueError:
-            return 0
-        if cost.bytes <= spare_bytes:
-            return smaller
-    return 0
+
+    def fits(smaller: int) -> bool:
+        return (
+            estimate(replace(options, size=smaller), size, device, style_count).bytes <= spare_bytes
+        )
+
+    top = options.size - 1
+    try:
+        while top >= 2 * MIN_SIZE_PX and not fits(top // 2):
+            top //= 2
+        return next(filter(fits, range(top, MIN_SIZE_PX - 1, -1)), 0)
+    except ValueError:  # smaller than such a photograph can be painted
+        return 0
+
+
+def shortage(
+    options: StyleOptions,
+    size: tuple[int, int],
+    spare_bytes: int,
+    device: Calibration,
+    style_count: int = 1,
+) -> str | None:
+    """Say what would fit where the painting does not; None where it does."""
+    needed = estimate(options, size, device, style_count).bytes
+    if needed <= spare_bytes:
+        return None
+    fits = largest_size(options, size, spare_bytes, device, style_count)
+    return (
+        f"size {options.size} needs {needed / 1e9:.1f} GB, there are {spare_bytes / 1e9:.1f} GB; "
+        + (f"{fits} would fit" if fits else "no size would fit")
+    )
 
 
 def _seconds(stage: Stage, options: StyleOptions, device: Calibration, style_count: int) -> float:

@@ -25,7 +25,9 @@ _TOLERANCE = 0.005
 _MAX_REJECTED = 5
 
 _COARSE_EMPHASIS = 8.0
-"""The photograph weighs more while the painting is small: what is lost there comes back slowly."""
+"""With alpha and beta the photograph weighs more while the painting is small: what counts then is
+the loss at full size, and what is lost before comes back slowly. With a strength, the large forms
+that are painted small are wanted, so that it means the same at every size."""
 
 _MIN_STYLE_PX = 16
 
@@ -100,7 +102,8 @@ def stylize(
         if painting is None:
             painting = _initial(photo, options)
         painting = _enlarged(painting.to(photo), content, photo)
-        emphasis = 1.0 if stage is stages[-1] else _COARSE_EMPHASIS
+        is_literal = options.content_weight is not None
+        emphasis = _COARSE_EMPHASIS if is_literal and stage is not stages[-1] else 1.0
         grams = _style_grams(styles, stage, options, targets)
         loss = targets.loss(photo, grams, options, emphasis)
         before = sum(earlier.steps for earlier in stages[:index])

@@ -45,6 +45,9 @@ def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
         (["--style", "mosaic", "-o", "out.png", "--strength", "3"], "strength"),
         (["--style", "mosaic", "-o", "out.png", "--style-weights", "1,2"], "style_weights"),
         (["--style", "mosaic", "-o", "out.png", "--device", "cuda:99"], "cuda:99"),
+        (["--style", "mosaic", "-o", "nowhere/out.png"], "cannot be written"),
+        (["--style", "mosaic", "-o", "out.png", "--size", "2000000000"], "would fit"),
+        (["--style", "mosaic", "-o", "out.png", "--size", "4000", "--style-scale", "4"], "GB"),
     ],
 )
 def test_wrong_arguments_are_explained(
