@@ -17,6 +17,8 @@ COMMANDS = {
     "stylize": "paint a photograph in the style of a picture, without a server",
 }
 
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit status."""
@@ -28,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         status: int = _module(options.command).run(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except AtelierError as error:
         sys.stderr.write(f"error: {error}\n")
         return REFUSED

@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     worker_memory_bytes: int | None = Field(
         None, gt=0, description="memory of a worker; default: all that its device has"
     )
+    vgg19_weights: Path | None = Field(
+        None, description="a state_dict of VGG19 to paint with; default: the original weights"
+    )
+    vgg19_convention: Literal["caffe", "torchvision"] = Field(
+        "torchvision", description="the input that those weights expect"
+    )
     max_queued_jobs: int = Field(100, gt=0, description="jobs that may wait; then 429")
     max_queued_jobs_per_caller: int = Field(20, gt=0, description="jobs of one caller that wait")
     min_free_bytes: int = Field(

@@ -26,7 +26,7 @@ from app.settings import Settings
 from app.style.calibrate import calibrate, cost_key
 from app.style.heap import give_back, keep_freed
 from app.style.targets import StyleTargets
-from app.style.vgg import VGG19
+from app.style.vgg import VGG19, Convention
 from app.vision.device import choose_device, memory_bytes
 from app.vision.images import ImageLimits, quiet_pillow
 
@@ -68,7 +68,8 @@ class _Worker:
         self._database = Database(settings.database, settings.store_timeout_s)
         self._leases = Leases(self._database, settings.lease_s, settings.retry_s)
         self._roster = Roster(self._database, settings.lease_s)
-        self._targets = StyleTargets(VGG19.load(device))
+        convention = Convention(settings.vgg19_convention)
+        self._targets = StyleTargets(VGG19.load(device, settings.vgg19_weights, convention))
         memory = settings.worker_memory_bytes or memory_bytes(device)
         self._blobs = blobs = Blobs(settings.data_dir)
         self._calibrations = Calibrations(blobs, "calibrations.json")

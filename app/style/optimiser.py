@@ -190,5 +190,5 @@ class Adam:
         return (x - self._rate * mean / spread).clamp_(0, 1)
 
     def result(self, x: Tensor) -> Tensor:
-        """Return the average of the last pictures."""
-        return x if not self._count else self._average / (1 - 0.9**self._count)
+        """Return the average of the last pictures, this one included."""
+        return torch.lerp(self._average, x, 1 - 0.9) / (1 - 0.9 ** (self._count + 1))

@@ -1,6 +1,5 @@
 """What one painting is asked to be. Importing this does not import PyTorch."""
 
-import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +9,8 @@ from typing import Any, Self
 MIN_SIZE_PX = 64
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 MAX_ASPECT_RATIO = 8
+
+_LARGEST_WEIGHT = 1e12  # losses stay far from overflow
 
 
 class Quality(StrEnum):
@@ -114,7 +115,7 @@ class StyleOptions:
 
 
 def _check_weights(name: str, weights: tuple[float, ...]) -> None:
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
-        raise ValueError(f"{name} must be finite and not negative")
+    if not all(0 <= weight <= _LARGEST_WEIGHT for weight in weights):
+        raise ValueError(f"{name} must lie between 0 and {_LARGEST_WEIGHT:g}")
     if not any(weights):
         raise ValueError(f"{name} must not all be zero")

@@ -37,8 +37,9 @@ class StyleStep:
     """The painting after one step.
 
     `step` counts over all stages up to at most `steps` and never falls; it jumps where a stage ends
-    early. `width` and `height` are those of the present stage. The losses are weighted, and those
-    of exactly this picture: `painting`, float32 (1, 3, H, W), RGB, nominally 0..1.
+    early. `width` and `height` are those of the present stage. `painting` is float32 (1, 3, H, W),
+    RGB, 0..1. The losses are weighted, and those of exactly this picture; but above
+    `schedule.LARGE_PX` pixels, where it is a running average, of the newest picture in it.
     """
 
     step: int
@@ -87,7 +88,7 @@ def stylize(
 
     Raises:
         ValueError: the photograph is too long and thin, or `options` do not fit the styles.
-        ResumeError: the checkpoint belongs to another plan.
+        ResumeError: the checkpoint belongs to another plan or seed.
     """
     stages = plan(options, *content.size)
     options.blend(len(styles))
@@ -96,12 +97,16 @@ def stylize(
     first, done = (resume.stage, resume.step) if resume else (0, 0)
     if not 0 <= first < len(stages):
         raise ResumeError(f"the checkpoint is at stage {first + 1} of {len(stages)}")
+    if not 0 <= done <= stages[first].steps:
+        raise ResumeError(f"the checkpoint is at step {done} of {stages[first].steps}")
+    if resume is not None and resume.seed != options.seed:
+        raise ResumeError(f"the checkpoint has seed {resume.seed}, not {options.seed}")
     painting = resume.picture if resume else None
     for index, stage in enumerate(stages[first:], start=first):
         photo = to_tensor(content, (stage.width, stage.height), targets.network.device)
         if painting is None:
             painting = _initial(photo, options)
-        painting = _enlarged(painting.to(photo), content, photo)
+        painting = _enlarged(painting.to(photo), content, photo, options.init)
         is_literal = options.content_weight is not None
         emphasis = _COARSE_EMPHASIS if is_literal and stage is not stages[-1] else 1.0
         grams = _style_grams(styles, stage, options, targets)
@@ -176,14 +181,17 @@ def _resized(painting: Tensor, width: int, height: int) -> Tensor:
     return resized.clamp(0, 1)
 
 
-def _enlarged(painting: Tensor, content: Image.Image, photo: Tensor) -> Tensor:
+def _enlarged(painting: Tensor, content: Image.Image, photo: Tensor, init: Init) -> Tensor:
     """Bring the painting to the photograph's size: what was changed so far is enlarged.
 
-    So the photograph's own detail, which the smaller painting cannot have, is there again.
+    So the photograph's own detail, which the smaller painting cannot have, is there again; not in
+    a painting that began as noise.
     """
     height, width = photo.shape[2:]
     if painting.shape == photo.shape:
         return painting
+    if init is Init.NOISE:
+        return _resized(painting, width, height)
     before = to_tensor(content, (painting.shape[3], painting.shape[2]), photo.device)
     change = functional.interpolate(painting - before, (height, width), mode="bicubic")
     return (photo + change).clamp(0, 1)

@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from app.__main__ import main
+from app.style.builtin import path_of
+from app.style.options import Quality, StyleOptions
 from app.style.pictures import PARAMETERS_KEY
+from app.style.targets import StyleTargets
+from app.style.transfer import stylize
 
 
 @pytest.fixture
@@ -35,6 +39,20 @@ def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
     assert parameters["seed"] == 9
     assert parameters["styles"] == ["mosaic"]
     assert b"private" not in output.read_bytes()
+
+
+def test_the_command_paints_as_the_engine_does(
+    photo_file: Path, tmp_path: Path, targets: StyleTargets
+) -> None:
+    output = tmp_path / "out.png"
+    arguments = ["--style", "mosaic", "--size", "64", "--quality", "preview", "--seed", "9"]
+    assert main(["stylize", str(photo_file), *arguments, "-o", str(output)]) == 0
+    with Image.open(photo_file) as lying, Image.open(path_of("mosaic") or "") as style:
+        upright = ImageOps.exif_transpose(lying).convert("RGB")
+        options = StyleOptions(size=64, quality=Quality.PREVIEW, seed=9)
+        *_, last = stylize(upright, [style.convert("RGB")], options, targets=targets)
+    with Image.open(output) as painted:
+        assert painted.tobytes() == last.result().tobytes()
 
 
 @pytest.mark.parametrize(
