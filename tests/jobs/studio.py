@@ -16,8 +16,8 @@ from tests.service import Service
 QUICK: dict[str, Any] = {
     "workers": 1,
     "log_format": "json",
-    "report_s": 0.02,
-    "checkpoint_s": 0.02,
+    "report_s": 0.05,
+    "checkpoint_s": 0.1,
     "lease_s": 2,
     "lease_renew_s": 0.2,
     "lease_give_up_s": 1.5,
