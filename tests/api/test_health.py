@@ -8,7 +8,11 @@ def test_live_and_ready(client: httpx.Client) -> None:
     assert client.get("/health/live").json() == {"status": "live"}
     ready = client.get("/health/ready")
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ready", "models": {"mnist": True, "cifar10": True}}
+    assert ready.json() == {
+        "status": "ready",
+        "models": {"mnist": True, "cifar10": True},
+        "workers": [],
+    }
 
 
 def test_metrics_count_what_happens(client: httpx.Client) -> None:
