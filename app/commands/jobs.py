@@ -14,6 +14,8 @@ from app.jobs.database import Database
 from app.jobs.job import Job, JobKind, JobStatus, folder_of
 from app.jobs.store import JobStore, QueueLimits
 
+_TABLE_WIDTH = 120  # narrower, and states and times would be cut off
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands."""
@@ -34,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
     store = JobStore(database, limits)
     console = Console(soft_wrap=True)
+    console.width = max(console.width, _TABLE_WIDTH)
     if args.action == "list":
         jobs = store.page(status=args.status, kind=args.kind, limit=args.limit)
         console.print(_table(jobs))
