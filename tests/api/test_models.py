@@ -73,4 +73,8 @@ def test_a_refused_checkpoint_is_listed_with_the_reason_and_the_others_serve(
         assert answer["predictions"][0]["label"] == "4"
         assert answer["predictions"][0]["probability"] == pytest.approx(0.99)
         ready = httpx.get(f"{service.url}/health/ready")
-        assert ready.json()["models"] == {"mnist": True, "cifar10": False}
+        assert ready.json() == {
+            "status": "ready",
+            "models": {"mnist": True, "cifar10": False},
+            "workers": [],
+        }
