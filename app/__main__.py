@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from app.commands.options import INTERRUPTED
 from app.supervisor import REFUSED
 from app.vision.errors import AtelierError
 
@@ -16,8 +17,6 @@ COMMANDS = {
     "classify": "classify images without a server",
     "stylize": "paint a photograph in the style of a picture, without a server",
 }
-
-INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
 def main(arguments: list[str] | None = None) -> int:

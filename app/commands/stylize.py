@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.commands.options import read_settings
+from app.commands.options import INTERRUPTED, read_settings
 from app.settings import Settings
 from app.style.builtin import NAMES, path_of
 from app.style.estimate import shortage
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(StyleOptions)}
 _FORMATS = ("png", "jpg", "jpeg", "webp")
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 class StylizeError(AtelierError):
@@ -83,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     from app.vision.images import quiet_pillow  # noqa: PLC0415
 
     _check_output(args.output)
+    if args.output.exists() and args.photo.exists() and args.output.samefile(args.photo):
+        raise StylizeError(f"{args.output} is the photograph itself; choose another name")
     file_format = args.output.suffix.lower().lstrip(".")
     if file_format not in _FORMATS:
         raise StylizeError(f"{args.output.name}: the name must end in .{', .'.join(_FORMATS)}")

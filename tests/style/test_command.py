@@ -75,6 +75,15 @@ def test_wrong_arguments_are_explained(
     assert reason in capsys.readouterr().err
 
 
+def test_the_photograph_is_not_painted_over(
+    photo_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = photo_file.read_bytes()
+    assert main(["stylize", str(photo_file), "--style", "mosaic", "-o", str(photo_file)]) == 2
+    assert "the photograph itself" in capsys.readouterr().err
+    assert photo_file.read_bytes() == before
+
+
 def test_ctrl_c_writes_the_picture_as_it_is(photo_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jpg"
     command = [sys.executable, "-m", "app", "stylize", str(photo_file), "--style", "woodcut"]
