@@ -5,12 +5,15 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from app.commands.options import INTERRUPTED
 from app.supervisor import REFUSED
 from app.vision.errors import AtelierError
 
 COMMANDS = {
-    "serve": "start the service: a supervisor with its web process",
+    "serve": "start the service: a supervisor with its web process and workers",
     "web": "start the web process alone, for containers",
+    "worker": "start a worker alone, for containers",
+    "jobs": "look at the jobs of this host, or cancel one",
     "classify": "classify images without a server",
     "stylize": "paint a photograph in the style of a picture, without a server",
 }
@@ -26,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         status: int = _module(options.command).run(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except AtelierError as error:
         sys.stderr.write(f"error: {error}\n")
         return REFUSED

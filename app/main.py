@@ -6,13 +6,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypedDict
 
+import structlog
 from fastapi import FastAPI
 
-from app.api import classify, errors, health, models
+from app.api import classify, errors, health, jobs, models, styles, stylize
 from app.api.context import RequestContext
 from app.api.deps import Services
 from app.api.openapi import DocumentedApp
+from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
+from app.api.watch import JobWatch
+from app.jobs.blobs import Blobs
+from app.jobs.database import Database
+from app.jobs.errors import StoreUnavailableError
+from app.jobs.leases import Leases
+from app.jobs.maintenance import Maintenance, Retention
+from app.jobs.roster import Roster
+from app.jobs.store import JobStore, QueueLimits
 from app.serving.decoder import Decoder
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
@@ -20,6 +30,8 @@ from app.settings import Settings
 from app.vision.device import choose_device
 from app.vision.images import ImageLimits, quiet_pillow
 from app.vision.specs import SPECS
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class State(TypedDict):
@@ -31,25 +43,48 @@ class State(TypedDict):
 def create_app(settings: Settings) -> FastAPI:
     """Build the app. Models are loaded when it starts, while it already answers `/health`.
 
+    `app.state.end_streams` is an async function that ends the streams which would otherwise keep
+    the service from stopping.
+
     Raises:
         DeviceError: the host does not have the device that the settings name.
     """
     quiet_pillow()
     device = choose_device(settings.device)
     metrics = Metrics()
+    database = Database(settings.database, settings.store_timeout_s)
+    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
+    store = JobStore(database, limits)
+    watch = JobWatch(store, settings.events_poll_s)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        await asyncio.to_thread(database.create_tables)
+        blobs = Blobs(settings.data_dir)
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-            services = _services(settings, model_thread, metrics)
+            services = Services(
+                registry=_registry(settings, model_thread, metrics),
+                uploads=_uploads(settings),
+                decoder=_decoder(settings, metrics),
+                metrics=metrics,
+                jobs=store,
+                blobs=blobs,
+                roster=Roster(database, settings.lease_s),
+                submissions=Submissions(store, blobs, settings.min_free_bytes),
+                watch=watch,
+                max_size=settings.max_size,
+            )
             tasks = [
                 asyncio.create_task(services.registry.load(settings.models_dir, device)),
                 asyncio.create_task(services.decoder.watch()),
+                asyncio.create_task(watch.run()),
+                asyncio.create_task(_maintain(settings, database, blobs)),
             ]
             yield {"services": services}
             for task in tasks:
                 task.cancel()
             services.decoder.close()
+            database.close()
 
     app = DocumentedApp(
         title="Atelier",
@@ -59,38 +94,59 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestContext, metrics=metrics)
-    for module in (classify, models, health):
+    for module in (classify, stylize, jobs, styles, models, health):
         app.include_router(module.router)
+    app.state.end_streams = watch.close
     return app
 
 
-def _services(settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics) -> Services:
-    return Services(
-        registry=ModelRegistry(
-            SPECS,
-            settings.default_model,
-            model_thread,
-            metrics,
-            max_batch=settings.max_batch,
-            max_queue=settings.max_queue,
-        ),
-        uploads=Uploads(
-            UploadLimits(
-                max_image_bytes=settings.max_image_bytes,
-                max_request_bytes=settings.max_request_bytes,
-                max_request_files=settings.max_request_files,
-                max_held_bytes=settings.max_upload_bytes,
-                timeout_s=settings.upload_timeout_s,
-                stall_s=settings.upload_stall_s,
-            )
-        ),
-        decoder=Decoder(
-            ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-            metrics,
-            threads=settings.decode_threads,
-            max_pixels=settings.max_decoding_pixels,
-            max_queue=settings.max_queue,
-            timeout_s=settings.decode_timeout_s,
-        ),
-        metrics=metrics,
+def _registry(
+    settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics
+) -> ModelRegistry:
+    return ModelRegistry(
+        SPECS,
+        settings.default_model,
+        model_thread,
+        metrics,
+        max_batch=settings.max_batch,
+        max_queue=settings.max_queue,
     )
+
+
+def _uploads(settings: Settings) -> Uploads:
+    return Uploads(
+        UploadLimits(
+            max_image_bytes=settings.max_image_bytes,
+            max_request_bytes=settings.max_request_bytes,
+            max_request_files=settings.max_request_files,
+            max_held_bytes=settings.max_upload_bytes,
+            timeout_s=settings.upload_timeout_s,
+            stall_s=settings.upload_stall_s,
+        )
+    )
+
+
+def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
+    return Decoder(
+        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+        metrics,
+        threads=settings.decode_threads,
+        max_pixels=settings.max_decoding_pixels,
+        max_queue=settings.max_queue,
+        timeout_s=settings.decode_timeout_s,
+    )
+
+
+async def _maintain(settings: Settings, database: Database, blobs: Blobs) -> None:
+    maintenance = Maintenance(
+        database,
+        Leases(database, settings.lease_s, settings.retry_s),
+        blobs,
+        Retention(settings.result_ttl_s, settings.job_ttl_s, settings.orphan_ttl_s),
+    )
+    while True:
+        try:
+            await asyncio.to_thread(maintenance.tick)
+        except (StoreUnavailableError, OSError) as error:
+            log.warning("maintenance has to wait", error=str(error))
+        await asyncio.sleep(settings.maintenance_s)

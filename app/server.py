@@ -110,7 +110,17 @@ def run(app: FastAPI, listener: socket.socket, grace_s: float) -> None:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(grace_s),
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config, app).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._end_streams = app.state.end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._end_streams()  # event streams go on for as long as their jobs
+        await super().shutdown(sockets)
 
 
 def _max_connections() -> int:

@@ -60,6 +60,60 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         256, gt=0, description="images waiting for a model, or for decoding; then 503"
     )
+    workers: int = Field(1, ge=0, description="processes that paint; 0 for none on this host")
+    database_url: str | None = Field(
+        None, description="job database as SQLAlchemy names it; default: SQLite in the data dir"
+    )
+    max_size: int = Field(2048, ge=64, description="longest side of a painting, px")
+    worker_memory_bytes: int | None = Field(
+        None, gt=0, description="memory of a worker; default: all that its device has"
+    )
+    vgg19_weights: Path | None = Field(
+        None, description="a state_dict of VGG19 to paint with; default: the original weights"
+    )
+    vgg19_convention: Literal["caffe", "torchvision"] = Field(
+        "torchvision", description="the input that those weights expect"
+    )
+    max_queued_jobs: int = Field(100, gt=0, description="jobs that may wait; then 429")
+    max_queued_jobs_per_caller: int = Field(20, gt=0, description="jobs of one caller that wait")
+    min_free_bytes: int = Field(
+        1_000_000_000, ge=0, description="free disk space below which no job is accepted"
+    )
+    result_ttl_s: float = Field(
+        7 * 86_400.0, gt=0, description="seconds that the files of a finished job are kept"
+    )
+    job_ttl_s: float = Field(
+        30 * 86_400.0, gt=0, description="seconds that a finished job is known"
+    )
+    orphan_ttl_s: float = Field(
+        86_400.0, gt=0, description="age in seconds at which files of no job are removed"
+    )
+    report_s: float = Field(1.0, gt=0, description="seconds between two previews, at least")
+    checkpoint_s: float = Field(10.0, gt=0, description="seconds between two checkpoints")
+    lease_s: float = Field(30.0, gt=0, description="seconds without a sign of life of a worker")
+    lease_renew_s: float = Field(5.0, gt=0, description="seconds between signs of life")
+    lease_give_up_s: float = Field(
+        20.0, gt=0, description="a worker that cannot renew its lease for so long ends itself"
+    )
+    stall_s: float = Field(
+        300.0, gt=0, description="a worker whose step takes longer (or 20 usual steps) is ended"
+    )
+    cancel_s: float = Field(
+        10.0, gt=0, description="a worker that does not obey a cancel for so long is ended"
+    )
+    retry_s: float = Field(
+        10.0, gt=0, description="seconds until a job is tried again after an error; then twice that"
+    )
+    restart_s: float = Field(
+        0.5, gt=0, description="seconds until a process that died is started again; then twice that"
+    )
+    longest_restart_s: float = Field(30.0, gt=0, description="and at most so many")
+    worker_poll_s: float = Field(0.1, gt=0, description="how often an idle worker looks for work")
+    events_poll_s: float = Field(0.25, gt=0, description="how often event streams look for news")
+    maintenance_s: float = Field(
+        10.0, gt=0, description="how often lapsed and old jobs are seen to"
+    )
+    store_timeout_s: float = Field(5.0, gt=0, description="how long to wait for the database")
     shutdown_grace_s: float = Field(
         20.0, gt=0, description="seconds that running requests have when the service stops"
     )
@@ -70,10 +124,17 @@ class Settings(BaseSettings):
         "console", description="log lines for people or for machines"
     )
 
+    @property
+    def database(self) -> str:
+        """The URL of the job database."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
+
     @model_validator(mode="after")
     def _limits_fit_together(self) -> "Settings":
         if not self.max_image_bytes <= self.max_request_bytes <= self.max_upload_bytes:
             raise ValueError("expected max_image_bytes <= max_request_bytes <= max_upload_bytes")
         if self.max_request_files > self.max_queue:
             raise ValueError("expected max_request_files <= max_queue")
+        if not self.lease_renew_s < self.lease_give_up_s < self.lease_s:
+            raise ValueError("expected lease_renew_s < lease_give_up_s < lease_s")
         return self

@@ -3,30 +3,37 @@
 The supervisor owns the data directory (a second one on it refuses to start) and the listening
 socket (while a crashed web process starts again, clients wait in the backlog instead of being
 refused). Every child has a pipe from the supervisor as its standard input: when the supervisor
-ends, however it ends, the pipe closes and the child ends too.
+ends, however it ends, the pipe closes and the child ends too. The lease of a worker that died is
+freed at once.
 """
 
 import asyncio
 import fcntl
+import functools
 import os
+import secrets
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
+from app.jobs.blobs import Blobs
+from app.jobs.database import Database
+from app.jobs.errors import StoreUnavailableError
+from app.jobs.leases import Leases
+from app.jobs.lost import note_lost
 from app.settings import Settings
 from app.vision.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)
 
 _BACKLOG = 1024
-_FIRST_BACKOFF_S = 0.5
-_LONGEST_BACKOFF_S = 30.0
 _HEALTHY_AFTER_S = 60.0
 _KILL_AFTER_GRACE_S = 5.0
 
@@ -47,9 +54,21 @@ def serve(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         log.info("listening", url=f"http://{host}:{port}")
         os.set_inheritable(listener.fileno(), True)
-        web = ["web", "--supervised", "--fd", str(listener.fileno())]
-        family = _Family(listener.fileno(), settings.shutdown_grace_s)
-        asyncio.run(family.supervise({"web": web}))
+        workers = _Workers(settings, f"http://{_reachable(host)}:{port}")
+        workers.release_all()
+        family = _Family(listener.fileno(), settings)
+        asyncio.run(family.supervise([_web(listener), *workers.children()]))
+
+
+def _web(listener: socket.socket) -> "_Child":
+    command = ["web", "--supervised", "--fd", str(listener.fileno())]
+    return _Child("web", lambda: command)
+
+
+def _reachable(host: str) -> str:
+    """An address at which a listener on `host` can be reached from here."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
+    return f"[{address}]" if ":" in address else address
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -68,12 +87,14 @@ def listen(settings: Settings) -> socket.socket:
         ) from error
 
 
-def exit_with_supervisor() -> None:
-    """In a child: end like on SIGTERM when the supervisor at the other end of stdin is gone."""
+def exit_with_supervisor(settings: Settings) -> None:
+    """In a child: end as if stopped when the supervisor at the other end of stdin is gone."""
 
     def wait_for_end() -> None:
         os.read(sys.stdin.fileno(), 1)  # not buffered: a lock held at exit would abort
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(settings.shutdown_grace_s + _KILL_AFTER_GRACE_S)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait_for_end, name="supervisor-watch", daemon=True).start()
 
@@ -99,17 +120,78 @@ def _sole_owner(settings: Settings) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class _Child:
+    """A process to keep running: its command line, anew for every start, and what its end asks."""
+
+    name: str
+    command: Callable[[], list[str]]
+    ended: Callable[..., None] = lambda **_: None
+
+
+class _Workers:
+    """Names the workers, so that the lease of one that died can be freed.
+
+    No other service runs on the data directory: whoever holds a lease under its name is one of our
+    own workers, or one of those that a supervisor before us had.
+    """
+
+    def __init__(self, settings: Settings, web_url: str) -> None:
+        self._count = settings.workers
+        self._web_url = web_url
+        self._family = f"{socket.gethostname()}:{settings.data_dir.absolute()}#"
+        database = Database(settings.database, settings.store_timeout_s)
+        self._leases = Leases(database, settings.lease_s, settings.retry_s)
+        self._blobs = Blobs(settings.data_dir)
+        self._names: dict[int, str] = {}
+        try:
+            database.create_tables()
+        except StoreUnavailableError as error:
+            raise StartError(f"{error}; see ATELIER_DATA_DIR and ATELIER_DATABASE_URL") from error
+
+    def children(self) -> list[_Child]:
+        return [
+            _Child(
+                f"worker {number}",
+                functools.partial(self._command, number),
+                functools.partial(self._ended, number),
+            )
+            for number in range(self._count)
+        ]
+
+    def release_all(self) -> None:
+        """Free what a supervisor before us left behind."""
+        for name in self._leases.holders():
+            if name.startswith(self._family):
+                self._release(name)
+
+    def _command(self, number: int) -> list[str]:
+        name = self._names[number] = f"{self._family}{number}-{secrets.token_hex(4)}"
+        return ["worker", "--supervised", "--name", name, "--web-url", self._web_url]
+
+    def _ended(self, number: int, *, crashed: bool) -> None:
+        self._release(self._names[number], crashed=crashed)
+
+    def _release(self, name: str, *, crashed: bool = True) -> None:
+        try:
+            note_lost(self._leases.release(name, crashed=crashed), self._blobs)
+        except StoreUnavailableError as error:
+            log.warning("a lease cannot be freed; it will lapse", error=str(error))
+
+
 class _Family:
     """The children, until the service is told to stop or one of them can never start."""
 
-    def __init__(self, fd: int, grace_s: float) -> None:
+    def __init__(self, fd: int, settings: Settings) -> None:
         self._fd = fd
-        self._grace_s = grace_s
+        self._grace_s = settings.shutdown_grace_s
+        self._restart_s = settings.restart_s
+        self._longest_restart_s = settings.longest_restart_s
         self._stopping = asyncio.Event()
         self._unstartable = ""
 
-    async def supervise(self, children: dict[str, list[str]]) -> None:
-        """Run every child, by name and command line.
+    async def supervise(self, children: list[_Child]) -> None:
+        """Run every child.
 
         Raises:
             StartError: a child refused to start; its own message is in the log.
@@ -118,27 +200,34 @@ class _Family:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         async with asyncio.TaskGroup() as group:
-            for name, command in children.items():
-                group.create_task(self._keep_running(name, command))
+            for child in children:
+                group.create_task(self._keep_running(child))
         if self._unstartable:
             raise StartError(f"the {self._unstartable} process cannot start; see above")
 
-    async def _keep_running(self, name: str, command: list[str]) -> None:
-        backoff_s = _FIRST_BACKOFF_S
+    async def _keep_running(self, child: _Child) -> None:
+        backoff_s = self._restart_s
         while not self._stopping.is_set():
             started = time.monotonic()
-            process = await self._start(command)
+            process = await self._start(child.command())
             if not await self._ended(process):
-                await self._stop(name, process)
+                await self._stop(child.name, process)
+                await asyncio.to_thread(child.ended, crashed=False)
             elif process.returncode == REFUSED:
-                self._unstartable = name
+                self._unstartable = child.name
                 self._stopping.set()
             else:
                 if time.monotonic() - started > _HEALTHY_AFTER_S:
-                    backoff_s = _FIRST_BACKOFF_S
-                log.error("child died", child=name, status=process.returncode, again_in_s=backoff_s)
+                    backoff_s = self._restart_s
+                log.error(
+                    "child died",
+                    child=child.name,
+                    status=process.returncode,
+                    again_in_s=backoff_s,
+                )
+                await asyncio.to_thread(child.ended, crashed=True)
                 await self._wait(backoff_s)
-                backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
+                backoff_s = min(2 * backoff_s, self._longest_restart_s)
 
     async def _start(self, command: list[str]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

@@ -17,6 +17,7 @@ from PIL import Image
 from app.style.builtin import path_of
 from app.style.calibrate import calibrate
 from app.style.estimate import estimate, remaining_s
+from app.style.heap import keep_freed
 from app.style.options import Quality, StyleOptions
 from app.style.schedule import plan
 from app.style.targets import StyleTargets
@@ -59,9 +60,10 @@ def main() -> None:
 
 def paint(options: StyleOptions) -> None:
     """Calibrate, estimate and paint in this process; prints what was promised and what was true."""
+    keep_freed()
     targets = StyleTargets(VGG19.load(choose_device("cpu")))
     calibration = calibrate(targets)
-    promised = estimate(options, *PHOTO_SIZE, calibration)
+    promised = estimate(options, PHOTO_SIZE, calibration)
     photo = Image.effect_noise(PHOTO_SIZE, 64).convert("RGB")
     style = Image.open(path_of("brushwork") or "").convert("RGB")
     stages = plan(options, *PHOTO_SIZE)

@@ -6,13 +6,11 @@ The bar: two steps at 2048 px within 6 GB.
 """
 
 import argparse
-import resource
-import subprocess
-import sys
 
 import torch
 from PIL import Image
 
+from app.style.heap import keep_freed
 from app.style.losses import CONTENT_LAYER
 from app.style.options import StyleOptions
 from app.style.pictures import to_tensor
@@ -20,6 +18,7 @@ from app.style.schedule import Stage
 from app.style.targets import StyleTargets
 from app.style.transfer import _choose, _descend
 from app.style.vgg import VGG19
+from benchmarks.process import peak_bytes, run
 
 BAR_BYTES = 6e9
 
@@ -38,7 +37,8 @@ def main() -> None:
     print("    size     peak  per pixel  (beyond the process with its weights)")
     idle = None
     for size in (64, *args.sizes):
-        peak = int(_child(size, args))
+        options = ["--aspect", args.aspect, *["--float32"] * args.float32]
+        peak = int(run("benchmarks.memory", "--child", "--sizes", size, *options))
         idle = idle or peak
         pixels = size * round(size / args.aspect)
         verdict = "" if size < 2048 else "  ok" if peak <= BAR_BYTES else "  OVER 6 GB"
@@ -47,6 +47,7 @@ def main() -> None:
 
 def measure(width: int, height: int, *, float32: bool) -> None:
     """Take two steps at one size and print this process's peak resident bytes."""
+    keep_freed()
     network = VGG19.load(torch.device("cpu"))
     if float32:
         network.dtype = torch.float32
@@ -59,13 +60,7 @@ def measure(width: int, height: int, *, float32: bool) -> None:
     optimiser = _choose(Stage(width, height, 2), photo)
     for _ in _descend(photo, loss, 2, network, optimiser):
         pass
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-
-
-def _child(size: int, args: argparse.Namespace) -> str:
-    command = [sys.executable, "-m", "benchmarks.memory", "--child", "--sizes", str(size)]
-    command += ["--aspect", str(args.aspect)] + ["--float32"] * args.float32
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    print(peak_bytes())
 
 
 if __name__ == "__main__":

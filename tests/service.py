@@ -1,5 +1,6 @@
 """Starts the real service as a user would, and stops it."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -18,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Service:
-    """A running supervisor and its web process."""
+    """A running supervisor and its children."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -29,10 +31,29 @@ class Service:
         return int(self.url.rpartition(":")[2])
 
     def web_pid(self) -> int | None:
-        """Process id of the supervisor's only child, if it has one."""
+        """Process id of the web process, if there is one now."""
+        return self.child("web")
+
+    def worker_pid(self) -> int | None:
+        """Process id of the worker, if there is one now."""
+        return self.child("worker")
+
+    def child(self, command: str) -> int | None:
+        """Process id of the supervisor's child that runs a command, if there is one now."""
         pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if children else None
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            try:
+                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if words[1:4] == [b"-m", b"app", command.encode()]:
+                return int(child)
+        return None
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """What has been logged so far under a name; for a service that logs JSON."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [entry for entry in map(json.loads, lines) if entry.get("event") == event]
 
     def resident_bytes(self) -> int:
         """Memory of the web process."""
@@ -55,11 +76,19 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None
 
 
 @contextmanager
-def running_service(folder: Path, **settings: object) -> Iterator[Service]:
-    """Run `python -m app serve` with its state in `folder` and `settings` as ATELIER_NAME."""
+def running_service(
+    folder: Path, *, threads: int | None = 1, **settings: object
+) -> Iterator[Service]:
+    """Run `python -m app serve` with its state in `folder` and `settings` as ATELIER_NAME.
+
+    There are no workers unless they are asked for. Tests run side by side, so that each process
+    computes in one thread; None leaves that to the service.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    given = {"data_dir": folder / "var", "port": 0, **settings}
+    given = {"data_dir": folder / "var", "port": 0, "workers": 0, **settings}
     environment = {f"ATELIER_{name.upper()}": str(value) for name, value in given.items()}
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -72,7 +101,11 @@ def running_service(folder: Path, **settings: object) -> Iterator[Service]:
         yield _started(process, log)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its children end with it
+            raise
 
 
 def _started(process: subprocess.Popen[bytes], log: Path) -> Service:

@@ -1,12 +1,11 @@
 """`POST /classify`: images in, labels out."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import Services, ServicesDep, unless_gone
+from app.api.deps import Services, ServicesDep, together, unless_gone
 from app.api.errors import problem_of, problem_responses
 from app.api.schemas import (
     Classification,
@@ -18,6 +17,7 @@ from app.api.schemas import (
     PredictionOut,
 )
 from app.api.uploads import (
+    Layout,
     MalformedUploadError,
     UnsupportedUploadError,
     Upload,
@@ -41,6 +41,7 @@ from app.vision.errors import (
 
 router = APIRouter(tags=["classify"])
 
+_LAYOUT = Layout(images=frozenset({"file"}), raw="file")
 _IMAGE = {"type": "string", "format": "binary"}
 _REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
@@ -91,11 +92,11 @@ async def classify(
 ) -> Classification | Classifications:
     """Label one image, or several at once (each on its own: a bad one fails alone)."""
     model = services.registry.get(query.model)
-    async with services.uploads.receive(request) as uploads:
-        if len(uploads) == 1:
-            work = _classify_one(services, model, uploads[0], query.top_k)
+    async with services.uploads.receive(request, _LAYOUT) as form:
+        if len(form.images) == 1:
+            work = _classify_one(services, model, form.images[0], query.top_k)
             return await unless_gone(request, work)
-        works = _classify_several(services, model, uploads, query.top_k)
+        works = _classify_several(services, model, form.images, query.top_k)
         return await unless_gone(request, works)
 
 
@@ -125,12 +126,8 @@ async def _classify_several(
             return FileRefused(filename=upload.filename, error=problem_of(error))
         return FileClassified(filename=upload.filename, predictions=answer.predictions)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(result(upload)) for upload in uploads]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return Classifications(model=_reference(model), results=[task.result() for task in tasks])
+    results = await together(*(result(upload) for upload in uploads))
+    return Classifications(model=_reference(model), results=results)
 
 
 def _reference(model: ServedModel) -> ModelReference:

@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from app.api.submissions import Submissions
 from app.api.uploads import Uploads
+from app.api.watch import JobWatch
+from app.jobs.blobs import Blobs
+from app.jobs.job import Job
+from app.jobs.roster import Roster
+from app.jobs.store import JobStore
 from app.serving.decoder import Decoder
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
@@ -24,6 +31,12 @@ class Services:
     uploads: Uploads
     decoder: Decoder
     metrics: Metrics
+    jobs: JobStore
+    blobs: Blobs
+    roster: Roster
+    submissions: Submissions
+    watch: JobWatch
+    max_size: int
 
 
 def _services(request: Request) -> Services:
@@ -33,6 +46,30 @@ def _services(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+
+
+async def _caller() -> str:
+    return "anonymous"
+
+
+CallerDep = Annotated[str, Depends(_caller)]
+
+
+async def _job(job_id: str, caller: CallerDep, services: ServicesDep) -> Job:
+    return await run_in_threadpool(services.jobs.find, job_id, caller)
+
+
+JobDep = Annotated[Job, Depends(_job)]
+
+
+async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
+    """Do several things at the same time; the first error ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from app.api import uploads
+from app.api import foresight, style_files, submissions, uploads
 from app.api.schemas import FieldProblem, Problem
+from app.jobs import errors as jobs
+from app.jobs.job import Fault
 from app.serving import errors as serving
 from app.vision import errors as vision
+from app.vision.errors import AtelierError
 
+M = TypeVar("M", bound=BaseModel)
 _CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it keeps the log and the metrics honest
 
 
@@ -27,6 +32,14 @@ class Kind:
     code: str
     title: str
     retry_after_s: int | None = None
+
+
+class InvalidRequestError(AtelierError):
+    """The request contradicts itself, in a way that no single field shows."""
+
+
+class StreamEndedError(AtelierError):
+    """The client has had the end of this stream already."""
 
 
 INVALID_REQUEST = Kind(422, "invalid_request", "The request is not valid")
@@ -46,6 +59,30 @@ KINDS: dict[type[Exception], Kind] = {
     ),
     serving.QueueFullError: Kind(503, "overloaded", "The service is busy", retry_after_s=1),
     serving.InferenceError: Kind(500, "inference_failed", "The model failed"),
+    InvalidRequestError: INVALID_REQUEST,
+    style_files.UnknownStyleError: Kind(404, "unknown_style", "There is no such style"),
+    foresight.DoesNotFitError: Kind(422, "size_too_large", "The painting does not fit"),
+    foresight.UnpaintableError: Kind(422, "unpaintable", "The photograph cannot be painted"),
+    submissions.StillReceivingError: Kind(
+        409, "still_receiving", "The first request still arrives", retry_after_s=1
+    ),
+    jobs.IdempotencyError: Kind(
+        422, "idempotency_key_reused", "The key belongs to another request"
+    ),
+    jobs.UnknownJobError: Kind(404, "unknown_job", "There is no such job"),
+    jobs.JobStateError: Kind(409, "wrong_state", "The job is not in the state for this"),
+    jobs.ResultExpiredError: Kind(410, "expired", "The files have been removed"),
+    jobs.JobQueueFullError: Kind(429, "queue_full", "Too many jobs wait", retry_after_s=30),
+    jobs.StorageFullError: Kind(507, "storage_full", "The disk is full", retry_after_s=60),
+    jobs.StoreUnavailableError: Kind(
+        503, "store_unavailable", "The job database does not answer", retry_after_s=2
+    ),
+}
+_FAULTS = {
+    "worker_crashed": Kind(500, "worker_crashed", "The worker crashed"),
+    "invalid_job": Kind(422, "invalid_job", "The pictures cannot be painted"),
+    "out_of_memory": Kind(422, "out_of_memory", "The painting does not fit"),
+    "storage_failed": Kind(507, "storage_failed", "The files cannot be stored"),
 }
 
 
@@ -58,6 +95,24 @@ class ProblemResponse(JSONResponse):
 def problem_of(error: Exception) -> Problem:
     """Describe one of our own errors; its message is shown to the client."""
     return problem(KINDS[type(error)], str(error))
+
+
+def fault_problem(fault: Fault) -> Problem:
+    """Describe why a job failed."""
+    return problem(_FAULTS.get(fault.code, INTERNAL_ERROR), fault.detail)
+
+
+def validated(model: type[M], values: Mapping[str, Any]) -> M:
+    """Build a model of a request's fields.
+
+    Raises:
+        RequestValidationError: they are not valid.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(found) from error
 
 
 def problem_responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
@@ -87,6 +142,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(StreamEndedError, _on_stream_ended)
 
 
 def internal_error() -> Response:
@@ -140,3 +196,7 @@ def _on_http_error(request: Request, error: Exception) -> Response:
 
 def _on_disconnect(_request: Request, _error: Exception) -> Response:
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+def _on_stream_ended(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=HTTPStatus.NO_CONTENT)

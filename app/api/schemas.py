@@ -173,8 +173,17 @@ class LiveOut(Schema):
     status: str = "live"
 
 
+class WorkerOut(Schema):
+    """A process that paints."""
+
+    name: str
+    device: str
+    dtype: str = Field(description="what the convolutions compute in")
+
+
 class ReadyOut(Schema):
     """Whether the service can answer."""
 
     status: str = Field(examples=["ready", "loading"])
     models: dict[str, bool] = Field(description="which models answer")
+    workers: list[WorkerOut] = Field(description="those alive; none are needed to be ready")

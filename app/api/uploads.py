@@ -1,8 +1,9 @@
-"""Receives images over HTTP, counting every byte before it is kept.
+"""Receives forms and images over HTTP, counting every byte before it is kept.
 
-Two forms: a raw image (`Content-Type: image/*`), or multipart/form-data with one or several parts
-named `file`. Nothing is written to disk. An image that is too large costs only itself: its bytes
-are dropped as they arrive, and its neighbours are kept.
+A form is multipart/form-data with the parts that its `Layout` names; a raw image
+(`Content-Type: image/*`) may stand for a form of one image. Nothing is written to disk. An image
+that is too large costs only itself: its bytes are dropped as they arrive, and its neighbours are
+kept.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from starlette.requests import Request
 
 from app.vision.errors import AtelierError
 
-_FIELD = "file"
+_MAX_FIELD_BYTES = 2000
+_MAX_FIELDS = 64
 
 
 class UnsupportedUploadError(AtelierError):
@@ -52,11 +54,38 @@ class UploadLimits:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """The parts that a form may have: images, and fields of text. `raw` is what a raw image is."""
+
+    images: frozenset[str]
+    fields: frozenset[str] = frozenset()
+    raw: str | None = None
+
+    def __str__(self) -> str:
+        """Say what may be sent."""
+        images = " and ".join(f"'{name}'" for name in sorted(self.images))
+        return f"images in parts named {images}"
+
+
+@dataclass(frozen=True)
 class Upload:
     """One received image: at most one byte more than the limit, so that its reader refuses it."""
 
+    part: str
     filename: str | None
     data: bytes
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a request brought: images in the order in which they were sent, and text by field."""
+
+    images: list[Upload]
+    fields: dict[str, list[str]]
+
+    def of(self, part: str) -> list[Upload]:
+        """Return the images of one part."""
+        return [image for image in self.images if image.part == part]
 
 
 @dataclass
@@ -67,15 +96,15 @@ class _Held:
 
 
 class Uploads:
-    """Receives the images of requests within limits that all requests share."""
+    """Receives forms within limits that all requests share."""
 
     def __init__(self, limits: UploadLimits) -> None:
         self._limits = limits
         self._held_bytes = 0
 
     @asynccontextmanager
-    async def receive(self, request: Request) -> AsyncIterator[list[Upload]]:
-        """Receive a request's images, one or more; their bytes count as held until the exit.
+    async def receive(self, request: Request, layout: Layout) -> AsyncIterator[Form]:
+        """Receive a form with one image or more; its bytes count as held until the exit.
 
         Raises:
             UnsupportedUploadError: the Content-Type is not one of the two forms.
@@ -88,7 +117,7 @@ class Uploads:
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._limits.max_request_bytes:
             raise self._too_large()
-        receiver = _receiver(request.headers.get("content-type", ""), self._limits)
+        receiver = _receiver(request.headers.get("content-type", ""), layout, self._limits)
         held = _Held()
         try:
             await self._read(request, receiver, held)
@@ -97,7 +126,7 @@ class Uploads:
             self._held_bytes -= held.bytes
 
     async def _read(
-        self, request: Request, receiver: "_RawImage | _ImageParts", held: "_Held"
+        self, request: Request, receiver: "_RawImage | _FormParts", held: "_Held"
     ) -> None:
         now = asyncio.get_running_loop().time
         deadline = now() + self._limits.timeout_s
@@ -120,38 +149,42 @@ class Uploads:
         return UploadTooLargeError(f"a request may have at most {limit:,} bytes; send fewer images")
 
 
-def _receiver(content_type: str, limits: UploadLimits) -> "_RawImage | _ImageParts":
+def _receiver(content_type: str, layout: Layout, limits: UploadLimits) -> "_RawImage | _FormParts":
     media_type, parameters = parse_options_header(content_type)
     if media_type == b"multipart/form-data":
         boundary = parameters.get(b"boundary")
         if not boundary:
             raise MalformedUploadError("the Content-Type names no multipart boundary")
-        return _ImageParts(boundary, limits)
+        return _FormParts(boundary, layout, limits)
+    if layout.raw is None:
+        raise UnsupportedUploadError(f"send multipart/form-data, {layout}")
     if media_type.startswith(b"image/"):
-        return _RawImage(limits)
+        return _RawImage(layout.raw, limits)
     raise UnsupportedUploadError(
-        "send the image as the body with Content-Type: image/*, "
-        f"or as multipart/form-data in parts named '{_FIELD}'"
+        f"send the image as the body with Content-Type: image/*, or multipart/form-data, {layout}"
     )
 
 
 class _RawImage:
-    def __init__(self, limits: UploadLimits) -> None:
-        self._part = _Part(None, limits.max_image_bytes)
+    def __init__(self, part: str, limits: UploadLimits) -> None:
+        self._part = _Part(part, None, limits.max_image_bytes)
 
     def feed(self, chunk: bytes) -> None:
         self._part.add(chunk)
 
-    def finish(self) -> list[Upload]:
-        return [self._part.finish()]
+    def finish(self) -> Form:
+        return Form([self._part.image()], {})
 
 
-class _ImageParts:
+class _FormParts:
     """Collects the parts of a multipart body as the parser finds them."""
 
-    def __init__(self, boundary: bytes, limits: UploadLimits) -> None:
+    def __init__(self, boundary: bytes, layout: Layout, limits: UploadLimits) -> None:
+        self._layout = layout
         self._limits = limits
-        self._parts: list[_Part] = []
+        self._images: list[_Part] = []
+        self._fields: list[_Part] = []
+        self._present = _Part("", None, 0)
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._disposition = b""
@@ -178,12 +211,15 @@ class _ImageParts:
         except FormParserError as error:
             raise MalformedUploadError(f"the multipart body is malformed: {error}") from error
 
-    def finish(self) -> list[Upload]:
+    def finish(self) -> Form:
         if not self._complete:
             raise MalformedUploadError("the multipart body is cut short: no closing boundary")
-        if not self._parts:
-            raise MalformedUploadError(f"no image was sent; send it in a part named '{_FIELD}'")
-        return [part.finish() for part in self._parts]
+        if not self._images:
+            raise MalformedUploadError(f"no image was sent; send {self._layout}")
+        fields: dict[str, list[str]] = {}
+        for field in self._fields:
+            fields.setdefault(field.name, []).append(field.text())
+        return Form([image.image() for image in self._images], fields)
 
     def _on_part_begin(self) -> None:
         self._disposition = b""
@@ -203,27 +239,40 @@ class _ImageParts:
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         name = options.get(b"name", b"").decode(errors="replace")
-        if name != _FIELD:
-            found = f"a part named {name!r}" if name else "a part without a name"
-            raise MalformedUploadError(f"{found}; send images in parts named '{_FIELD}'")
-        if len(self._parts) == self._limits.max_request_files:
-            raise UploadTooLargeError(
-                f"a request may have at most {self._limits.max_request_files} files"
-            )
         filename = options.get(b"filename", b"").decode(errors="replace") or None
-        self._parts.append(_Part(filename, self._limits.max_image_bytes))
+        if name in self._layout.images:
+            self._begin(self._images, self._limits.max_request_files, "files")
+            self._present = _Part(name, filename, self._limits.max_image_bytes)
+            self._images.append(self._present)
+        elif name in self._layout.fields:
+            self._begin(self._fields, _MAX_FIELDS, "fields")
+            self._present = _Part(name, None, _MAX_FIELD_BYTES)
+            self._fields.append(self._present)
+        else:
+            found = f"a part named {name!r}" if name else "a part without a name"
+            raise MalformedUploadError(f"{found}; send {self._layout}{self._other_fields()}")
+
+    @staticmethod
+    def _begin(parts: list["_Part"], most: int, what: str) -> None:
+        if len(parts) == most:
+            raise UploadTooLargeError(f"a request may have at most {most} {what}")
+
+    def _other_fields(self) -> str:
+        names = ", ".join(sorted(self._layout.fields))
+        return f", and fields named {names}" if names else ""
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._parts[-1].add(data[start:end])
+        self._present.add(data[start:end])
 
     def _on_end(self) -> None:
         self._complete = True
 
 
 class _Part:
-    """An image that is arriving; what is over the limit is dropped."""
+    """A part that is arriving; what is over the limit is dropped."""
 
-    def __init__(self, filename: str | None, max_bytes: int) -> None:
+    def __init__(self, name: str, filename: str | None, max_bytes: int) -> None:
+        self.name = name
         self._filename = filename
         self._max_bytes = max_bytes
         self._data = bytearray()
@@ -232,6 +281,14 @@ class _Part:
         room = self._max_bytes + 1 - len(self._data)
         self._data += chunk[:room]
 
-    def finish(self) -> Upload:
+    def image(self) -> Upload:
         data, self._data = bytes(self._data), bytearray()  # never all of a request twice
-        return Upload(self._filename, data)
+        return Upload(self.name, self._filename, data)
+
+    def text(self) -> str:
+        if len(self._data) > self._max_bytes:
+            raise MalformedUploadError(f"the field '{self.name}' is too long")
+        try:
+            return self._data.decode()
+        except UnicodeDecodeError:
+            raise MalformedUploadError(f"the field '{self.name}' is not UTF-8") from None

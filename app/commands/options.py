@@ -8,6 +8,9 @@ from pydantic import ValidationError
 from app.settings import Settings
 from app.vision.errors import AtelierError
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
 
 class SettingsError(AtelierError):
     """A setting, from the environment or the command line, is not valid."""

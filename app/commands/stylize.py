@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.commands.options import read_settings
+from app.commands.options import INTERRUPTED, read_settings
 from app.settings import Settings
 from app.style.builtin import NAMES, path_of
+from app.style.estimate import shortage
 from app.style.options import STYLE_LAYERS, Color, Init, Quality, StyleOptions
 from app.style.schedule import Stage, plan, remaining
-from app.vision.errors import AtelierError
+from app.vision.errors import AtelierError, ImageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(StyleOptions)}
 _FORMATS = ("png", "jpg", "jpeg", "webp")
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 class StylizeError(AtelierError):
@@ -44,24 +43,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="a PNG, JPEG or WebP file")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
-    parser.add_argument("--weights", type=Path, help="a state_dict of VGG19 to use instead")
+    parser.add_argument(
+        "--weights", type=Path, help="a state_dict of VGG19 (default: ATELIER_VGG19_WEIGHTS)"
+    )
     parser.add_argument(
         "--weights-convention",
         choices=("caffe", "torchvision"),
-        default="torchvision",
-        help="the input that --weights expect (default: torchvision)",
+        help="the input that --weights expect (default: ATELIER_VGG19_CONVENTION)",
     )
     option = parser.add_argument_group("options").add_argument
     option("--size", type=int, help=f"longest side, px (default {_DEFAULTS['size']})")
-    option("--quality", type=Quality, choices=list(Quality), help=_default("quality"))
+    option("--quality", choices=[each.value for each in Quality], help=_default("quality"))
     option("--strength", type=float, help="0..1, " + _default("strength"))
     option("--content-weight", type=float, help="alpha, with --style-weight, not --strength")
     option("--style-weight", type=float, help="beta, with --content-weight, not --strength")
     option("--style-weights", type=_numbers, help="shares of several styles: 2,1")
     option("--layer-weights", type=_numbers, help=f"weights of {', '.join(STYLE_LAYERS)}")
-    option("--color", type=Color, choices=list(Color), help=_default("color"))
+    option("--color", choices=[each.value for each in Color], help=_default("color"))
     option("--style-scale", type=float, help="style size relative to the result's")
-    option("--init", type=Init, choices=list(Init), help=_default("init"))
+    option("--init", choices=[each.value for each in Init], help=_default("init"))
     option("--seed", type=int, help="default: drawn, and written into the result")
 
 
@@ -70,33 +70,48 @@ def run(args: argparse.Namespace) -> int:
 
     On Ctrl-C the painting as it is becomes the result.
     """
+    from app.style.calibrate import untimed  # noqa: PLC0415
+    from app.style.heap import keep_freed  # noqa: PLC0415
     from app.style.pictures import encode  # noqa: PLC0415 - imports torch
     from app.style.targets import StyleTargets  # noqa: PLC0415
     from app.style.transfer import stylize  # noqa: PLC0415
     from app.style.vgg import VGG19, Convention  # noqa: PLC0415
-    from app.vision.device import choose_device  # noqa: PLC0415
+    from app.vision.device import choose_device, memory_bytes  # noqa: PLC0415
     from app.vision.images import quiet_pillow  # noqa: PLC0415
 
+    _check_output(args.output)
+    if args.output.exists() and args.photo.exists() and args.output.samefile(args.photo):
+        raise StylizeError(f"{args.output} is the photograph itself; choose another name")
     file_format = args.output.suffix.lower().lstrip(".")
     if file_format not in _FORMATS:
         raise StylizeError(f"{args.output.name}: the name must end in .{', .'.join(_FORMATS)}")
     quiet_pillow()
-    settings = read_settings(device=args.device)
+    settings = read_settings(
+        device=args.device,
+        vgg19_weights=args.weights,
+        vgg19_convention=args.weights_convention,
+    )
+    options = _options(args)
     photo = _read(args.photo, settings)
     styles = [_read(path_of(style) or Path(style), settings) for style in args.style]
-    convention = Convention(args.weights_convention)
-    network = VGG19.load(choose_device(settings.device), args.weights, convention)
+    keep_freed()
+    device = choose_device(settings.device)
+    convention = Convention(settings.vgg19_convention)
+    network = VGG19.load(device, settings.vgg19_weights, convention)
     console = Console(stderr=True)
     try:
-        options = _options(args)
+        problem = shortage(options, photo.size, memory_bytes(device), untimed(network), len(styles))
+        if problem is not None:
+            raise StylizeError(f"too large for this device: {problem}")
         steps = stylize(photo, styles, options, targets=StyleTargets(network))
         last, interrupted = _watch(steps, plan(options, *photo.size), console)
     except ValueError as error:
         raise StylizeError(str(error)) from error
     if last is not None:
-        data = encode(last.result(), file_format, _parameters(args, options, last))
-        args.output.write_bytes(data)
-        console.print(f"{args.output}: step {last.step} of {last.steps}, seed {options.seed}")
+        parameters = _parameters(args, options, last, settings.vgg19_weights)
+        _write(args.output, encode(last.result(), file_format, parameters))
+        name = escape(str(args.output))
+        console.print(f"{name}: step {last.step} of {last.steps}, seed {options.seed}")
     return INTERRUPTED if interrupted else 0
 
 
@@ -133,13 +148,27 @@ def _watch(
     return last, False
 
 
+def _check_output(path: Path) -> None:
+    """Find out before the work whether its result can be written."""
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise StylizeError(f"{path} cannot be written: {error.strerror}") from error
+    if not existed:
+        path.unlink()
+
+
 def _pixels_left(stages: tuple[Stage, ...], step: int) -> int:
     return sum(left * stage.pixels for stage, left in remaining(stages, step))
 
 
 def _options(args: argparse.Namespace) -> StyleOptions:
     given = {name: getattr(args, name) for name in _DEFAULTS}
-    return StyleOptions(**{name: value for name, value in given.items() if value is not None})
+    try:
+        return StyleOptions.from_json({k: v for k, v in given.items() if v is not None})
+    except ValueError as error:
+        raise StylizeError(str(error)) from error
 
 
 def _read(path: Path, settings: Settings) -> "Image.Image":
@@ -150,20 +179,38 @@ def _read(path: Path, settings: Settings) -> "Image.Image":
         return read_header(path.read_bytes(), limits).decode(to_srgb=True)
     except OSError as error:
         raise StylizeError(f"{path} cannot be read: {error.strerror}") from error
+    except ImageError as error:
+        raise StylizeError(f"{path}: {error}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write the file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise StylizeError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _parameters(
-    args: argparse.Namespace, options: StyleOptions, last: "StyleStep"
+    args: argparse.Namespace, options: StyleOptions, last: "StyleStep", weights: Path | None
 ) -> dict[str, Any]:
     return {
         **dataclasses.asdict(options),
+        "weights": weights.name if weights else None,
         "styles": [Path(style).name for style in args.style],
         "steps": last.step,
     }
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(number) for number in text.split(","))
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers: 2,1") from error
 
 
 def _default(name: str) -> str:

@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(host=options.host, port=options.port)
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
-        exit_with_supervisor()
+        exit_with_supervisor(settings)
     from app import server  # noqa: PLC0415 - imports torch, which --help and errors need not
     from app.main import create_app  # noqa: PLC0415
 

@@ -7,23 +7,24 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import structlog
 from PIL import Image
-from torch import Tensor
 
 from app.serving.errors import QueueFullError
 from app.serving.metrics import Metrics
 from app.vision.images import ImageLimits, PixelBudget, read_header
 
 log = structlog.stdlib.get_logger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A model's input and what the image was: uint8 (C, H, W), and upright size in pixels."""
+class Prepared(Generic[T]):
+    """What was made of an image, such as a model's input, and its upright size in pixels."""
 
-    picture: Tensor
+    picture: T
     width: int
     height: int
     format: str
@@ -62,12 +63,12 @@ class Decoder:
         self._queued = 0
         self._started: dict[int, float] = {}  # by thread, when its present image was begun
 
-    async def prepare(self, data: bytes, prepare: Callable[[Image.Image], Tensor]) -> Prepared:
-        """Decode an image and prepare it for a model.
+    async def prepare(self, data: bytes, prepare: Callable[[Image.Image], T]) -> Prepared[T]:
+        """Decode an image and make of it what is needed.
 
         Args:
             data: the encoded image.
-            prepare: maps an RGB image to the model's input; called in the pool.
+            prepare: maps an RGB image to, for instance, a model's input; called in the pool.
 
         Raises:
             QueueFullError: too many images are waiting.
@@ -103,7 +104,7 @@ class Decoder:
         """Let the threads end; work that has not begun is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, data: bytes, prepare: Callable[[Image.Image], Tensor]) -> Prepared:
+    def _prepare(self, data: bytes, prepare: Callable[[Image.Image], T]) -> Prepared[T]:
         thread, started = threading.get_ident(), time.monotonic()
         self._started[thread] = started
         try:

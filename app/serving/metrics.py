@@ -61,3 +61,9 @@ class Metrics:
             ["model"],
             registry=self.registry,
         )
+        self.jobs = Gauge(
+            "atelier_jobs",
+            "Jobs that wait or run",
+            ["status"],
+            registry=self.registry,
+        )

@@ -1,21 +1,27 @@
 """Measures what a step costs on this device, for `app.style.estimate`."""
 
 import time
+from dataclasses import replace
 
 import torch
 from PIL import Image
 
+from app.style.checkpoint import Checkpoint
 from app.style.estimate import Calibration
 from app.style.options import Quality, StyleOptions
+from app.style.pictures import to_tensor
+from app.style.schedule import plan
 from app.style.targets import StyleTargets
 from app.style.transfer import stylize
+from app.style.vgg import VGG19
+from app.vision.device import describe
 
-_SIZES_PX = (128, 320)
+_SIZES_PX = (96, 320)
 _STEPS = 6
 
 # Peak per pixel, measured by benchmarks/memory.py
-_BYTES_PER_PX = {torch.bfloat16: 1350.0, torch.float32: 2500.0}
-_FIXED_BYTES = 750_000_000
+_BYTES_PER_PX = {torch.bfloat16: 2200.0, torch.float32: 3600.0}
+_FIXED_BYTES = 1_000_000_000
 
 
 def calibrate(targets: StyleTargets) -> Calibration:
@@ -23,19 +29,34 @@ def calibrate(targets: StyleTargets) -> Calibration:
     small, large = (_step_s(size, targets) for size in _SIZES_PX)
     small_px, large_px = (size * size for size in _SIZES_PX)
     pixel_s = max(large - small, 0.1 * large) / (large_px - small_px)
+    step_s = max(0.0, small - pixel_s * small_px)
+    return replace(untimed(targets.network), step_s=step_s, pixel_s=pixel_s)
+
+
+def untimed(network: VGG19) -> Calibration:
+    """What painting holds in memory; its time is left open."""
     return Calibration(
-        step_s=max(0.0, small - pixel_s * small_px),
-        pixel_s=pixel_s,
-        network_bytes_per_px=_BYTES_PER_PX[targets.network.dtype],
+        step_s=0,
+        pixel_s=0,
+        network_bytes_per_px=_BYTES_PER_PX[network.dtype],
         fixed_bytes=_FIXED_BYTES,
     )
 
 
+def cost_key(network: VGG19) -> str:
+    """Name what a calibration holds for: device, precision, and version of PyTorch."""
+    dtype = str(network.dtype).removeprefix("torch.")
+    return f"{describe(network.device)}, {dtype}, torch {torch.__version__}"
+
+
 def _step_s(size: int, targets: StyleTargets) -> float:
     """Seconds per step: the fastest of a few, which other work on the host disturbs least."""
-    options = StyleOptions(size=4 * size, quality=Quality.HIGH, seed=0)
+    options = StyleOptions(size=size, quality=Quality.HIGH, seed=0)
     photo = Image.effect_noise((size, size), 64).convert("RGB")
-    steps = stylize(photo, [photo], options, targets=targets)
+    style = Image.radial_gradient("L").convert("RGB")
+    last = len(plan(options, *photo.size)) - 1
+    begun = Checkpoint(to_tensor(photo, photo.size, targets.network.device), last, 0, options.seed)
+    steps = stylize(photo, [style], options, targets=targets, resume=begun)
     durations = []
     before = None
     for _, _step in zip(range(_STEPS), steps, strict=False):

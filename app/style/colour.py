@@ -6,6 +6,7 @@ from PIL import Image
 
 Array = NDArray[np.float64]
 
+_SAMPLE_PX = 512  # longest side of what the colours are measured on
 _SMALLEST_VARIANCE = 1e-5  # of colours in 0..1; below the variance of rounding to 8 bits
 
 
@@ -17,9 +18,9 @@ def match(style: Image.Image, content: Image.Image) -> Image.Image:
     """
     source, target = _colours(style), _colours(content)
     change = _power(_covariance(target), 0.5) @ _power(_covariance(source), -0.5)
-    recoloured = (source - source.mean(0)) @ change.T + target.mean(0)
-    pixels = np.rint(recoloured.clip(0, 1) * 255).astype(np.uint8)
-    return Image.fromarray(pixels.reshape(style.height, style.width, 3))
+    shift = (target.mean(0) - change @ source.mean(0)) * 255
+    rows = np.concatenate((change, shift[:, None]), axis=1)
+    return style.convert("RGB", tuple(rows.flatten()))
 
 
 def keep(painting: Image.Image, content: Image.Image) -> Image.Image:
@@ -30,6 +31,8 @@ def keep(painting: Image.Image, content: Image.Image) -> Image.Image:
 
 
 def _colours(image: Image.Image) -> Array:
+    image = image.copy()
+    image.thumbnail((_SAMPLE_PX, _SAMPLE_PX))
     return np.asarray(image, dtype=np.float64).reshape(-1, 3) / 255
 
 

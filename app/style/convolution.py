@@ -36,18 +36,24 @@ class ConvReLU(nn.Module):
 
     def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Convolve and rectify; differentiable once, towards `x` only."""
-        kernel, bias = self.kernel.to(dtype), self.bias.to(dtype)
-        if x.dtype != dtype:
-            x, kernel = _split(x, kernel)
+        is_split = x.dtype != dtype
+        x = _split(x, dtype) if is_split else x
+        bias = self.bias.to(dtype)
         if not (x.requires_grad and _packs(x)):
+            kernel = self._kernel(dtype, is_split)
             return functional.relu_(functional.conv2d(x, kernel, bias, padding=1))
         key = (x.shape, dtype)
         if self._packed is None or self._packed[0] != key:
+            kernel = self._kernel(dtype, is_split)
             turned = kernel.flip(2, 3).transpose(0, 1)
             self._packed = key, _pack(kernel, x), _pack(turned, x)
         _, forward, backward = self._packed
         result: Tensor = _PackedConvReLU.apply(x, forward, bias, backward)
         return result
+
+    def _kernel(self, dtype: torch.dtype, is_split: bool) -> Tensor:
+        kernel = self.kernel.to(dtype)
+        return torch.cat((kernel, kernel), dim=1) if is_split else kernel
 
 
 def _packs(x: Tensor) -> bool:
@@ -83,10 +89,8 @@ def _pack(kernel: Tensor, x: Tensor) -> Tensor:
     return result
 
 
-def _split(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """Write `x` as a sum of two tensors of the kernel's dtype, stacked as channels."""
-    coarse = x.to(kernel.dtype)
-    fine = (x - coarse.detach()).to(kernel.dtype).detach()
-    return torch.cat((coarse, fine), dim=1).contiguous(memory_format=torch.channels_last), (
-        torch.cat((kernel, kernel), dim=1)
-    )
+def _split(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Write `x` as a sum of two tensors of another dtype, stacked as channels."""
+    coarse = x.to(dtype)
+    fine = (x - coarse.detach()).to(dtype).detach()
+    return torch.cat((coarse, fine), dim=1).contiguous(memory_format=torch.channels_last)

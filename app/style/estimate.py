@@ -1,16 +1,19 @@
 """What a painting will cost, before it starts. Plain arithmetic; imports no PyTorch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.style.options import StyleOptions
-from app.style.schedule import LARGE_PX, Stage, plan, remaining
+from app.style.options import MIN_SIZE_PX, StyleOptions
+from app.style.schedule import HISTORY, LARGE_PX, Stage, first_stage, plan, remaining
 
 _TARGET_COST = 0.5
 """A look at a target, without a gradient, costs about this share of a step."""
 
-_LBFGS_BYTES_PER_PX = 12 * (2 * 20 + 8)  # three float32 channels; history and working copies
+_LBFGS_BYTES_PER_PX = 12 * (2 * HISTORY + 12)  # three float32 channels; history and working copies
 _ADAM_BYTES_PER_PX = 12 * 10
-_FRUGAL = 0.75
+_TARGET_HELD = 0.35
+"""What the network holds of a style picture, without a gradient, as a share."""
+
+_FRUGAL = 0.55
 """What the network holds of a large picture, where it saves memory, as a share."""
 
 
@@ -37,17 +40,26 @@ class Estimate:
 
 
 def estimate(
-    options: StyleOptions, width: int, height: int, device: Calibration, style_count: int = 1
+    options: StyleOptions,
+    size: tuple[int, int],
+    device: Calibration,
+    style_count: int = 1,
+    begun_px: int | None = None,
 ) -> Estimate:
-    """Estimate the painting of a photograph of `width` x `height` px.
+    """Estimate the painting of a photograph of (width, height) px.
+
+    `begun_px` is the longest side of a painting that is gone on with.
 
     Raises:
         ValueError: such a photograph cannot be painted, see `schedule.plan`.
     """
-    stages = plan(options, width, height)
+    stages = plan(options, *size)
+    if begun_px is not None:
+        stages = stages[first_stage(stages, begun_px) :]
     return Estimate(
         seconds=sum(_seconds(stage, options, device, style_count) for stage in stages),
-        bytes=device.fixed_bytes + round(max(_bytes(stage, device) for stage in stages)),
+        bytes=device.fixed_bytes
+        + round(max(_bytes(stage, options, device, style_count) for stage in stages)),
     )
 
 
@@ -56,14 +68,45 @@ def remaining_s(stages: tuple[Stage, ...], step: int, device: Calibration) -> fl
     return sum(left * _step_s(stage.pixels, device) for stage, left in remaining(stages, step))
 
 
-def largest_size(width: int, height: int, spare_bytes: int, device: Calibration) -> int:
-    """Longest side in px of the largest painting of such a photograph within `spare_bytes`."""
-    spare = max(0, spare_bytes - device.fixed_bytes)
-    pixels = spare / _bytes_per_px(LARGE_PX + 1, device)
-    if pixels <= LARGE_PX:
-        pixels = min(LARGE_PX, spare / _bytes_per_px(LARGE_PX, device))
-    aspect = max(width, height) / min(width, height)
-    return max(0, int((pixels * aspect) ** 0.5) - 1)  # sides are rounded
+def largest_size(
+    options: StyleOptions,
+    size: tuple[int, int],
+    spare_bytes: int,
+    device: Calibration,
+    style_count: int = 1,
+) -> int:
+    """Largest size below that of the options with which the painting fits; 0 if none does."""
+
+    def fits(smaller: int) -> bool:
+        return (
+            estimate(replace(options, size=smaller), size, device, style_count).bytes <= spare_bytes
+        )
+
+    top = options.size - 1
+    try:
+        while top >= 2 * MIN_SIZE_PX and not fits(top // 2):
+            top //= 2
+        return next(filter(fits, range(top, MIN_SIZE_PX - 1, -1)), 0)
+    except ValueError:  # smaller than such a photograph can be painted
+        return 0
+
+
+def shortage(
+    options: StyleOptions,
+    size: tuple[int, int],
+    spare_bytes: int,
+    device: Calibration,
+    style_count: int = 1,
+) -> str | None:
+    """Say what would fit where the painting does not; None where it does."""
+    needed = estimate(options, size, device, style_count).bytes
+    if needed <= spare_bytes:
+        return None
+    fits = largest_size(options, size, spare_bytes, device, style_count)
+    return (
+        f"size {options.size} needs {needed / 1e9:.1f} GB, there are {spare_bytes / 1e9:.1f} GB; "
+        + (f"{fits} would fit" if fits else "no size would fit")
+    )
 
 
 def _seconds(stage: Stage, options: StyleOptions, device: Calibration, style_count: int) -> float:
@@ -77,8 +120,11 @@ def _step_s(pixels: float, device: Calibration) -> float:
     return device.step_s + device.pixel_s * pixels
 
 
-def _bytes(stage: Stage, device: Calibration) -> float:
-    return stage.pixels * _bytes_per_px(stage.pixels, device)
+def _bytes(stage: Stage, options: StyleOptions, device: Calibration, style_count: int) -> float:
+    """A step, or the look at a square style picture, whichever takes more."""
+    style_px = (max(stage.width, stage.height) * options.style_scale) ** 2
+    target = style_px * (_TARGET_HELD * device.network_bytes_per_px + 3 * style_count)
+    return max(stage.pixels * _bytes_per_px(stage.pixels, device), target)
 
 
 def _bytes_per_px(pixels: int, device: Calibration) -> float:

@@ -10,15 +10,31 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_FIRST_STEP = 0.01
+from app.style.schedule import HISTORY
+from app.style.spectrum import Spectrum
+
+_FIRST_STEP = 0.001
 """Root mean square of the first change, before anything is known of the curvature."""
 
-_WORSE = 1.5
+_SHARE = 0.5
+"""How much of a quasi-Newton step is taken: whole ones overshoot, since the loss has kinks."""
+
+_WORSE = 1.1
 """A loss that grows by this factor was a step too far."""
+
+_FADING = 0.6
+"""What an earlier step counts in the scale of a band, against the one after it."""
+
+_SPREAD = 50
+"""How far the scale of a band may lie from that of all bands together."""
 
 
 class Optimiser(Protocol):
     """Moves a picture down its loss."""
+
+    def accepts(self, loss: float) -> bool:
+        """Whether the picture of this loss is better than to be gone back from."""
+        ...
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
         """Return the next picture."""
@@ -30,70 +46,121 @@ class Optimiser(Protocol):
 
 
 class LBFGS:
-    """Projected limited-memory BFGS without a line search.
+    """Projected limited-memory BFGS without a line search, preconditioned by frequency.
 
     The inverse Hessian has the compact form of Byrd, Nocedal and Schnabel, "Representations of
-    quasi-Newton matrices and their use in limited memory methods", 1994: two (m, n) matrices hold
-    the last m steps, so that a step is a few matrix-vector products; the (m, m) systems are solved
-    on the CPU in float64. Values at a bound that the gradient pushes outwards are held there, and
-    do not take part in the step.
+    quasi-Newton matrices and their use in limited memory methods", 1994, on Fourier coefficients:
+    two (m, n) matrices hold the last m steps, so that a step is a few matrix-vector products; the
+    (m, m) systems are solved on the CPU in float64. It starts from a diagonal with one value per
+    band of frequencies: |step| / |change of the gradient| of the last steps, the geometric mean of
+    the two lengths of Barzilai and Borwein (1988). Values at a bound that the gradient pushes
+    outwards are held there, and do not take part in the step.
     """
 
-    def __init__(self, like: Tensor, history: int = 20) -> None:
-        self._steps = like.new_empty(history, like.numel())
-        self._changes = like.new_empty(history, like.numel())
-        self._sy = torch.zeros(history, history, dtype=torch.float64)  # step_i . change_j
-        self._yy = torch.zeros(history, history, dtype=torch.float64)  # change_i . change_j
+    def __init__(self, like: Tensor, history: int = HISTORY, bands: int = 12) -> None:
+        self._spectrum = Spectrum(like, bands)
+        size = sum(self._spectrum.counts)
+        self._steps = like.new_empty(history, size)
+        self._changes = like.new_empty(history, size)
+        self._sy = torch.zeros(history, history, dtype=torch.float64)  # step_i . change_j, i <= j
+        self._yy = torch.zeros(bands, history, history, dtype=torch.float64)  # change_i . change_j
+        self._sg = torch.zeros(history, dtype=torch.float64)  # step_i . gradient
+        self._yg = torch.zeros(bands, history, dtype=torch.float64)  # change_i . gradient
+        self._squares = torch.zeros(2, bands, dtype=torch.float64)  # of steps and of changes
         self._order: list[int] = []  # rows in use, oldest first
         self._last: tuple[Tensor, float, Tensor] | None = None
+        self._went_back = False
+
+    def accepts(self, loss: float) -> bool:
+        """Whether the last step did not go too far."""
+        return self._last is None or loss < _WORSE * self._last[1]
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
-        """Return the next picture; after a step that went too far, one half way back."""
-        if self._last is not None and not loss < _WORSE * self._last[1]:
-            self._order.clear()
+        """Return the next picture; after a step that went too far, one most of the way back."""
+        if self._last is not None and not self.accepts(loss):
+            if self._went_back:
+                self._order.clear()
+            self._went_back = True
             return torch.lerp(self._last[0], x, 0.25).clamp(0, 1)
+        self._went_back = False
         held = ((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
-        g = gradient.masked_fill(held, 0).flatten()
+        g = self._spectrum.analyse(gradient.masked_fill(held, 0))
         if self._last is not None:
-            self._remember((x - self._last[0]).flatten(), g - self._last[2])
+            self._learn(self._spectrum.analyse(x - self._last[0]), g - self._last[2], g)
         self._last = x, loss, g
-        direction = self._direction(g).view_as(x).masked_fill(held, 0)
+        direction = self._spectrum.synthesise(self._direction(g)).masked_fill(held, 0)
         return (x + direction).clamp(0, 1)
 
     def result(self, x: Tensor) -> Tensor:
         """Return the picture itself."""
         return x
 
-    def _remember(self, step: Tensor, change: Tensor) -> None:
-        if step.dot(change) <= 1e-10 * change.dot(change):
-            return
+    def _learn(self, step: Tensor, change: Tensor, g: Tensor) -> None:
+        """Remember the last step, and what all steps remembered have in common with `g`.
+
+        What they have in common with `change` is what that differs by from the time before.
+        """
+        curvature = step.dot(change).item()
+        squares = self._squares_of(step), self._squares_of(change)
+        row = None
+        if curvature > 1e-10 * squares[1].sum().item():
+            row = self._next_row()
+            self._steps[row], self._changes[row] = step, change
+            self._squares.mul_(_FADING).add_(torch.stack(squares))
+        n = len(self._order)
+        sg, yg = self._products(g)
+        if row is not None:
+            self._sy[:n, row] = sg - self._sg[:n]
+            self._yy[:, :n, row] = self._yy[:, row, :n] = yg - self._yg[:, :n]
+            self._sy[row, row], self._yy[:, row, row] = curvature, squares[1]
+        self._sg[:n], self._yg[:, :n] = sg, yg
+
+    def _next_row(self) -> int:
         full = len(self._order) == len(self._steps)
         row = self._order.pop(0) if full else len(self._order)
         self._order.append(row)
-        n = len(self._order)
-        self._steps[row], self._changes[row] = step, change
-        self._sy[:n, row] = (self._steps[:n] @ change).double().cpu()
-        self._sy[row, :n] = (self._changes[:n] @ step).double().cpu()
-        self._yy[row, :n] = self._yy[:n, row] = (self._changes[:n] @ change).double().cpu()
+        return row
 
     def _direction(self, g: Tensor) -> Tensor:
-        """Minus the inverse Hessian times the gradient."""
+        """Minus a share of the inverse Hessian times the gradient."""
         if not self._order:
             return -g * (_FIRST_STEP / g.square().mean().sqrt().clamp_min(1e-30))
         n, order = len(self._order), self._order
-        yg = (self._changes[:n] @ g).double().cpu()[order]
-        sg = (self._steps[:n] @ g).double().cpu()[order]
-        sy, yy = (matrix[order][:, order] for matrix in (self._sy, self._yy))
-        gamma = sy[-1, -1] / yy[-1, -1]
+        scale = self._scale()
+        sg, yg = self._sg[order], torch.mv(self._yg.T, scale)[order]
+        sy = self._sy[order][:, order]
+        yy = torch.einsum("k,kij->ij", scale, self._yy)[order][:, order]
         upper = sy.triu()
         p = torch.linalg.solve_triangular(upper, sg[:, None], upper=True)
-        right = sy.diag().diag() @ p + gamma * (yy @ p - yg[:, None])
+        right = sy.diag().diag() @ p + yy @ p - yg[:, None]
         weights = torch.empty(2, n, dtype=torch.float64)
         weights[0, order] = torch.linalg.solve_triangular(upper.T, right, upper=False)[:, 0]
-        weights[1, order] = -gamma * p[:, 0]
+        weights[1, order] = p[:, 0]
         of_steps, of_changes = weights.to(g)
-        direction: Tensor = -gamma.item() * g
-        return direction.sub_(of_steps @ self._steps[:n]).sub_(of_changes @ self._changes[:n])
+        scales = self._spectrum.spread(scale.to(g))
+        whole: Tensor = scales * (of_changes @ self._changes[:n] - g) - of_steps @ self._steps[:n]
+        return whole * _SHARE
+
+    def _products(self, g: Tensor) -> tuple[Tensor, Tensor]:
+        """Products of `g` with the n rows in use: (n,) of steps, (bands, n) of changes."""
+        n = len(self._order)
+        pieces = zip(self._bands(self._changes[:n]), self._bands(g), strict=True)
+        of_changes = torch.stack([changes @ piece for changes, piece in pieces])
+        return (self._steps[:n] @ g).double().cpu(), of_changes.double().cpu()
+
+    def _squares_of(self, coefficients: Tensor) -> Tensor:
+        squares = torch.stack([piece.dot(piece) for piece in self._bands(coefficients)])
+        return squares.double().cpu()
+
+    def _scale(self) -> Tensor:
+        """The diagonal that the inverse Hessian starts from: float64 (bands,)."""
+        of_steps, of_changes = self._squares
+        overall = (of_steps.sum() / of_changes.sum()).sqrt()
+        scale = torch.where(of_changes > 0, (of_steps / of_changes).sqrt(), overall)
+        return scale.clamp(overall / _SPREAD, overall * _SPREAD)
+
+    def _bands(self, coefficients: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(coefficients, self._spectrum.counts, dim=-1)
 
 
 class Adam:
@@ -105,6 +172,11 @@ class Adam:
         self._square = torch.zeros_like(like)
         self._average = torch.zeros_like(like)
         self._count = 0
+
+    def accepts(self, loss: float) -> bool:
+        """Accept everything: the average is the result."""
+        del loss
+        return True
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
         """Return the next picture."""
@@ -118,5 +190,5 @@ class Adam:
         return (x - self._rate * mean / spread).clamp_(0, 1)
 
     def result(self, x: Tensor) -> Tensor:
-        """Return the average of the last pictures."""
-        return x if not self._count else self._average / (1 - 0.9**self._count)
+        """Return the average of the last pictures, this one included."""
+        return torch.lerp(self._average, x, 1 - 0.9) / (1 - 0.9 ** (self._count + 1))

@@ -1,13 +1,16 @@
 """What one painting is asked to be. Importing this does not import PyTorch."""
 
-import math
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any, Self
 
 MIN_SIZE_PX = 64
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 MAX_ASPECT_RATIO = 8
+
+_LARGEST_WEIGHT = 1e12  # losses stay far from overflow
 
 
 class Quality(StrEnum):
@@ -81,6 +84,24 @@ class StyleOptions:
                 "content_weight and style_weight", (self.content_weight, self.style_weight)
             )
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Build the options from what `dataclasses.asdict` and JSON made of them.
+
+        Other values are left out.
+
+        Raises:
+            ValueError: an option is out of range or has no such name.
+        """
+        given = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        for name in ("layer_weights", "style_weights"):
+            if given.get(name) is not None:
+                given[name] = tuple(given[name])
+        for name, kind in (("quality", Quality), ("color", Color), ("init", Init)):
+            if name in given:
+                given[name] = kind(given[name])
+        return cls(**given)
+
     def blend(self, style_count: int) -> tuple[float, ...]:
         """Return the share of each of `style_count` style images; the shares add up to 1.
 
@@ -94,7 +115,7 @@ class StyleOptions:
 
 
 def _check_weights(name: str, weights: tuple[float, ...]) -> None:
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
-        raise ValueError(f"{name} must be finite and not negative")
+    if not all(0 <= weight <= _LARGEST_WEIGHT for weight in weights):
+        raise ValueError(f"{name} must lie between 0 and {_LARGEST_WEIGHT:g}")
     if not any(weights):
         raise ValueError(f"{name} must not all be zero")

@@ -1,7 +1,7 @@
 """At which sizes a painting is worked on, and for how many steps. Imports no PyTorch."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.style.options import MAX_ASPECT_RATIO, MIN_SIZE_PX, Quality, StyleOptions
@@ -12,11 +12,14 @@ MIN_SHORT_SIDE_PX = 16
 LARGE_PX = 1_000_000
 """Above this many pixels one more halving is added at the coarse end."""
 
+HISTORY = 60
+"""Steps that L-BFGS remembers, each with two copies of the picture."""
+
 # (fraction of the result's size, steps), coarse to fine
 _PRESETS = {
     Quality.PREVIEW: ((1 / 4, 150), (1 / 2, 60)),
-    Quality.STANDARD: ((1 / 4, 200), (1 / 2, 100), (1, 60)),
-    Quality.HIGH: ((1 / 4, 300), (1 / 2, 200), (1, 200)),
+    Quality.STANDARD: ((1 / 4, 100), (1 / 2, 60), (1, 60)),
+    Quality.HIGH: ((1 / 4, 100), (1 / 2, 60), (1, 350)),
 }
 
 
@@ -64,6 +67,14 @@ def plan(options: StyleOptions, width: int, height: int) -> tuple[Stage, ...]:
         longest = min(options.size, max(MIN_SIZE_PX, least, round(options.size * fraction)))
         merged[longest] = max(merged.get(longest, 0), steps)
     return tuple(Stage(*fit(width, height, longest), steps) for longest, steps in merged.items())
+
+
+def first_stage(stages: Sequence[Stage], longest: int) -> int:
+    """Index of the stage to begin with when a painting of `longest` px is there already."""
+    larger = (
+        index for index, stage in enumerate(stages) if max(stage.width, stage.height) > longest
+    )
+    return next(larger, len(stages) - 1)
 
 
 def remaining(stages: tuple[Stage, ...], step: int) -> Iterator[tuple[Stage, int]]:

@@ -52,14 +52,21 @@ class StyleTargets:
 
     @torch.no_grad()
     def loss(
-        self, content: Tensor, styles: Sequence[Grams], options: StyleOptions
+        self,
+        content: Tensor,
+        styles: Sequence[Grams],
+        options: StyleOptions,
+        emphasis: float = 1.0,
     ) -> StyleTransferLoss:
-        """Build the loss for a photograph (1, 3, H, W) and the Grams of each style."""
+        """Build the loss for a photograph (1, 3, H, W) and the Grams of each style.
+
+        The content term weighs `emphasis` times what the options say.
+        """
         weighting = _weighting(options)
         photo = self.network(content, {CONTENT_LAYER: Tensor.detach})[CONTENT_LAYER]
         mixed = blend(styles, options.blend(len(styles)))
         return StyleTransferLoss(
-            ContentLoss(photo, weighting.content(photo)),
+            ContentLoss(photo, emphasis * weighting.content(photo)),
             {
                 name: StyleLoss(target, weight * weighting.style(target))
                 for name, target, weight in zip(

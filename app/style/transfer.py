@@ -22,6 +22,13 @@ _PATIENCE_STEPS = 20
 _TOLERANCE = 0.005
 """A stage ends early when the loss falls by less than this share over `_PATIENCE_STEPS`."""
 
+_MAX_REJECTED = 5
+
+_COARSE_EMPHASIS = 8.0
+"""With alpha and beta the photograph weighs more while the painting is small: what counts then is
+the loss at full size, and what is lost before comes back slowly. With a strength, the large forms
+that are painted small are wanted, so that it means the same at every size."""
+
 _MIN_STYLE_PX = 16
 
 
@@ -30,8 +37,9 @@ class StyleStep:
     """The painting after one step.
 
     `step` counts over all stages up to at most `steps` and never falls; it jumps where a stage ends
-    early. `width` and `height` are those of the present stage. The losses are weighted, and those
-    of exactly this picture: `painting`, float32 (1, 3, H, W), RGB, nominally 0..1.
+    early. `width` and `height` are those of the present stage. `painting` is float32 (1, 3, H, W),
+    RGB, 0..1. The losses are weighted, and those of exactly this picture; but above
+    `schedule.LARGE_PX` pixels, where it is a running average, of the newest picture in it.
     """
 
     step: int
@@ -80,7 +88,7 @@ def stylize(
 
     Raises:
         ValueError: the photograph is too long and thin, or `options` do not fit the styles.
-        ResumeError: the checkpoint belongs to another plan.
+        ResumeError: the checkpoint belongs to another plan or seed.
     """
     stages = plan(options, *content.size)
     options.blend(len(styles))
@@ -89,13 +97,20 @@ def stylize(
     first, done = (resume.stage, resume.step) if resume else (0, 0)
     if not 0 <= first < len(stages):
         raise ResumeError(f"the checkpoint is at stage {first + 1} of {len(stages)}")
+    if not 0 <= done <= stages[first].steps:
+        raise ResumeError(f"the checkpoint is at step {done} of {stages[first].steps}")
+    if resume is not None and resume.seed != options.seed:
+        raise ResumeError(f"the checkpoint has seed {resume.seed}, not {options.seed}")
     painting = resume.picture if resume else None
     for index, stage in enumerate(stages[first:], start=first):
         photo = to_tensor(content, (stage.width, stage.height), targets.network.device)
         if painting is None:
             painting = _initial(photo, options)
-        painting = _resized(painting.to(photo), stage.width, stage.height)
-        loss = targets.loss(photo, _style_grams(styles, stage, options, targets), options)
+        painting = _enlarged(painting.to(photo), content, photo, options.init)
+        is_literal = options.content_weight is not None
+        emphasis = _COARSE_EMPHASIS if is_literal and stage is not stages[-1] else 1.0
+        grams = _style_grams(styles, stage, options, targets)
+        loss = targets.loss(photo, grams, options, emphasis)
         before = sum(earlier.steps for earlier in stages[:index])
         descent = _descend(
             painting, loss, stage.steps - done, targets.network, _choose(stage, painting)
@@ -120,24 +135,31 @@ def stylize(
 def _descend(
     x: Tensor, loss: StyleTransferLoss, steps: int, network: VGG19, optimiser: Optimiser
 ) -> Iterator[tuple[int, Tensor, tuple[float, float]]]:
-    """Yield (number, painting, losses) for each step, until there is nothing left to gain."""
+    """Yield (number, painting, losses) for each step, until there is nothing left to gain.
+
+    A step that went too far is not shown; after some in a row there is no way down.
+    """
     totals: list[float] = []
+    rejected = 0
     for number in range(1, steps + 1):
         variable = x.detach().requires_grad_()
         content, style = loss(variable, network)
         (gradient,) = torch.autograd.grad(content + style, variable)
         losses = content.item(), style.item()
-        totals.append(sum(losses))
-        yield number, optimiser.result(x), losses
-        if _has_settled(totals):
+        rejected = 0 if optimiser.accepts(sum(losses)) else rejected + 1
+        if rejected == _MAX_REJECTED:
             return
-        x = optimiser.step(x, totals[-1], gradient)
+        if not rejected:
+            totals.append(sum(losses))
+            yield number, optimiser.result(x), losses
+            if _has_settled(totals):
+                return
+        x = optimiser.step(x, sum(losses), gradient)
 
 
 def _has_settled(totals: Sequence[float]) -> bool:
-    if len(totals) <= _PATIENCE_STEPS:
-        return False
-    return totals[-1] > (1 - _TOLERANCE) * totals[-1 - _PATIENCE_STEPS]
+    before, lately = totals[:-_PATIENCE_STEPS], totals[-_PATIENCE_STEPS:]
+    return bool(before) and min(lately) > (1 - _TOLERANCE) * min(before)
 
 
 def _choose(stage: Stage, like: Tensor) -> Optimiser:
@@ -157,6 +179,22 @@ def _resized(painting: Tensor, width: int, height: int) -> Tensor:
     antialias = painting.shape[3] > width
     resized = functional.interpolate(painting, (height, width), mode="bicubic", antialias=antialias)
     return resized.clamp(0, 1)
+
+
+def _enlarged(painting: Tensor, content: Image.Image, photo: Tensor, init: Init) -> Tensor:
+    """Bring the painting to the photograph's size: what was changed so far is enlarged.
+
+    So the photograph's own detail, which the smaller painting cannot have, is there again; not in
+    a painting that began as noise.
+    """
+    height, width = photo.shape[2:]
+    if painting.shape == photo.shape:
+        return painting
+    if init is Init.NOISE:
+        return _resized(painting, width, height)
+    before = to_tensor(content, (painting.shape[3], painting.shape[2]), photo.device)
+    change = functional.interpolate(painting - before, (height, width), mode="bicubic")
+    return (photo + change).clamp(0, 1)
 
 
 def _style_grams(

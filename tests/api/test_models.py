@@ -76,4 +76,5 @@ def test_a_refused_checkpoint_is_listed_with_the_reason_and_the_others_serve(
         assert ready.json() == {
             "status": "ready",
             "models": {"mnist": True, "cifar10": False, "catdog": False},
+            "workers": [],
         }

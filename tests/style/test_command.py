@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from app.__main__ import main
+from app.style.builtin import path_of
+from app.style.options import Quality, StyleOptions
 from app.style.pictures import PARAMETERS_KEY
+from app.style.targets import StyleTargets
+from app.style.transfer import stylize
 
 
 @pytest.fixture
@@ -37,6 +41,20 @@ def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
     assert b"private" not in output.read_bytes()
 
 
+def test_the_command_paints_as_the_engine_does(
+    photo_file: Path, tmp_path: Path, targets: StyleTargets
+) -> None:
+    output = tmp_path / "out.png"
+    arguments = ["--style", "mosaic", "--size", "64", "--quality", "preview", "--seed", "9"]
+    assert main(["stylize", str(photo_file), *arguments, "-o", str(output)]) == 0
+    with Image.open(photo_file) as lying, Image.open(path_of("mosaic") or "") as style:
+        upright = ImageOps.exif_transpose(lying).convert("RGB")
+        options = StyleOptions(size=64, quality=Quality.PREVIEW, seed=9)
+        *_, last = stylize(upright, [style.convert("RGB")], options, targets=targets)
+    with Image.open(output) as painted:
+        assert painted.tobytes() == last.result().tobytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -45,6 +63,9 @@ def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
         (["--style", "mosaic", "-o", "out.png", "--strength", "3"], "strength"),
         (["--style", "mosaic", "-o", "out.png", "--style-weights", "1,2"], "style_weights"),
         (["--style", "mosaic", "-o", "out.png", "--device", "cuda:99"], "cuda:99"),
+        (["--style", "mosaic", "-o", "nowhere/out.png"], "cannot be written"),
+        (["--style", "mosaic", "-o", "out.png", "--size", "2000000000"], "would fit"),
+        (["--style", "mosaic", "-o", "out.png", "--size", "4000", "--style-scale", "4"], "GB"),
     ],
 )
 def test_wrong_arguments_are_explained(
@@ -52,6 +73,15 @@ def test_wrong_arguments_are_explained(
 ) -> None:
     assert main(["stylize", str(photo_file), *arguments]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_the_photograph_is_not_painted_over(
+    photo_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = photo_file.read_bytes()
+    assert main(["stylize", str(photo_file), "--style", "mosaic", "-o", str(photo_file)]) == 2
+    assert "the photograph itself" in capsys.readouterr().err
+    assert photo_file.read_bytes() == before
 
 
 def test_ctrl_c_writes_the_picture_as_it_is(photo_file: Path, tmp_path: Path) -> None:

@@ -86,9 +86,9 @@ def test_estimate_adds_up() -> None:
     (stage,) = plan(options, 64, 64)
     step_s = 0.01 + 1e-6 * 64 * 64
     targets_s = 0.5 * (0.01 + 2e-6 * 64 * 64)
-    found = estimate(options, 64, 64, DEVICE)
+    found = estimate(options, (64, 64), DEVICE)
     assert found.seconds == pytest.approx(targets_s + stage.steps * step_s)
-    assert found.bytes == 10**8 + 64 * 64 * (1000 + 12 * 48)
+    assert found.bytes == 10**8 + 64 * 64 * (1000 + 12 * 132)
 
 
 def test_time_left_shrinks_to_nothing() -> None:
@@ -111,8 +111,22 @@ def test_steps_that_are_left_are_known_stage_by_stage() -> None:
     assert left(first + second + third) == [0, 0, 0]
 
 
-@pytest.mark.parametrize("spare_bytes", [10**9, 15 * 10**8, 8 * 10**9])
-def test_the_largest_size_fits_and_hardly_more_does(spare_bytes: int) -> None:
-    size = largest_size(4000, 3000, spare_bytes, DEVICE)
-    assert estimate(StyleOptions(size=size), 4000, 3000, DEVICE).bytes <= spare_bytes
-    assert estimate(StyleOptions(size=size + 9), 4000, 3000, DEVICE).bytes > spare_bytes * 0.95
+@pytest.mark.parametrize("spare_bytes", [10**9, 15 * 10**8, 4 * 10**9])
+@pytest.mark.parametrize("style_scale", [1.0, 4.0])
+def test_the_largest_size_fits_and_more_does_not(spare_bytes: int, style_scale: float) -> None:
+    def needed(size: int) -> int:
+        options = StyleOptions(size=size, style_scale=style_scale)
+        return estimate(options, (4000, 3000), DEVICE).bytes
+
+    asked = StyleOptions(size=4000, style_scale=style_scale)
+    size = largest_size(asked, (4000, 3000), spare_bytes, DEVICE)
+    assert needed(size) <= spare_bytes < needed(size + 1)
+
+
+def test_where_nothing_fits_the_largest_size_is_nothing() -> None:
+    assert largest_size(StyleOptions(), (4000, 3000), 10**6, DEVICE) == 0
+
+
+def test_large_style_pictures_count() -> None:
+    usual, large = StyleOptions(seed=0), StyleOptions(style_scale=4, seed=0)
+    assert estimate(large, (400, 300), DEVICE).bytes > 2 * estimate(usual, (400, 300), DEVICE).bytes

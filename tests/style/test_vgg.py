@@ -84,8 +84,13 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"vgg19.pth"):
         VGG19.load(CPU, path)
     path.write_bytes(b"nonsense")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="not a file of plain tensors"):
         VGG19.load(CPU, path)
-    torch.save({"features.0.weight": torch.zeros(1)}, path)
-    with pytest.raises(CheckpointError, match="not a state_dict of VGG19"):
-        VGG19.load(CPU, path)
+    for state in ({"features.0.weight": torch.zeros(1)}, {"features.0.weight": "x"}, {}):
+        torch.save(state, path)
+        with pytest.raises(CheckpointError, match="not a state_dict of VGG19"):
+            VGG19.load(CPU, path)
+    for other in ([1], torch.zeros(3), None):
+        torch.save(other, path)
+        with pytest.raises(CheckpointError, match="not a state_dict"):
+            VGG19.load(CPU, path)

@@ -87,31 +87,24 @@ def watercolour(rng: Rng, side: int) -> Array:
 
 
 def marbling(rng: Rng, side: int) -> Array:
-    """Inks floated on water and combed, after the way paper is marbled.
+    """Inks floated on water and drawn into swirls, after the way paper is marbled.
 
-    Each pixel is led back through the strokes of the comb to where its ink was dropped.
+    Each pixel is led back through the swirls to the layer of ink that it lay in.
     """
     x, y = grid(side)
-    for k, shift in enumerate((0.10, -0.12, 0.09, -0.10, 0.11)):
-        comb = (k + 0.5) / 5
-        y = y - shift * 0.055 / (0.055 + np.abs(x - comb))
-    for k in range(7):
-        line = (k + 0.5) / 7
-        x = x - (-1) ** k * 0.085 * 0.03 / (0.03 + np.abs(y - line))
-    x = x + 0.035 * np.sin(2 * np.pi * 1.5 * y)
-    for cx, cy, turn in ((0.3, 0.3, 3.2), (0.72, 0.62, -3.4), (0.28, 0.8, 2.4)):
+    for _ in range(9):
+        cx, cy = rng.uniform(0, 1, 2)
+        angle = rng.choice((-1, 1)) * rng.uniform(2.5, 4.5)
+        turn = angle * np.exp(-((np.hypot(x - cx, y - cy) / rng.uniform(0.1, 0.2)) ** 2))
         dx, dy = x - cx, y - cy
-        angle = turn * np.exp(-np.hypot(dx, dy) / 0.09)
-        x = cx + dx * np.cos(angle) - dy * np.sin(angle)
-        y = cy + dx * np.sin(angle) + dy * np.cos(angle)
-    inks = palette("0b1d3a", "f3ead7", "a4161a", "d9a441", "14496b", "f8f4ea", "0b1d3a", "2a9d8f")
-    colours = np.ones((side, side, 3)) * inks[0]
-    for number in range(320):
-        cx, cy = rng.uniform(-0.1, 1.1, 2)
-        radius = rng.uniform(0.015, 0.08)
-        drop = np.hypot(x - cx, y - cy) < radius
-        colours[drop] = inks[number % len(inks)]
-        heart = np.hypot(x - cx, y - cy) < radius * 0.72
-        colours[heart] = inks[(number * 3 + 1) % len(inks)]
+        x = cx + dx * np.cos(turn) - dy * np.sin(turn)
+        y = cy + dx * np.sin(turn) + dy * np.cos(turn)
+    depth = 13 * (y + 0.045 * np.sin(9 * x + 2) + 0.02 * np.sin(23 * x + 11 * y))
+    inks = palette("12355b", "e8dcc3", "1f7a8c", "f6efe0", "b23a48", "e9b44c", "0d2137", "f6efe0")
+    layer = np.floor(depth).astype(int)
+    within = depth - layer
+    colours = inks[layer % len(inks)] * (1 - 0.18 * within[..., None])
+    rim = np.exp(-((np.minimum(within, 1 - within) / 0.05) ** 2))[..., None]
+    colours = colours * (1 - rim) + palette("c99a2e")[0] * rim
     result: Array = colours * (1 + 0.03 * noise(rng, side, 120, 2)[..., None])
     return result

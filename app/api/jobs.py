@@ -1,0 +1,167 @@
+"""`/jobs`: look at jobs, watch them, fetch what they made, end them."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Response, status
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from app.api.deps import CallerDep, JobDep, Services, ServicesDep
+from app.api.errors import StreamEndedError, problem_responses
+from app.api.job_schemas import JobOut, JobsOut, job_out
+from app.api.replies import described
+from app.jobs.errors import (
+    JobStateError,
+    ResultExpiredError,
+    StoreUnavailableError,
+    UnknownJobError,
+)
+from app.jobs.job import Job, JobKind, JobStatus, folder_of
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+_MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+_KNOWN = problem_responses(UnknownJobError, StoreUnavailableError)
+_WITH_STATE = problem_responses(UnknownJobError, JobStateError, StoreUnavailableError)
+_WITH_FILE = problem_responses(
+    UnknownJobError, JobStateError, ResultExpiredError, StoreUnavailableError
+)
+
+
+class JobsQuery(BaseModel):
+    """Which jobs to list; anything else in the query is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: JobStatus | None = None
+    kind: JobKind | None = None
+    limit: int = Field(50, ge=1, le=200)
+    cursor: str | None = Field(None, description="from the page before", pattern=r"^\d{1,18}$")
+
+
+@router.get("", responses=problem_responses(StoreUnavailableError))
+async def list_jobs(
+    query: Annotated[JobsQuery, Query()], caller: CallerDep, services: ServicesDep
+) -> JobsOut:
+    """List the caller's jobs, newest first."""
+
+    def page() -> JobsOut:
+        jobs = services.jobs.page(
+            caller,
+            status=query.status,
+            kind=query.kind,
+            limit=query.limit + 1,
+            before=int(query.cursor) if query.cursor else None,
+        )
+        shown, more = jobs[: query.limit], jobs[query.limit :]
+        outlooks = services.jobs.outlooks()
+        return JobsOut(
+            jobs=[job_out(job, outlooks) for job in shown],
+            cursor=str(shown[-1].number) if more else None,
+        )
+
+    return await run_in_threadpool(page)
+
+
+@router.get("/{job_id}", responses=_KNOWN)
+async def show_job(job: JobDep, services: ServicesDep) -> JobOut:
+    """Show one job."""
+    return await described(job, services)
+
+
+async def _streamed_job(job: JobDep, last_event_id: Annotated[str | None, Header()] = None) -> Job:
+    if job.status.is_terminal and last_event_id == str(job.version):
+        raise StreamEndedError  # a browser would connect again and again
+    return job
+
+
+@router.get("/{job_id}/events", response_class=EventSourceResponse, responses=_KNOWN)
+async def watch_job(
+    job: Annotated[Job, Depends(_streamed_job)], services: ServicesDep
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream what happens: `progress` and `preview` events, then one `end` with the whole job.
+
+    A client that connects again gets the present state first.
+    """
+    shown_step = None
+    async for state in services.watch.follow(job):
+        number = str(state.version)
+        try:
+            document = await described(state, services)
+        except StoreUnavailableError:  # its place in the queue is not known for now
+            document = job_out(state, {})
+        if state.status.is_terminal:
+            yield ServerSentEvent(event="end", id=number, data=document)
+            return
+        yield ServerSentEvent(event="progress", id=number, data=document)
+        step = state.progress.step if state.progress else None
+        if state.preview and step != shown_step:
+            shown_step = step
+            url = f"/jobs/{state.id}/preview?version={number}"
+            yield ServerSentEvent(event="preview", id=number, data={"url": url})
+
+
+@router.get("/{job_id}/preview", response_class=Response, responses=_WITH_FILE)
+async def preview(job: JobDep, services: ServicesDep) -> Response:
+    """Fetch the present picture, a small JPEG."""
+    if job.expired:
+        raise ResultExpiredError("the job's files have been removed")
+    if job.preview is None:
+        raise JobStateError(f"there is no preview yet; the job is {job.status}")
+    data = await _read(job.preview, services)
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/{job_id}/result", response_class=Response, responses=_WITH_FILE)
+async def result(
+    job: JobDep, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """Fetch what the job made."""
+    if job.expired:
+        raise ResultExpiredError("the result has been removed; paint it again")
+    if job.result is None:
+        raise JobStateError(f"there is no result; the job is {job.status}")
+    etag = f'"{job.id}-{job.attempt}"'
+    headers = {"ETag": etag, "Cache-Control": "private, max-age=3600"}
+    if if_none_match is not None and etag in if_none_match:
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    file_format = job.result.rpartition(".")[2]
+    name = f"atelier-{job.id[:8]}.{file_format}"
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    data = await _read(job.result, services)
+    return Response(data, media_type=_MEDIA_TYPES[file_format], headers=headers)
+
+
+@router.post("/{job_id}/finish", responses=_WITH_STATE)
+async def finish_job(job: JobDep, services: ServicesDep) -> JobOut:
+    """Stop now: the picture as it is becomes the result."""
+    return await described(await run_in_threadpool(services.jobs.finish, job.id), services)
+
+
+@router.post("/{job_id}/cancel", responses=_KNOWN)
+async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
+    """Stop and keep nothing; a finished job stays as it is."""
+    cancelled = await run_in_threadpool(services.jobs.cancel, job.id)
+    if cancelled.status.is_terminal:
+        await run_in_threadpool(
+            services.blobs.keep_only, folder_of(cancelled.id), cancelled.files()
+        )
+    return await described(cancelled, services)
+
+
+@router.delete("/{job_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WITH_STATE)
+async def delete_job(job: JobDep, services: ServicesDep) -> None:
+    """Remove a finished job with its files."""
+    await run_in_threadpool(services.jobs.remove, job.id)
+    await run_in_threadpool(services.blobs.keep_only, folder_of(job.id), set())
+
+
+async def _read(key: str, services: Services) -> bytes:
+    """Read a file that may be removed in the same moment."""
+    try:
+        return await run_in_threadpool(services.blobs.get, key)
+    except FileNotFoundError as error:
+        raise ResultExpiredError("the job's files have just been removed") from error

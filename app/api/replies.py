@@ -1,0 +1,56 @@
+"""What every request that makes a job has in common: its headers and its answer."""
+
+import re
+from typing import Annotated
+
+from fastapi import Header, Response, status
+from starlette.concurrency import run_in_threadpool
+
+from app.api.deps import Services
+from app.api.job_schemas import JobOut, job_out
+from app.jobs.job import Job, JobStatus
+
+_LONGEST_WAIT_S = 60
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,9})(?![\d.])", re.IGNORECASE)
+
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="sent again with the same request, it finds the job instead of making another",
+    ),
+]
+PreferHeader = Annotated[
+    str | None,
+    Header(
+        alias="Prefer",
+        description=f"`wait=N`: answer when the job has ended, or after N (at most "
+        f"{_LONGEST_WAIT_S}) seconds",
+    ),
+]
+
+
+async def described(job: Job, services: Services) -> JobOut:
+    """Describe a job, with its place in the queue while it waits."""
+    waits = job.status is JobStatus.QUEUED
+    outlooks = await run_in_threadpool(services.jobs.outlooks) if waits else {}
+    return job_out(job, outlooks)
+
+
+async def reply(job: Job, prefer: str | None, services: Services, response: Response) -> JobOut:
+    """Answer 202 with the job, or 200 with the finished job where the client prefers to wait."""
+    response.headers["Location"] = f"/jobs/{job.id}"
+    wait = _WAIT.search(prefer or "")
+    if wait:
+        wait_s = min(int(wait[1]), _LONGEST_WAIT_S)
+        response.headers["Preference-Applied"] = f"wait={wait_s}"
+        job = await services.watch.ended(job, wait_s)
+    if job.status.is_terminal:
+        response.status_code = status.HTTP_200_OK
+        return await described(job, services)
+    document = await described(job, services)
+    response.status_code = status.HTTP_202_ACCEPTED
+    response.headers["Retry-After"] = str(max(1, min(_LONGEST_WAIT_S, round(document.eta_s or 1))))
+    return document

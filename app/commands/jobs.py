@@ -1,0 +1,61 @@
+"""`python -m app jobs list|show|cancel`: for operators, on the store itself."""
+
+import argparse
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from app.commands.options import read_settings
+from app.jobs.blobs import Blobs
+from app.jobs.database import Database
+from app.jobs.job import Job, JobKind, JobStatus, folder_of
+from app.jobs.store import JobStore, QueueLimits
+
+_TABLE_WIDTH = 120  # narrower, and states and times would be cut off
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-commands."""
+    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = commands.add_parser("list", help="the newest jobs")
+    listing.add_argument("--status", type=JobStatus, choices=list(JobStatus))
+    listing.add_argument("--kind", type=JobKind, choices=list(JobKind))
+    listing.add_argument("--limit", type=int, default=50)
+    for name, summary in (("show", "everything about one job"), ("cancel", "end one job")):
+        commands.add_parser(name, help=summary).add_argument("id")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at the jobs of this data directory, or cancel one."""
+    settings = read_settings()
+    database = Database(settings.database, settings.store_timeout_s)
+    database.create_tables()
+    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
+    store = JobStore(database, limits)
+    console = Console(soft_wrap=True)
+    console.width = max(console.width, _TABLE_WIDTH)
+    if args.action == "list":
+        jobs = store.page(status=args.status, kind=args.kind, limit=args.limit)
+        console.print(_table(jobs))
+        return 0
+    if args.action == "show":
+        job = store.find(args.id)
+    else:
+        job = store.cancel(args.id)
+        if job.status.is_terminal:
+            Blobs(settings.data_dir).keep_only(folder_of(job.id), job.files())
+    console.print_json(json.dumps(asdict(job)))
+    return 0
+
+
+def _table(jobs: list[Job]) -> Table:
+    whole = Column("id", no_wrap=True, min_width=len(jobs[0].id) if jobs else 0)
+    table = Table(whole, "kind", "status", "owner", "created", "step", "attempt")
+    for job in jobs:
+        created = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        step = f"{job.progress.step}/{job.progress.steps}" if job.progress else ""
+        table.add_row(job.id, job.kind, job.status, job.owner, created, step, str(job.attempt))
+    return table

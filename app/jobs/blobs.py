@@ -1,0 +1,111 @@
+"""The files of jobs, in a folder. A file is there whole or not at all."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Blobs:
+    """Bytes under keys such as `jobs/ID/1/result.png`. All methods raise OSError as files do."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, key: str, data: bytes) -> str:
+        """Write durably and atomically; returns the key."""
+        path = self.path(key)
+        self._make_folder(path.parent)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+        return key
+
+    def get(self, key: str) -> bytes:
+        """Read all of it."""
+        return self.path(key).read_bytes()
+
+    def copy(self, key: str, new_key: str) -> str:
+        """Make the same bytes available under another key; returns that key."""
+        target = self.path(new_key)
+        self._make_folder(target.parent)
+        try:
+            os.link(self.path(key), target)
+        except OSError:  # a file system without hard links
+            return self.put(new_key, self.get(key))
+        _sync_folder(target.parent)
+        return new_key
+
+    def path(self, key: str) -> Path:
+        """Where the file is, or will be."""
+        return self._root / key
+
+    def keep_only(self, folder: str, keys: set[str]) -> None:
+        """Delete every file in a folder that is not named."""
+        for path in self._files(folder):
+            if self._key(path) not in keys:
+                path.unlink(missing_ok=True)
+        if not keys:
+            shutil.rmtree(self.path(folder), ignore_errors=True)
+
+    def older_than(self, folder: str, age_s: float) -> list[str]:
+        """Keys of the files in a folder that were written, or copied there, so long ago."""
+        latest = time.time() - age_s
+        found = []
+        for path in self._files(folder):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            if max(status.st_mtime, status.st_ctime) <= latest:  # a link changes only the latter
+                found.append(self._key(path))
+        return found
+
+    def delete(self, key: str) -> None:
+        """Delete a file, and its folders where they are empty then; no error if it is not there."""
+        path = self.path(key)
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == self._root:
+                return
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+    def free_bytes(self) -> int:
+        """Free space of the disk."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self._root).free
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder with those above it, durably."""
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            for parent in folder.relative_to(self._root).parents:
+                _sync_folder(self._root / parent)
+
+    def _files(self, folder: str) -> Iterator[Path]:
+        for parent, _, names in os.walk(self.path(folder)):
+            yield from (Path(parent, name) for name in names)
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,42 @@
+"""What painting costs on this host, measured once and kept in a file."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+
+from app.jobs.blobs import Blobs
+from app.style.estimate import Calibration
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Calibrations:
+    """A JSON file of calibrations by what they hold for. A damaged file counts as none."""
+
+    def __init__(self, blobs: Blobs, key: str) -> None:
+        self._blobs = blobs
+        self._key = key
+
+    def find(self, key: str) -> Calibration | None:
+        """Return what was measured before for this key."""
+        try:
+            return Calibration(**self._read()[key])
+        except (KeyError, TypeError):
+            return None
+
+    def keep(self, key: str, calibration: Calibration) -> None:
+        """Store a measurement; without room for it, it will be made again."""
+        text = json.dumps({**self._read(), key: asdict(calibration)}, indent=2)
+        try:
+            self._blobs.put(self._key, text.encode())
+        except OSError as error:
+            log.warning("the measurement cannot be kept", error=str(error))
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._blobs.get(self._key))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}

@@ -1,0 +1,36 @@
+"""Every change of a job's state goes through here, guarded by a condition in the same statement."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, update
+
+from app.jobs.job import Job, JobStatus
+from app.jobs.tables import job, to_job
+
+IS_QUEUED = job.c.status == JobStatus.QUEUED
+IS_RUNNING = job.c.status == JobStatus.RUNNING
+
+NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+def change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> list[Job]:
+    """Update the jobs that meet the condition, visibly to clients; returns them as they are now."""
+    statement = update(job).where(condition).values(version=job.c.version + 1, **values)
+    return [to_job(row) for row in connection.execute(statement.returning(job))]
+
+
+def ended(status: JobStatus, now: ColumnElement[float], **values: Any) -> dict[str, Any]:
+    """Values of a job that ends in a terminal state."""
+    kept: dict[str, Any] = (
+        {} if status is JobStatus.SUCCEEDED else {"inputs": {}, "painting": None, "result": None}
+    )
+    return {
+        "status": status,
+        "finished_at": now,
+        "checkpoints": [],
+        "eta_s": None,
+        **NO_LEASE,
+        **kept,
+        **values,
+    }

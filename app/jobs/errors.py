@@ -1,0 +1,54 @@
+"""What can go wrong with a job, one class per cause.
+
+request --store.create--> job            JobQueueFullError, IdempotencyError, StorageFullError
+id --store.find--> job                   UnknownJobError
+job --store.delete, result, continue-->  JobStateError, ResultExpiredError
+claimed job --leases--> its next state   ReplacedError
+anything --database-->                   StoreUnavailableError
+job --runner--> result                   BadJobError
+"""
+
+from app.vision.errors import AtelierError
+
+
+class UnknownJobError(AtelierError):
+    """The caller has no job of that id."""
+
+
+class JobStateError(AtelierError):
+    """The job is in a state in which this cannot be done."""
+
+
+class ResultExpiredError(AtelierError):
+    """The job's files have been removed."""
+
+
+class JobQueueFullError(AtelierError):
+    """As many jobs are waiting as the service accepts, in all or from this caller."""
+
+
+class StorageFullError(AtelierError):
+    """Too little disk is free to accept more."""
+
+
+class IdempotencyError(AtelierError):
+    """The idempotency key was used for another request."""
+
+
+class StoreUnavailableError(AtelierError):
+    """The database does not answer, or is locked, for now."""
+
+
+class ReplacedError(AtelierError):
+    """The job is no longer this worker's: it was claimed again, or ended by someone else."""
+
+
+class BadJobError(AtelierError):
+    """The job can never succeed; trying again is no use.
+
+    `code` is a stable word for programs, the message a sentence for people.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,127 @@
+"""What a job is: its states, its record, and what may become of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+BEGUN = "begun"
+"""Name of the input that holds the float picture of the painting that is gone on with."""
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    STYLIZE = "stylize"  # paint a photograph in the style of other pictures
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. A terminal state never changes."""
+
+    QUEUED = "queued"  # waits for a worker, for the first time or again
+    RUNNING = "running"  # a worker holds a lease on it
+    SUCCEEDED = "succeeded"  # its result is there
+    FAILED = "failed"  # its error says why
+    CANCELLED = "cancelled"  # somebody asked for that before it succeeded
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether this is how the job stays."""
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job has come. `step` counts over all stages and never falls.
+
+    `size` is the longest side in px of the present stage; the losses are weighted.
+    """
+
+    step: int
+    steps: int
+    size: int | None = None
+    content_loss: float | None = None
+    style_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a job failed: a stable word for programs, and a sentence for people."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What a caller asks for. `inputs` are names of files with the keys of their blobs."""
+
+    id: str
+    kind: JobKind
+    owner: str
+    options: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    estimate_s: float | None = None
+    priority: int = 0
+    request_id: str = ""
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of the job table. Times are seconds since 1970; files are keys of blobs.
+
+    `attempt` is the fence: it grows with every claim, and only the present attempt may write.
+    `crashes` counts the attempts lost since the last newer checkpoint, `failures` the errors that
+    may pass. `version` grows with every change that a client can see. `checkpoints` are the newest
+    and the one before.
+    """
+
+    number: int
+    id: str
+    kind: JobKind
+    status: JobStatus
+    owner: str
+    priority: int
+    request_id: str
+    idempotency_key: str | None
+    fingerprint: str | None
+    options: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    estimate_s: float | None
+    created_at: float
+    run_after: float
+    claimed_at: float | None
+    started_at: float | None
+    finished_at: float | None
+    expired: bool
+    attempt: int
+    crashes: int
+    failures: int
+    version: int
+    lease_owner: str | None
+    lease_until: float | None
+    cancel_requested: bool
+    finish_requested: bool
+    eta_s: float | None
+    progress: Progress | None
+    error: Fault | None
+    preview: str | None
+    result: str | None
+    painting: str | None
+    checkpoints: tuple[str, ...] = field(default=())
+
+    def files(self) -> set[str]:
+        """Keys of all blobs that the job still needs."""
+        named = (self.preview, self.result, self.painting)
+        return {*self.inputs.values(), *self.checkpoints, *(key for key in named if key)}
+
+    def folder(self) -> str:
+        """Where the present attempt puts its files."""
+        return f"{folder_of(self.id)}/{self.attempt}"
+
+
+def folder_of(job_id: str) -> str:
+    """Where all files of a job are."""
+    return f"jobs/{job_id}"

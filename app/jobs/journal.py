@@ -1,0 +1,122 @@
+"""Writes down how one claimed job goes on, and what becomes of it.
+
+A report or a checkpoint that cannot be written (the disk is full, the database is locked) is left
+out with a warning, and the work goes on. The job's end is tried until it is written.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from app.jobs.blobs import Blobs
+from app.jobs.errors import StoreUnavailableError
+from app.jobs.job import Fault, Job
+from app.jobs.leases import Leases, Outcome
+from app.jobs.work import File, Update
+
+log = structlog.stdlib.get_logger(__name__)
+
+_AGAIN_S = 0.2
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The least time between two reports, and between two checkpoints."""
+
+    report_s: float
+    checkpoint_s: float
+
+
+class Journal:
+    """Of one attempt at one job; every method that writes raises `ReplacedError` after its end."""
+
+    def __init__(self, job: Job, leases: Leases, blobs: Blobs, pace: Pace) -> None:
+        self.job = job  # as it was when last written
+        self._leases = leases
+        self._blobs = blobs
+        self._pace = pace
+        self._report_at = 0.0
+        self._keep_at = time.monotonic() + pace.checkpoint_s
+        self._size: int | None = None
+
+    def note(self, update: Update) -> None:
+        """Report and keep what is due; a change of scale is kept at once."""
+        now = time.monotonic()
+        if now >= self._report_at:
+            self._report_at = now + self._pace.report_s
+            self._report(update)
+        size, self._size = self._size, update.progress.size
+        if now >= self._keep_at or size not in (None, self._size):
+            self._keep_at = now + self._pace.checkpoint_s
+            self._keep(update)
+
+    def give_back(self, update: Update | None) -> Job:
+        """Keep what there is and let another worker go on."""
+        if update is not None:
+            self._keep(update)
+        return _until_written(lambda: self._leases.give_back(self.job))
+
+    def finish(self, update: Update) -> Job:
+        """Store the result and end the job.
+
+        Raises:
+            OSError: the result cannot be stored.
+        """
+        product = update.product()
+        painting = self._put(product.painting) if product.painting else None
+        preview = self._put(update.preview()) if update.preview else None
+        outcome = Outcome(self._put(product.result), preview, painting)
+        return _until_written(lambda: self._leases.finish(self.job, update.progress, outcome))
+
+    def cancel(self) -> Job:
+        """End the job as its owner asked."""
+        return _until_written(lambda: self._leases.cancel(self.job))
+
+    def fail(self, fault: Fault) -> Job:
+        """End the job with an error that would come again."""
+        return _until_written(lambda: self._leases.fail(self.job, fault))
+
+    def retry(self, fault: Fault) -> Job:
+        """Put the job back after an error that may pass."""
+        return _until_written(lambda: self._leases.retry(self.job, fault))
+
+    def _report(self, update: Update) -> None:
+        preview = None
+        try:
+            preview = self._put(update.preview()) if update.preview else None
+        except OSError as error:
+            log.warning("the preview cannot be stored", error=str(error))
+        try:
+            self.job = self._leases.report(self.job, update.progress, update.eta_s, preview)
+        except StoreUnavailableError as error:
+            log.warning("the progress cannot be reported", error=str(error))
+
+    def _keep(self, update: Update) -> None:
+        if update.checkpoint is None:
+            return
+        name = f"checkpoint-{update.progress.step}"
+        newest, *stale = self.job.checkpoints or (None,)
+        try:
+            key = self._put(File(name, update.checkpoint()))
+            if key == newest:
+                return
+            self.job = self._leases.keep(self.job, key, newest, update.progress)
+            for old in stale:
+                self._blobs.delete(old)
+        except (OSError, StoreUnavailableError) as error:
+            log.warning("the checkpoint cannot be kept", error=str(error))
+
+    def _put(self, file: File) -> str:
+        return self._blobs.put(f"{self.job.folder()}/{file.name}", file.data)
+
+
+def _until_written(write: Callable[[], Job]) -> Job:
+    """Try again while the store is away; if that lasts, liveness ends the process."""
+    while True:
+        try:
+            return write()
+        except StoreUnavailableError as error:
+            log.warning("the end of the job cannot be written yet", error=str(error))
+            time.sleep(_AGAIN_S)

@@ -1,0 +1,208 @@
+"""The job table as workers see it: claim a job, keep it, report on it, let go of it.
+
+A claimed job is held by a lease that must be renewed. Every later write names the attempt that the
+claim began; once the job has been claimed again, or has ended, the former holder's writes raise
+`ReplacedError` and change nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, exists, func, select, update
+
+from app.jobs.changes import IS_QUEUED, IS_RUNNING, NO_LEASE, change, ended
+from app.jobs.database import Database
+from app.jobs.errors import ReplacedError
+from app.jobs.job import Fault, Job, JobStatus, Progress
+from app.jobs.tables import job, to_job
+from app.jobs.turns import in_turn
+
+MAX_CRASHES = 3
+MAX_RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Keys of the files that a finished job has."""
+
+    result: str
+    preview: str | None = None
+    painting: str | None = None
+
+
+class Leases:
+    """Every method is one transaction, and raises `StoreUnavailableError` as the store does."""
+
+    def __init__(self, database: Database, lease_s: float, retry_s: float) -> None:
+        """Use a database.
+
+        Args:
+            database: where the jobs are.
+            lease_s: how long a job stays a worker's without a sign of life.
+            retry_s: how long a job waits after its first error that may pass; then twice that,
+                and so on.
+        """
+        self._database = database
+        self._lease_s = lease_s
+        self._retry_s = retry_s
+
+    def has_work(self) -> bool:
+        """Whether `reap` or `claim` would find something; cheaper than either."""
+        now = self._database.now()
+        work = (IS_QUEUED & (job.c.run_after <= now)) | (IS_RUNNING & (job.c.lease_until < now))
+        with self._database.read() as connection:
+            return bool(connection.execute(select(exists().where(work))).scalar())
+
+    def claim(self, worker: str) -> Job | None:
+        """Take the job whose turn it is, if there is one and no other worker was faster."""
+        now = self._database.now()
+        is_due = job.c.run_after <= now
+        with self._database.write() as connection:
+            first = in_turn(is_due).limit(1).scalar_subquery()
+            claimed = change(
+                connection,
+                (job.c.number == first) & IS_QUEUED & is_due,
+                status=JobStatus.RUNNING,
+                attempt=job.c.attempt + 1,
+                claimed_at=now,
+                started_at=_first_time(now),
+                lease_owner=worker,
+                lease_until=now + self._lease_s,
+            )
+        return claimed[0] if claimed else None
+
+    def reap(self) -> list[Job]:
+        """Take the jobs whose lease has lapsed from their workers; returns what became of them."""
+        return self._lose(job.c.lease_until < self._database.now())
+
+    def release(self, worker: str, *, crashed: bool = True) -> list[Job]:
+        """Take the jobs of a worker that is known to have ended, at once."""
+        return self._lose(job.c.lease_owner == worker, crashed=crashed)
+
+    def holders(self) -> Sequence[str]:
+        """Names of the workers that hold a job."""
+        query = select(job.c.lease_owner).where(IS_RUNNING).distinct()
+        with self._database.read() as connection:
+            return [name for name in connection.execute(query).scalars() if name]
+
+    def renew(self, mine: Job) -> Job:
+        """Keep a job for another lease; clients see no change."""
+        with self._database.write() as connection:
+            values = {"lease_until": self._database.now() + self._lease_s}
+            statement = update(job).where(_is_held(mine)).values(values).returning(job)
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise _replaced(mine)
+        return to_job(row)
+
+    def report(
+        self, mine: Job, progress: Progress, eta_s: float | None, preview: str | None
+    ) -> Job:
+        """Show how far the job has come; the answer tells what clients have asked for."""
+        shown = {"preview": preview} if preview else {}
+        return self._write(mine, **_shown(progress), eta_s=eta_s, **shown)
+
+    def keep(self, mine: Job, checkpoint: str, before: str | None, progress: Progress) -> Job:
+        """Name a newer checkpoint and the one to fall back on, and forget the crashes before it."""
+        kept = [key for key in (checkpoint, before) if key]
+        return self._write(mine, checkpoints=kept, crashes=0, **_shown(progress))
+
+    def give_back(self, mine: Job) -> Job:
+        """Let another worker go on: this one has to stop."""
+        return self._settle(mine, status=JobStatus.QUEUED, eta_s=None, **NO_LEASE)
+
+    def retry(self, mine: Job, fault: Fault) -> Job:
+        """Let it be tried again after a while, `MAX_RETRIES` times; then fail it."""
+        if mine.failures >= MAX_RETRIES:
+            return self.fail(mine, fault)
+        wait_s = self._retry_s * 2**mine.failures
+        return self._settle(
+            mine,
+            status=JobStatus.QUEUED,
+            failures=mine.failures + 1,
+            run_after=self._database.now() + wait_s,
+            eta_s=None,
+            **NO_LEASE,
+        )
+
+    def finish(self, mine: Job, progress: Progress, outcome: Outcome) -> Job:
+        """End the job with its result, unless its cancel was asked for before."""
+        now = self._database.now()
+        done = ended(JobStatus.SUCCEEDED, now, **_shown(progress), **asdict(outcome))
+        return self._settle(mine, **done)
+
+    def cancel(self, mine: Job) -> Job:
+        """End the job as its owner asked."""
+        return self._write(mine, **ended(JobStatus.CANCELLED, self._database.now()))
+
+    def fail(self, mine: Job, fault: Fault) -> Job:
+        """End the job with an error."""
+        now = self._database.now()
+        return self._write(mine, **ended(JobStatus.FAILED, now, error=asdict(fault)))
+
+    def _write(self, mine: Job, **values: Any) -> Job:
+        with self._database.write() as connection:
+            return _only(change(connection, _is_held(mine), **values), mine)
+
+    def _settle(self, mine: Job, **values: Any) -> Job:
+        """Let go of the job with these values; as cancelled if that was asked for before."""
+        cancelled = ended(JobStatus.CANCELLED, self._database.now())
+        with self._database.write() as connection:
+            held = _is_held(mine)
+            settled = change(connection, held & ~job.c.cancel_requested, **values)
+            return _only(settled or change(connection, held, **cancelled), mine)
+
+    def _lose(self, is_lost: ColumnElement[bool], *, crashed: bool = True) -> list[Job]:
+        now = self._database.now()
+        crashes = job.c.crashes + int(crashed)
+        lost = IS_RUNNING & is_lost
+        with self._database.write() as connection:
+            return [
+                *change(
+                    connection, lost & job.c.cancel_requested, **ended(JobStatus.CANCELLED, now)
+                ),
+                *change(
+                    connection,
+                    lost & (crashes >= MAX_CRASHES),
+                    **ended(JobStatus.FAILED, now, crashes=MAX_CRASHES, error=asdict(_CRASHED)),
+                ),
+                *change(
+                    connection,
+                    lost,
+                    status=JobStatus.QUEUED,
+                    crashes=crashes,
+                    eta_s=None,
+                    **NO_LEASE,
+                ),
+            ]
+
+
+_CRASHED = Fault(
+    "worker_crashed",
+    f"the worker ended {MAX_CRASHES} times without getting further; try a smaller size",
+)
+
+
+def _is_held(mine: Job) -> ColumnElement[bool]:
+    return (job.c.id == mine.id) & (job.c.attempt == mine.attempt) & IS_RUNNING
+
+
+def _shown(progress: Progress) -> dict[str, Any]:
+    """Values of the progress; after a crash steps are done again, and never count down."""
+    further = job.c.step > progress.step
+    return {**asdict(progress), "step": case((further, job.c.step), else_=progress.step)}
+
+
+def _first_time(now: ColumnElement[float]) -> ColumnElement[float]:
+    return func.coalesce(job.c.started_at, now)
+
+
+def _only(changed: list[Job], mine: Job) -> Job:
+    if not changed:
+        raise _replaced(mine)
+    return changed[0]
+
+
+def _replaced(mine: Job) -> ReplacedError:
+    return ReplacedError(f"attempt {mine.attempt} of job {mine.id} is no longer running")

@@ -1,0 +1,103 @@
+"""What has to be done now and then, by any process, several at a time if need be."""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import delete, select, update
+
+from app.jobs.blobs import Blobs
+from app.jobs.changes import IS_QUEUED, IS_RUNNING
+from app.jobs.database import Database
+from app.jobs.job import folder_of
+from app.jobs.leases import Leases
+from app.jobs.lost import note_lost
+from app.jobs.tables import job
+
+log = structlog.stdlib.get_logger(__name__)
+
+_LIVE = IS_QUEUED | IS_RUNNING
+_LONGEST_BETWEEN_SWEEPS_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long things are kept after their job has ended, or were never part of one."""
+
+    files_s: float
+    job_s: float
+    orphan_s: float
+
+
+class Maintenance:
+    """Takes lapsed jobs from their workers, and removes what nobody needs any longer."""
+
+    def __init__(
+        self, database: Database, leases: Leases, blobs: Blobs, retention: Retention
+    ) -> None:
+        self._database = database
+        self._leases = leases
+        self._blobs = blobs
+        self._retention = retention
+        self._swept_at = -_LONGEST_BETWEEN_SWEEPS_S
+
+    def tick(self) -> None:
+        """Do what is due.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+            OSError: a file cannot be removed.
+        """
+        note_lost(self._leases.reap(), self._blobs)
+        self._expire_files()
+        self._forget_jobs()
+        between_s = min(_LONGEST_BETWEEN_SWEEPS_S, self._retention.orphan_s)
+        if time.monotonic() - self._swept_at >= between_s:
+            self._swept_at = time.monotonic()
+            self._sweep()
+
+    def _expire_files(self) -> None:
+        """Remove the files of jobs that ended long ago; the jobs themselves stay known a while."""
+        with self._database.write() as connection:
+            latest = self._database.now() - self._retention.files_s
+            statement = (
+                update(job)
+                .where(~_LIVE, ~job.c.expired, job.c.finished_at < latest)
+                .values(
+                    expired=True,
+                    inputs={},
+                    checkpoints=[],
+                    preview=None,
+                    result=None,
+                    painting=None,
+                    version=job.c.version + 1,
+                )
+            )
+            ids = connection.execute(statement.returning(job.c.id)).scalars().all()
+        for job_id in ids:
+            self._blobs.keep_only(folder_of(job_id), set())
+
+    def _forget_jobs(self) -> None:
+        with self._database.write() as connection:
+            latest = self._database.now() - self._retention.job_s
+            old = job.c.expired & (job.c.finished_at < latest)
+            connection.execute(delete(job).where(old))
+
+    def _sweep(self) -> None:
+        """Remove old files that no job names: of requests that broke off, of attempts that died."""
+        found = self._blobs.older_than("jobs", self._retention.orphan_s)
+        if not found:
+            return
+        columns = (job.c.inputs, job.c.checkpoints, job.c.preview, job.c.result, job.c.painting)
+        with self._database.read() as connection:
+            rows = connection.execute(select(*columns)).all()
+        named = {
+            key
+            for inputs, checkpoints, *single in rows
+            for key in (*inputs.values(), *checkpoints, *single)
+        }
+        orphans = [key for key in found if key not in named]
+        for key in orphans:
+            self._blobs.delete(key)
+        if orphans:
+            log.info("files of no job removed", count=len(orphans))

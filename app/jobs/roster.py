@@ -1,0 +1,77 @@
+"""The table in which workers report themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from app.jobs.database import Database
+from app.jobs.tables import worker
+
+_FORGET_AFTER_S = 7 * 86_400.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker process. `calibration` are the fields of `style.estimate.Calibration`."""
+
+    name: str
+    device: str
+    dtype: str
+    memory_bytes: int
+    calibration: Mapping[str, Any] | None
+    is_alive: bool = True
+
+
+class Roster:
+    """Who works here. All methods raise `StoreUnavailableError` as the store's do."""
+
+    def __init__(self, database: Database, lease_s: float) -> None:
+        """Use a database; a worker that was not seen for `lease_s` counts as gone."""
+        self._database = database
+        self._lease_s = lease_s
+
+    def join(self, new: Worker) -> None:
+        """Enter a worker, and forget those that left long ago."""
+        now = self._database.now()
+        values = {
+            "name": new.name,
+            "device": new.device,
+            "dtype": new.dtype,
+            "memory_bytes": new.memory_bytes,
+            "calibration": new.calibration,
+            "started_at": now,
+            "seen_at": now,
+        }
+        with self._database.write() as connection:
+            connection.execute(delete(worker).where(worker.c.seen_at < now - _FORGET_AFTER_S))
+            connection.execute(insert(worker).values(values))
+
+    def beat(self, name: str) -> None:
+        """Show that a worker is alive."""
+        self._set(name, seen_at=self._database.now())
+
+    def calibrate(self, name: str, calibration: Mapping[str, Any]) -> None:
+        """Say what a worker's work costs."""
+        self._set(name, calibration=dict(calibration))
+
+    def leave(self, name: str) -> None:
+        """Show that a worker has ended; what it measured stays known."""
+        self._set(name, seen_at=self._database.now() - self._lease_s)
+
+    def workers(self) -> list[Worker]:
+        """All workers, those seen last first."""
+        is_alive = worker.c.seen_at > self._database.now() - self._lease_s
+        query = select(worker, is_alive.label("is_alive")).order_by(worker.c.seen_at.desc())
+        with self._database.read() as connection:
+            return [
+                Worker(
+                    row.name, row.device, row.dtype, row.memory_bytes, row.calibration, row.is_alive
+                )
+                for row in connection.execute(query)
+            ]
+
+    def _set(self, name: str, **values: Any) -> None:
+        with self._database.write() as connection:
+            connection.execute(update(worker).where(worker.c.name == name).values(**values))

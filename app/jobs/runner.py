@@ -1,0 +1,93 @@
+"""One claimed job from start to end.
+
+The work yields updates. Between two of them the runner does what clients or the host ask for:
+cancel, finish with what there is, or stop so that another worker goes on.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+
+import structlog
+import torch
+
+from app.jobs.blobs import Blobs
+from app.jobs.errors import BadJobError, ReplacedError
+from app.jobs.job import Fault, Job, JobKind, folder_of
+from app.jobs.journal import Journal, Pace
+from app.jobs.leases import Leases
+from app.jobs.liveness import Liveness
+from app.jobs.work import Work
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Runner:
+    """Runs the jobs of one worker, one at a time."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        blobs: Blobs,
+        works: Mapping[JobKind, Work],
+        liveness: Liveness,
+        pace: Pace,
+    ) -> None:
+        self._leases = leases
+        self._blobs = blobs
+        self._works = works
+        self._liveness = liveness
+        self._pace = pace
+
+    def run(self, job: Job, stopping: threading.Event) -> None:
+        """Run a job that was just claimed, until it ends, is lost, or `stopping` is set."""
+        names = {"job_id": job.id, "attempt": job.attempt, "request_id": job.request_id}
+        with structlog.contextvars.bound_contextvars(**names):
+            log.info("job claimed", kind=job.kind, crashes=job.crashes, pid=os.getpid())
+            try:
+                with self._liveness.hold(job):
+                    left = self._run(job, stopping)
+            except ReplacedError:
+                log.warning("the job is no longer this worker's")
+                return
+            log.info("job left", status=left.status, steps=self._liveness.steps)
+            if left.status.is_terminal:
+                self._blobs.keep_only(folder_of(left.id), left.files())
+
+    def _run(self, job: Job, stopping: threading.Event) -> Job:
+        journal = Journal(job, self._leases, self._blobs, self._pace)
+        try:
+            return self._follow(journal, stopping)
+        except ReplacedError:
+            raise
+        except BadJobError as error:
+            return journal.fail(Fault(error.code, str(error)))
+        except torch.AcceleratorError:
+            raise  # nothing on this device can succeed any more: the process must end
+        except OSError as error:
+            log.exception("the job's files cannot be used")
+            return journal.retry(
+                Fault("storage_failed", f"a file cannot be used: {error.strerror}")
+            )
+        except Exception:
+            log.exception("the job failed")
+            return journal.retry(
+                Fault("internal_error", "the work failed unexpectedly, see the log")
+            )
+
+    def _follow(self, journal: Journal, stopping: threading.Event) -> Job:
+        update = None
+        for update in self._works[journal.job.kind](journal.job):
+            self._liveness.stepped()
+            if update.progress.step >= update.progress.steps:
+                break
+            journal.note(update)
+            if journal.job.cancel_requested:
+                return journal.cancel()
+            if journal.job.finish_requested:
+                break
+            if stopping.is_set():
+                return journal.give_back(update)
+        if update is None:
+            raise BadJobError("no_work", "there was nothing to do")
+        return journal.finish(update)

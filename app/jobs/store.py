@@ -1,0 +1,218 @@
+"""The job table as clients see it: make a job, look at it, ask for its end, remove it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
+
+from app.jobs.changes import IS_QUEUED, IS_RUNNING, change, ended
+from app.jobs.database import Database
+from app.jobs.errors import IdempotencyError, JobQueueFullError, JobStateError, UnknownJobError
+from app.jobs.job import Job, JobKind, JobStatus, NewJob
+from app.jobs.tables import job, to_job
+from app.jobs.turns import in_turn
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """How many jobs may wait."""
+
+    in_all: int
+    per_owner: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a waiting job can expect: its place in the queue from 1, and seconds until its end."""
+
+    position: int
+    eta_s: float | None
+
+
+class JobStore:
+    """Every method is one transaction.
+
+    All raise `StoreUnavailableError` when the database does not answer; those that take an id and
+    an owner raise `UnknownJobError` when that owner has no such job.
+    """
+
+    def __init__(self, database: Database, limits: QueueLimits) -> None:
+        self._database = database
+        self._limits = limits
+
+    def create(self, new: NewJob) -> tuple[Job, bool]:
+        """Queue a job; or return the one that this idempotency key made before, and False.
+
+        Raises:
+            JobQueueFullError: too many jobs wait.
+            IdempotencyError: the key was used for another request.
+        """
+        with self._database.write() as connection:
+            before = _made_before(connection, new)
+            if before is not None:
+                return before, False
+            self._check_room(connection, new.owner)
+            now = self._database.now()
+            row = connection.execute(
+                insert(job)
+                .values(**asdict(new), status=JobStatus.QUEUED, created_at=now, run_after=now)
+                .returning(job)
+            ).one()
+            return to_job(row), True
+
+    def made_before(self, new: NewJob) -> Job | None:
+        """Find the job that its idempotency key made before.
+
+        Raises:
+            IdempotencyError: the key was used for another request.
+        """
+        with self._database.read() as connection:
+            return _made_before(connection, new)
+
+    def knows(self, owner: str, key: str) -> bool:
+        """Whether an idempotency key has made a job."""
+        with self._database.read() as connection:
+            return bool(connection.execute(select(exists().where(_has_key(owner, key)))).scalar())
+
+    def check_room(self, owner: str) -> None:
+        """Find out early whether a job would be refused.
+
+        Raises:
+            JobQueueFullError: too many jobs wait.
+        """
+        with self._database.read() as connection:
+            self._check_room(connection, owner)
+
+    def find(self, job_id: str, owner: str | None = None) -> Job:
+        """Find a job; without an owner, whoever's it is."""
+        with self._database.read() as connection:
+            return _find(connection, job_id, owner)
+
+    def find_many(self, job_ids: Sequence[str]) -> list[Job]:
+        """Find those of the jobs that exist."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(job).where(job.c.id.in_(job_ids)))
+            return [to_job(row) for row in rows]
+
+    def page(
+        self,
+        owner: str | None = None,
+        *,
+        status: JobStatus | None = None,
+        kind: JobKind | None = None,
+        limit: int,
+        before: int | None = None,
+    ) -> list[Job]:
+        """List jobs, newest first; `before` is the number of the last job of the page before."""
+        wanted = {job.c.owner: owner, job.c.status: status, job.c.kind: kind}
+        query = select(job).order_by(job.c.number.desc()).limit(limit)
+        query = query.where(*(column == value for column, value in wanted.items() if value))
+        if before is not None:
+            query = query.where(job.c.number < before)
+        with self._database.read() as connection:
+            return [to_job(row) for row in connection.execute(query)]
+
+    def outlooks(self) -> Mapping[str, Outlook]:
+        """What every waiting job can expect, by its id, with one worker and nothing unforeseen."""
+        with self._database.read() as connection:
+            numbers = connection.execute(in_turn()).scalars().all()
+            rows = connection.execute(
+                select(job.c.number, job.c.id, job.c.estimate_s).where(job.c.number.in_(numbers))
+            )
+            waiting = {row.number: row for row in rows}
+            etas = connection.execute(select(job.c.eta_s).where(IS_RUNNING)).scalars().all()
+        wait_s = _sum(etas)
+        outlooks = {}
+        for position, number in enumerate(numbers, start=1):
+            row = waiting[number]
+            wait_s = _sum([wait_s, row.estimate_s])
+            outlooks[row.id] = Outlook(position, wait_s)
+        return outlooks
+
+    def counts(self) -> Mapping[JobStatus, int]:
+        """How many jobs wait and run."""
+        live = (JobStatus.QUEUED, JobStatus.RUNNING)
+        query = select(job.c.status, func.count()).group_by(job.c.status)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(job.c.status.in_(live)))
+            found: dict[str, int] = {status: count for status, count in rows}  # noqa: C416
+        return {status: found.get(status, 0) for status in live}
+
+    def cancel(self, job_id: str, owner: str | None = None) -> Job:
+        """End a waiting job, ask a running one to end, leave a finished one as it is."""
+        now = self._database.now()
+        with self._database.write() as connection:
+            _find(connection, job_id, owner)
+            mine = job.c.id == job_id
+            at_once = ended(JobStatus.CANCELLED, now, cancel_requested=True)
+            change(connection, mine & IS_QUEUED, **at_once)
+            change(connection, mine & IS_RUNNING & ~job.c.cancel_requested, cancel_requested=True)
+            return _find(connection, job_id, owner)
+
+    def finish(self, job_id: str, owner: str | None = None) -> Job:
+        """Ask a job to stop with what it has, as soon as it has something.
+
+        Raises:
+            JobStateError: the job failed or was cancelled.
+        """
+        with self._database.write() as connection:
+            found = _find(connection, job_id, owner)
+            if found.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+                raise JobStateError(f"the job is {found.status}; there is nothing to finish")
+            mine = (job.c.id == job_id) & ~job.c.finish_requested
+            change(connection, mine & (IS_QUEUED | IS_RUNNING), finish_requested=True)
+            return _find(connection, job_id, owner)
+
+    def remove(self, job_id: str, owner: str | None = None) -> Job:
+        """Remove a finished job; its files are then nobody's.
+
+        Raises:
+            JobStateError: the job still waits or runs.
+        """
+        with self._database.write() as connection:
+            found = _find(connection, job_id, owner)
+            if not found.status.is_terminal:
+                raise JobStateError(f"the job is {found.status}; cancel it first")
+            connection.execute(delete(job).where(job.c.id == job_id))
+            return found
+
+    def _check_room(self, connection: Connection, owner: str) -> None:
+        waiting = select(func.count()).where(IS_QUEUED)
+        in_all = connection.execute(waiting).scalar_one()
+        if in_all >= self._limits.in_all:
+            raise JobQueueFullError(f"{in_all} jobs are waiting; come back later")
+        own = connection.execute(waiting.where(job.c.owner == owner)).scalar_one()
+        if own >= self._limits.per_owner:
+            raise JobQueueFullError(f"{own} of your jobs are waiting; come back when some are done")
+
+
+def _sum(seconds: Sequence[float | None]) -> float | None:
+    """The sum, unless one of them is not known."""
+    known = [each for each in seconds if each is not None]
+    return sum(known) if len(known) == len(seconds) else None
+
+
+def _made_before(connection: Connection, new: NewJob) -> Job | None:
+    if new.idempotency_key is None:
+        return None
+    is_it = _has_key(new.owner, new.idempotency_key)
+    row = connection.execute(select(job).where(is_it)).one_or_none()
+    if row is None:
+        return None
+    if row.fingerprint != new.fingerprint:
+        raise IdempotencyError("this Idempotency-Key was used for another request; take a new one")
+    return to_job(row)
+
+
+def _has_key(owner: str, key: str) -> ColumnElement[bool]:
+    return (job.c.owner == owner) & (job.c.idempotency_key == key)
+
+
+def _find(connection: Connection, job_id: str, owner: str | None) -> Job:
+    query = select(job).where(job.c.id == job_id)
+    if owner is not None:
+        query = query.where(job.c.owner == owner)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise UnknownJobError(f"there is no job {job_id!r}")
+    return to_job(row)

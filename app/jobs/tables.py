@@ -1,0 +1,93 @@
+"""The tables, as SQLAlchemy has them, and how a row becomes a `Job`."""
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from app.jobs.job import Fault, Job, JobKind, JobStatus, Progress
+
+metadata = MetaData()
+
+job = Table(
+    "job",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("owner", String(128), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("idempotency_key", String(256)),
+    Column("fingerprint", String(64)),
+    Column("options", JSON, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Column("estimate_s", Double),
+    Column("created_at", Double, nullable=False),
+    Column("run_after", Double, nullable=False),
+    Column("claimed_at", Double),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("expired", Boolean, nullable=False, default=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("crashes", Integer, nullable=False, default=0),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("version", Integer, nullable=False, default=1),
+    Column("lease_owner", String(256)),
+    Column("lease_until", Double),
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("finish_requested", Boolean, nullable=False, default=False),
+    Column("eta_s", Double),
+    Column("step", Integer),
+    Column("steps", Integer),
+    Column("size", Integer),
+    Column("content_loss", Double),
+    Column("style_loss", Double),
+    Column("error", JSON(none_as_null=True)),
+    Column("preview", String(256)),
+    Column("result", String(256)),
+    Column("painting", String(256)),
+    Column("checkpoints", JSON, nullable=False, default=list),
+    UniqueConstraint("owner", "idempotency_key"),
+    Index("job_by_status", "status"),
+    Index("job_by_turn", "owner", "kind", "claimed_at"),
+    sqlite_autoincrement=True,  # a number is never used again, so that cursors stay valid
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    Column("device", String(32), nullable=False),
+    Column("dtype", String(32), nullable=False),
+    Column("memory_bytes", BigInteger, nullable=False),
+    Column("calibration", JSON(none_as_null=True)),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)
+
+
+def to_job(row: Row[Any]) -> Job:
+    """Build the record from a row of the job table."""
+    values: dict[str, Any] = {each.name: getattr(row, each.name, None) for each in fields(Job)}
+    progress = {each.name: getattr(row, each.name) for each in fields(Progress)}
+    values["kind"] = JobKind(row.kind)
+    values["status"] = JobStatus(row.status)
+    values["progress"] = None if row.step is None else Progress(**progress)
+    values["error"] = Fault(**row.error) if row.error else None
+    values["checkpoints"] = tuple(row.checkpoints)
+    return Job(**values)

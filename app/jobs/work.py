@@ -1,0 +1,49 @@
+"""What the runner asks of a kind of work: a generator of updates."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.jobs.job import Job, Progress
+
+
+@dataclass(frozen=True)
+class File:
+    """Bytes for a blob, with the name that it has in the job's folder."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a finished job leaves: its result, and what it can be continued from."""
+
+    result: File
+    painting: File | None = None
+
+
+@dataclass(frozen=True)
+class Update:
+    """How far the work has come; the files are made only when they are asked for.
+
+    After the update whose progress is complete no other follows.
+    """
+
+    progress: Progress
+    eta_s: float | None
+    preview: Callable[[], File] | None
+    checkpoint: Callable[[], bytes] | None
+    product: Callable[[], Product]
+
+
+class Work(Protocol):
+    """One kind of job."""
+
+    def __call__(self, job: Job) -> Iterator[Update]:
+        """Do a job from its newest checkpoint on.
+
+        Raises:
+            BadJobError: it can never succeed.
+        """
+        ...

@@ -1,0 +1,151 @@
+"""A worker process: claims a job, runs it, and so on until it is told to stop."""
+
+import os
+import signal
+import threading
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TypeVar
+
+import structlog
+
+from app.jobs.blobs import Blobs
+from app.jobs.calibrations import Calibrations
+from app.jobs.database import Database
+from app.jobs.errors import StoreUnavailableError
+from app.jobs.job import Job, JobKind
+from app.jobs.journal import Pace
+from app.jobs.leases import Leases
+from app.jobs.liveness import Liveness, Patience
+from app.jobs.lost import note_lost
+from app.jobs.painting import Painting
+from app.jobs.roster import Roster, Worker
+from app.jobs.runner import Runner
+from app.settings import Settings
+from app.style.calibrate import calibrate, cost_key
+from app.style.heap import give_back, keep_freed
+from app.style.targets import StyleTargets
+from app.style.vgg import VGG19, Convention
+from app.vision.device import choose_device, memory_bytes
+from app.vision.images import ImageLimits, quiet_pillow
+
+log = structlog.stdlib.get_logger(__name__)
+T = TypeVar("T")
+
+_NICE = 10  # on a CPU that it shares with the web process
+_STORE_AWAY_S = 1.0
+
+
+def run(settings: Settings, name: str, web_url: str | None = None) -> None:
+    """Work until SIGTERM or SIGINT.
+
+    Args:
+        settings: of the service.
+        name: unlike that of any other worker, now or before.
+        web_url: of the web process, if there is one that should be ready before the first
+            measurement of costs.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    quiet_pillow()
+    _Worker(settings, name, web_url, stopping).work()
+
+
+class _Worker:
+    def __init__(
+        self, settings: Settings, name: str, web_url: str | None, stopping: threading.Event
+    ) -> None:
+        keep_freed()
+        device = choose_device(settings.device)
+        if device.type == "cpu":
+            os.nice(_NICE)
+        self._name = name
+        self._web_url = web_url
+        self._stopping = stopping
+        self._poll_s = settings.worker_poll_s
+        self._database = Database(settings.database, settings.store_timeout_s)
+        self._leases = Leases(self._database, settings.lease_s, settings.retry_s)
+        self._roster = Roster(self._database, settings.lease_s)
+        convention = Convention(settings.vgg19_convention)
+        self._targets = StyleTargets(VGG19.load(device, settings.vgg19_weights, convention))
+        memory = settings.worker_memory_bytes or memory_bytes(device)
+        self._blobs = blobs = Blobs(settings.data_dir)
+        self._calibrations = Calibrations(blobs, "calibrations.json")
+        limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+        self._painting = Painting(self._targets, blobs, limits, memory)
+        self._painting.calibration = self._calibrations.find(cost_key(self._targets.network))
+        patience = Patience(
+            renew_s=settings.lease_renew_s,
+            give_up_s=settings.lease_give_up_s,
+            stall_s=settings.stall_s,
+            cancel_s=settings.cancel_s,
+        )
+        self._liveness = Liveness(name, self._leases, self._roster, patience)
+        self._runner = Runner(
+            self._leases,
+            blobs,
+            {JobKind.STYLIZE: self._painting},
+            self._liveness,
+            Pace(settings.report_s, settings.checkpoint_s),
+        )
+        known = self._painting.calibration
+        self._card = Worker(
+            name=name,
+            device=str(device),
+            dtype=str(self._targets.network.dtype).removeprefix("torch."),
+            memory_bytes=memory,
+            calibration=asdict(known) if known else None,
+        )
+
+    def work(self) -> None:
+        self._patiently(self._database.create_tables)
+        self._patiently(lambda: self._roster.join(self._card))
+        log.info("worker ready", device=self._card.device, dtype=self._card.dtype)
+        with self._liveness:
+            while not self._stopping.is_set():
+                job = self._patiently(self._next_job)
+                if job is not None:
+                    self._runner.run(job, self._stopping)
+                    give_back()
+                elif not self._measured():
+                    self._stopping.wait(self._poll_s)
+        self._patiently(lambda: self._roster.leave(self._name))
+
+    def _next_job(self) -> Job | None:
+        if not self._leases.has_work():
+            return None
+        note_lost(self._leases.reap(), self._blobs)
+        return self._leases.claim(self._name)
+
+    def _measured(self) -> bool:
+        """Measure what painting costs, once, in a quiet moment; whether that was just done."""
+        if self._painting.calibration is not None or not _is_ready(self._web_url):
+            return False
+        found = calibrate(self._targets)
+        log.info("measured", **asdict(found))
+        self._painting.calibration = found
+        self._calibrations.keep(cost_key(self._targets.network), found)
+        self._patiently(lambda: self._roster.calibrate(self._name, asdict(found)))
+        return True
+
+    def _patiently(self, action: Callable[[], T]) -> T | None:
+        """Try again while the store is away, until the worker is told to stop."""
+        while True:
+            try:
+                return action()
+            except StoreUnavailableError as error:
+                log.warning("the store does not answer", error=str(error))
+            if self._stopping.wait(_STORE_AWAY_S):
+                return None
+
+
+def _is_ready(web_url: str | None) -> bool:
+    if web_url is None:
+        return True
+    try:
+        with urllib.request.urlopen(f"{web_url}/health/ready", timeout=1):  # noqa: S310 - our own
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,336 @@
+"""`POST /stylize` and the job routes, over HTTP with a real worker."""
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from app.style.pictures import PARAMETERS_KEY
+from tests.jobs.studio import QUICK, Studio, picture, studio
+from tests.service import Service, running_service, wait_until
+
+
+@pytest.fixture(scope="module")
+def painting_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("painting"), **QUICK) as service:
+        wait_until(lambda: service.events("measured"))
+        yield service
+
+
+@pytest.fixture(scope="module")
+def jobs(painting_service: Service) -> Iterator[Studio]:
+    with studio(painting_service) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def painted(jobs: Studio) -> dict[str, Any]:
+    """A finished job with many options."""
+    fields = {
+        "size": 80,
+        "quality": "preview",
+        "strength": 0.7,
+        "layer_weights": "1,1,2,1,1",
+        "color": "content",
+        "seed": 7,
+    }
+    return jobs.wait(jobs.start(**fields))
+
+
+def events_of(jobs: Studio, job_id: str, **headers: str) -> list[dict[str, Any]]:
+    """Read a stream to its end."""
+    events: list[dict[str, Any]] = []
+    with jobs.client.stream("GET", f"/jobs/{job_id}/events", headers=headers) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        present: dict[str, Any] = {}
+        for line in response.iter_lines():
+            if line:
+                name, _, value = line.partition(": ")
+                present[name] = json.loads(value) if name == "data" else value
+            elif present:
+                events.append(present)
+                present = {}
+    return events
+
+
+def test_from_submit_to_picture(jobs: Studio) -> None:
+    response = jobs.submit(size=96, quality="preview", seed=3)
+    assert response.status_code == 202
+    job = response.json()
+    assert response.headers["location"] == f"/jobs/{job['id']}" == job["links"]["self"]
+    assert int(response.headers["retry-after"]) >= 1
+    assert job["kind"] == "stylize"
+    assert job["estimate_s"] > 0
+    assert job["options"]["seed"] == 3
+    assert datetime.fromisoformat(job["created_at"]).tzinfo is not None
+    done = jobs.wait(job["id"])
+    assert done["status"] == "succeeded"
+    result = jobs.result(job["id"])
+    assert result.headers["content-type"] == "image/png"
+    assert "attachment" in result.headers["content-disposition"]
+    image = Image.open(io.BytesIO(result.content))
+    assert image.size == (96, 64)
+    parameters = json.loads(image.info[PARAMETERS_KEY])
+    assert parameters["seed"] == 3
+    etag = result.headers["etag"]
+    again = jobs.client.get(done["links"]["result"], headers={"If-None-Match": etag})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_an_idle_worker_begins_within_half_a_second(jobs: Studio) -> None:
+    for _ in range(3):
+        done = jobs.wait(jobs.start(quality="preview"))
+        began, made = (datetime.fromisoformat(done[name]) for name in ("started_at", "created_at"))
+        assert (began - made).total_seconds() < 0.5
+
+
+def test_the_options_are_shown_as_they_were_understood(painted: dict[str, Any]) -> None:
+    wanted = {
+        "size": 80,
+        "quality": "preview",
+        "strength": 0.7,
+        "layer_weights": [1, 1, 2, 1, 1],
+        "color": "content",
+        "seed": 7,
+        "format": "png",
+        "style_name": ["mosaic"],
+        "width": 80,
+        "height": 53,
+    }
+    assert painted["status"] == "succeeded"
+    assert {name: painted["options"][name] for name in wanted} == wanted
+    assert painted["progress"]["step"] > 0
+
+
+def test_style_pictures_are_blended(jobs: Studio) -> None:
+    files = [
+        ("content", ("c.jpg", picture())),
+        ("style", ("a.jpg", picture(seed=1))),
+        ("style", ("b.jpg", picture(seed=2))),
+    ]
+    data = {"size": 64, "quality": "preview", "style_weights": "3,1", "format": "webp"}
+    job = jobs.client.post("/stylize", data=data, files=files).json()
+    assert jobs.wait(job["id"])["status"] == "succeeded"
+    assert jobs.result(job["id"]).headers["content-type"] == "image/webp"
+
+
+def test_waiting_is_a_preference(jobs: Studio) -> None:
+    done = jobs.submit({"Prefer": "wait=60"}, quality="preview")
+    assert done.status_code == 200
+    assert done.json()["status"] == "succeeded"
+    assert done.headers["preference-applied"] == "wait=60"
+    late = jobs.submit({"Prefer": "respond-async, wait=0"}, size=256)
+    assert late.status_code == 202
+    jobs.client.post(f"{late.headers['location']}/cancel")
+    jobs.wait(late.json()["id"])
+
+
+def test_a_key_makes_one_job(jobs: Studio) -> None:
+    headers = {"Idempotency-Key": "one"}
+    first = jobs.submit(headers, quality="preview").json()
+    again = jobs.submit(headers, quality="preview")
+    assert again.json()["id"] == first["id"]
+    other = jobs.submit(headers, quality="high")
+    assert other.status_code == 422
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
+def test_a_key_whose_request_still_arrives_is_taken(
+    jobs: Studio, painting_service: Service
+) -> None:
+    headers = {"Idempotency-Key": "slow"}
+
+    def body() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="size"\r\n\r\n64\r\n'
+        refused = jobs.submit(headers)
+        assert refused.status_code == 409
+        assert refused.json()["code"] == "still_receiving"
+        yield b"--x--\r\n"
+
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = httpx.post(
+        f"{painting_service.url}/stylize", headers=headers | form, content=body(), timeout=30
+    )
+    assert response.status_code == 422
+    assert jobs.submit(headers, quality="preview").status_code == 202
+
+
+def test_events_show_the_work_and_end_with_the_job(jobs: Studio) -> None:
+    job_id = jobs.start(size=128)
+    events = events_of(jobs, job_id)
+    names = [event["event"] for event in events]
+    assert names[-1] == "end"
+    assert names.count("end") == 1
+    assert {"progress", "preview"} <= set(names)
+    assert events[-1]["data"]["status"] == "succeeded"
+    numbers = [int(event["id"]) for event in events]
+    assert numbers == sorted(numbers)
+    preview = next(event["data"]["url"] for event in events if event["event"] == "preview")
+    assert jobs.client.get(preview).headers["content-type"] == "image/jpeg"
+
+
+def test_who_comes_late_gets_the_present_state_and_the_end_once(
+    jobs: Studio, painted: dict[str, Any]
+) -> None:
+    (end,) = events_of(jobs, painted["id"])
+    assert end["event"] == "end"
+    url = f"/jobs/{painted['id']}/events"
+    again = jobs.client.get(url, headers={"Last-Event-ID": end["id"]})
+    assert again.status_code == 204
+
+
+def test_good_enough_makes_the_present_picture_the_result(jobs: Studio) -> None:
+    job_id = jobs.start(size=256)
+    jobs.wait_for_step(job_id, 3)
+    assert jobs.client.post(f"/jobs/{job_id}/finish").status_code == 200
+    done = jobs.wait(job_id)
+    assert done["status"] == "succeeded"
+    assert done["progress"]["step"] < done["progress"]["steps"]
+    assert Image.open(io.BytesIO(jobs.result(job_id).content)).size == (256, 171)
+
+
+def test_a_painting_is_gone_on_with_larger(jobs: Studio, painted: dict[str, Any]) -> None:
+    response = jobs.client.post(f"/jobs/{painted['id']}/continue", json={"size": 120})
+    assert response.status_code == 202, response.text
+    job = response.json()
+    assert job["id"] != painted["id"]
+    assert job["options"]["seed"] == painted["options"]["seed"]
+    assert jobs.wait(job["id"])["status"] == "succeeded"
+    assert Image.open(io.BytesIO(jobs.result(job["id"]).content)).size == (120, 80)
+    smaller = jobs.client.post(f"/jobs/{painted['id']}/continue", json={"size": 64})
+    assert smaller.status_code == 422
+
+
+def test_going_on_does_not_shrink_what_is_there(jobs: Studio) -> None:
+    done = jobs.wait(jobs.start(size=256, quality="standard", init="noise"))
+    coarser = jobs.client.post(f"/jobs/{done['id']}/continue", json={"quality": "preview"})
+    assert coarser.status_code == 422
+    assert "256" in coarser.json()["detail"]
+    longer = jobs.client.post(f"/jobs/{done['id']}/continue", json={"strength": 0.8})
+    assert jobs.wait(longer.json()["id"])["status"] == "succeeded"
+
+
+def test_a_finished_job_is_removed_with_its_files(jobs: Studio, painting_service: Service) -> None:
+    job_id = jobs.start(quality="preview")
+    live = jobs.client.delete(f"/jobs/{job_id}")
+    assert live.status_code == 409
+    jobs.wait(job_id)
+    folder = painting_service.log.parent / "var/jobs" / job_id
+    assert folder.exists()
+    assert jobs.client.delete(f"/jobs/{job_id}").status_code == 204
+    assert not folder.exists()
+    for path in ("", "/result", "/preview", "/events"):
+        missing = jobs.client.get(f"/jobs/{job_id}{path}")
+        assert (missing.status_code, missing.json()["code"]) == (404, "unknown_job")
+
+
+def test_what_is_not_there_yet_is_a_conflict(jobs: Studio) -> None:
+    running = jobs.start(size=256)
+    early = jobs.result(running)
+    assert (early.status_code, early.json()["code"]) == (409, "wrong_state")
+    jobs.client.post(f"/jobs/{running}/cancel")
+    jobs.wait(running)
+    gone_on = jobs.client.post(f"/jobs/{running}/continue", json={})
+    assert gone_on.status_code == 409
+
+
+def test_jobs_are_listed_in_pages(jobs: Studio, painted: dict[str, Any]) -> None:
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = jobs.client.get("/jobs", params={"limit": "2", "kind": "stylize"} | cursor).json()
+        seen += [job["id"] for job in page["jobs"]]
+        if page["cursor"] is None:
+            break
+        cursor = {"cursor": page["cursor"]}
+    assert painted["id"] in seen
+    assert len(seen) == len(set(seen))
+    assert jobs.client.get("/jobs", params={"status": "lost"}).status_code == 422
+    assert jobs.client.get("/jobs", params={"cursor": "x"}).status_code == 422
+
+
+def test_the_styles_are_listed_with_their_pictures(jobs: Studio) -> None:
+    styles = jobs.client.get("/styles").json()["styles"]
+    assert len(styles) == 6
+    for style in styles:
+        thumbnail = jobs.client.get(style["links"]["thumbnail"])
+        assert max(Image.open(io.BytesIO(thumbnail.content)).size) == 256
+    missing = jobs.client.get("/styles/none/image")
+    assert (missing.status_code, missing.json()["code"]) == (404, "unknown_style")
+
+
+def test_the_estimate_grows_with_the_size(jobs: Studio) -> None:
+    def estimate(**asked: Any) -> dict[str, Any]:
+        response = jobs.client.post("/stylize/estimate", json={"width": 400, "height": 300} | asked)
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
+        return found
+
+    small, large = estimate(size=256), estimate(size=512)
+    assert (large["width"], large["height"]) == (512, 384)
+    assert 0 < small["seconds"] < large["seconds"]
+    assert 0 < small["bytes"] < large["bytes"]
+    assert estimate(size=512, quality="high")["seconds"] > large["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "words"),
+    [
+        ({"size": 63}, "invalid_request", "at least 64"),
+        ({"size": "large"}, "invalid_request", "body.size"),
+        ({"size": 10**9}, "size_too_large", "at most 2048"),
+        ({"strength": 1.5}, "invalid_request", "strength"),
+        ({"strength": "nan"}, "invalid_request", "body.strength"),
+        ({"strength": 0.5, "content_weight": 1, "style_weight": 2}, "invalid_request", "exclude"),
+        ({"content_weight": 1}, "invalid_request", "go together"),
+        ({"layer_weights": "1,2"}, "invalid_request", "5 numbers"),
+        ({"style_weights": "1,2"}, "invalid_request", "2 numbers for 1 styles"),
+        ({"quality": "best"}, "invalid_request", "body.quality"),
+        ({"format": "gif"}, "invalid_request", "body.format"),
+        ({"seed": -1}, "invalid_request", "seed"),
+        ({"style_name": "cubism"}, "unknown_style", "mosaic"),
+        ({"steps": 5}, "malformed_upload", "fields named"),
+        ({"size": ["64", "65"]}, "invalid_request", "more than once"),
+        ({"size": "9" * 3000}, "malformed_upload", "too long"),
+    ],
+)
+def test_fields_that_make_no_sense_are_named(
+    jobs: Studio, fields: dict[str, Any], code: str, words: str
+) -> None:
+    refused = jobs.submit(**fields)
+    problem = refused.json()
+    assert problem["code"] == code
+    assert refused.status_code in {404, 422}
+    assert words in problem["detail"]
+
+
+def test_pictures_that_cannot_be_used_are_refused_before_a_job_is_made(jobs: Studio) -> None:
+    before = len(jobs.client.get("/jobs", params={"limit": 200}).json()["jobs"])
+    good = picture()
+    for files, status in (
+        ({"content": good[:-200]}, 422),
+        ({"content": b"<html>"}, 415),
+        ({"style": good}, 422),
+        ({"content": picture(1600, 100)}, 422),
+        ({"photo": good}, 422),
+    ):
+        refused = jobs.client.post("/stylize", data={"style_name": "mosaic"}, files=files)
+        assert refused.status_code == status, refused.text
+    both = jobs.client.post(
+        "/stylize", data={"style_name": "mosaic"}, files={"content": good, "style": good}
+    )
+    assert both.status_code == 422
+    raw = jobs.client.post("/stylize", content=good, headers={"Content-Type": "image/jpeg"})
+    assert raw.status_code == 415
+    assert len(jobs.client.get("/jobs", params={"limit": 200}).json()["jobs"]) == before
+
+
+def test_a_worker_reports_itself(jobs: Studio) -> None:
+    (worker,) = jobs.client.get("/health/ready").json()["workers"]
+    assert worker["dtype"] in {"bfloat16", "float32"}

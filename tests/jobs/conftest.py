@@ -1,0 +1,36 @@
+"""A real store in a file, and jobs to put into it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.jobs.database import Database
+from app.jobs.leases import Leases
+from app.jobs.store import JobStore, QueueLimits
+
+LEASE_S = 30.0
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
+    opened.create_tables()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> JobStore:
+    return JobStore(database, QueueLimits(in_all=10, per_owner=5))
+
+
+@pytest.fixture
+def leases(database: Database) -> Leases:
+    return Leases(database, LEASE_S, retry_s=0.01)
+
+
+@pytest.fixture
+def lapsing(database: Database) -> Leases:
+    """Leases that have lapsed as soon as they are given."""
+    return Leases(database, -1, retry_s=0.01)

@@ -1,0 +1,105 @@
+"""Talks to the job routes of a running service, and makes small pictures for it."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from tests.pictures import encode
+from tests.service import Service
+
+QUICK: dict[str, Any] = {
+    "workers": 1,
+    "log_format": "json",
+    "report_s": 0.05,
+    "checkpoint_s": 0.1,
+    "lease_s": 2,
+    "lease_renew_s": 0.2,
+    "lease_give_up_s": 1.5,
+    "retry_s": 0.1,
+    "restart_s": 0.1,
+    "longest_restart_s": 0.1,
+    "maintenance_s": 0.2,
+    "store_timeout_s": 0.5,
+    "events_poll_s": 0.02,
+}
+"""Settings with every duration shrunk."""
+
+TERMINAL = {"succeeded", "failed", "cancelled"}
+
+Job = dict[str, Any]
+
+
+def picture(width: int = 96, height: int = 64, seed: int = 0) -> bytes:
+    """A small JPEG, another one for every seed."""
+    size = (width // 4, height // 4)
+    values = random.Random(seed).randbytes(3 * size[0] * size[1])  # noqa: S311
+    noise = Image.frombytes("RGB", size, values)
+    return encode(noise.resize((width, height), Image.Resampling.BICUBIC), "JPEG")
+
+
+@dataclass(frozen=True)
+class Studio:
+    """The job routes."""
+
+    client: httpx.Client
+
+    def submit(self, headers: dict[str, str] | None = None, /, **fields: Any) -> httpx.Response:
+        """Ask for a painting; long enough to be looked at unless the fields say otherwise."""
+        data = {"style_name": "mosaic", "size": 64, "quality": "high"} | fields
+        files = {"content": ("photo.jpg", picture())}
+        return self.client.post("/stylize", data=data, files=files, headers=headers)
+
+    def start(self, **fields: Any) -> str:
+        """Ask for a painting that is accepted; returns its id."""
+        response = self.submit(**fields)
+        assert response.status_code == 202, response.text
+        return str(response.json()["id"])
+
+    def show(self, job_id: str) -> Job:
+        """Look at a job, again and again if the web process is away."""
+        end = time.monotonic() + 30
+        while True:
+            try:
+                response = self.client.get(f"/jobs/{job_id}")
+            except httpx.TransportError:
+                assert time.monotonic() < end
+                time.sleep(0.1)
+                continue
+            if response.status_code == 503 and time.monotonic() < end:
+                time.sleep(0.1)
+                continue
+            assert response.status_code == 200, response.text
+            found: Job = response.json()
+            return found
+
+    def wait(
+        self, job_id: str, until: Callable[[Job], object] = lambda job: job["status"] in TERMINAL
+    ) -> Job:
+        """Look at a job until something is true of it."""
+        end = time.monotonic() + 60
+        while not until(job := self.show(job_id)):
+            assert time.monotonic() < end, job
+            assert job["status"] not in TERMINAL, job
+            time.sleep(0.01)
+        return job
+
+    def wait_for_step(self, job_id: str, step: int) -> Job:
+        """Look at a job until it has come so far, and still runs."""
+        return self.wait(job_id, lambda job: job["progress"] and job["progress"]["step"] >= step)
+
+    def result(self, job_id: str) -> httpx.Response:
+        """Fetch the result."""
+        return self.client.get(f"/jobs/{job_id}/result")
+
+
+@contextmanager
+def studio(service: Service) -> Iterator[Studio]:
+    """Open the job routes of a service."""
+    with httpx.Client(base_url=service.url, timeout=30) as client:
+        yield Studio(client)

@@ -1,0 +1,280 @@
+"""What can befall a running job, caused with real processes."""
+
+import os
+import resource
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.jobs.studio import QUICK, Job, Studio, studio
+from tests.service import Service, running_service, wait_until
+
+LONG = {"size": 128, "quality": "standard", "init": "noise"}  # some seconds of painting
+
+
+@contextmanager
+def quick_service(folder: Path, **settings: Any) -> Iterator[tuple[Service, Studio]]:
+    with running_service(folder, **{**QUICK, **settings}) as service:
+        wait_until(lambda: service.events("worker ready"))
+        with studio(service) as jobs:
+            yield service, jobs
+
+
+def kill_worker(service: Service, number: int = signal.SIGKILL) -> int:
+    wait_until(service.worker_pid)
+    pid = service.worker_pid()
+    assert pid is not None
+    os.kill(pid, number)
+    return pid
+
+
+def test_a_killed_worker_loses_at_most_one_checkpoint_interval(tmp_path: Path) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        job_id = jobs.start(**LONG)
+        at_kill = jobs.wait_for_step(job_id, 40)["progress"]
+        kill_worker(service)
+        steps = []
+
+        def succeeded(job: Job) -> bool:
+            steps.append(job["progress"]["step"])
+            return bool(job["status"] == "succeeded")
+
+        done = jobs.wait(job_id, succeeded)
+        assert steps == sorted(steps), "the step fell"
+        (left,) = service.events("job left")
+        assert left["attempt"] == 2
+        assert left["steps"] <= at_kill["steps"] - at_kill["step"] + 10
+        assert jobs.result(job_id).status_code == 200
+        assert done["error"] is None
+
+
+@pytest.mark.parametrize("victims", [("web",), ("supervisor",), ("supervisor", "web", "worker")])
+def test_a_job_survives_the_death_of(tmp_path: Path, victims: tuple[str, ...]) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 20)
+        pids = {"supervisor": service.process.pid, "web": service.web_pid()}
+        pids["worker"] = service.worker_pid()
+        for victim in victims:
+            pid = pids[victim]
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+        if victims == ("web",):
+            assert jobs.wait(job_id)["status"] == "succeeded"
+            return
+        service.process.wait(10)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()))
+    with quick_service(tmp_path) as (service, jobs):
+        assert jobs.wait(job_id)["status"] == "succeeded"
+        assert jobs.result(job_id).headers["content-type"] == "image/png"
+
+
+def test_a_worker_that_slept_too_long_fences_itself(tmp_path: Path) -> None:
+    with quick_service(tmp_path, workers=2) as (service, jobs):
+        wait_until(lambda: len(service.events("worker ready")) == 2)
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 20)
+        (claim,) = service.events("job claimed")
+        sleeper = claim["pid"]
+        os.kill(sleeper, signal.SIGSTOP)
+        try:
+            wait_until(lambda: len(service.events("job claimed")) == 2)
+        finally:
+            os.kill(sleeper, signal.SIGCONT)
+        wait_until(
+            lambda: (
+                service.events("the worker ends itself")
+                or service.events("the job is no longer this worker's")
+            )
+        )
+        assert jobs.wait(job_id)["status"] == "succeeded"
+        (left,) = service.events("job left")
+        assert left["attempt"] == 2
+
+
+def _is_painting(service: Service, jobs: Studio, job_id: str, attempt: int) -> bool:
+    claims = len(service.events("job claimed"))
+    job = jobs.show(job_id)
+    return claims >= attempt and job["status"] == "running" and bool(job["links"]["preview"])
+
+
+def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(tmp_path: Path) -> None:
+    with quick_service(tmp_path, checkpoint_s=60) as (service, jobs):
+        deadly, good = jobs.start(**LONG), jobs.start()
+        for attempt in (1, 2, 3):
+            wait_until(partial(_is_painting, service, jobs, deadly, attempt))
+            kill_worker(service)
+        failed = jobs.wait(deadly)
+        assert failed["error"]["code"] == "worker_crashed"
+        preview = jobs.client.get(failed["links"]["preview"])
+        assert preview.headers["content-type"] == "image/jpeg"
+        assert jobs.wait(good)["status"] == "succeeded"
+
+
+def test_a_database_locked_for_a_while_delays_and_breaks_nothing(tmp_path: Path) -> None:
+    with quick_service(tmp_path, lease_s=20, lease_give_up_s=10) as (service, jobs):
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 20)
+        other = sqlite3.connect(tmp_path / "var/atelier.db", isolation_level=None, timeout=10)
+        other.execute("BEGIN EXCLUSIVE")
+        refused = jobs.client.get(f"/jobs/{job_id}")
+        time.sleep(2)
+        other.execute("ROLLBACK")
+        other.close()
+        assert refused.status_code == 503
+        assert refused.json()["code"] == "store_unavailable"
+        assert refused.headers["retry-after"]
+        assert jobs.wait(job_id)["status"] == "succeeded"
+        assert len(service.events("job claimed")) == 1
+
+
+def test_a_worker_that_cannot_renew_its_lease_ends_itself(tmp_path: Path) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 20)
+        other = sqlite3.connect(tmp_path / "var/atelier.db", isolation_level=None, timeout=10)
+        other.execute("BEGIN EXCLUSIVE")
+        wait_until(lambda: service.events("the worker ends itself"))
+        other.execute("ROLLBACK")
+        other.close()
+        assert jobs.wait(job_id)["status"] == "succeeded"
+
+
+def test_a_disk_that_fills_up_during_a_checkpoint_costs_the_checkpoint_only(
+    tmp_path: Path,
+) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        worker = service.worker_pid()
+        assert worker is not None
+        _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 10)
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (120_000, hard))  # the database fits
+        wait_until(lambda: service.events("the checkpoint cannot be kept"))
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (hard, hard))
+        assert jobs.wait(job_id)["status"] == "succeeded"
+        assert jobs.result(job_id).status_code == 200
+        assert not [path for path in (tmp_path / "var/jobs").rglob(".*") if path.is_file()]
+
+
+def test_a_result_that_cannot_be_stored_fails_the_job_after_some_tries(tmp_path: Path) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        worker = service.worker_pid()
+        assert worker is not None
+        _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (120_000, hard))  # the database fits
+        failed = jobs.wait(jobs.start(size=256, quality="preview"))
+        assert failed["error"]["code"] == "storage_failed"
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (hard, hard))
+        assert jobs.wait(jobs.start(quality="preview"))["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("damaged", ["newest", "all"])
+def test_a_truncated_checkpoint_is_passed_over(tmp_path: Path, damaged: str) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        job_id = jobs.start(**LONG)
+        at_stop = jobs.wait_for_step(job_id, 60)["progress"]["step"]
+    folder = tmp_path / "var/jobs" / job_id
+    checkpoints = sorted(
+        folder.rglob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2])
+    )
+    assert len(checkpoints) == 2
+    for path in checkpoints[-1:] if damaged == "newest" else checkpoints:
+        path.write_bytes(path.read_bytes()[:1000])
+    with quick_service(tmp_path) as (service, jobs):
+        done = jobs.wait(job_id)
+        assert done["status"] == "succeeded"
+        assert len(service.events("a checkpoint cannot be read; an older one is tried")) == (
+            1 if damaged == "newest" else 2
+        )
+        (left,) = service.events("job left")
+        if damaged == "newest":
+            assert left["steps"] <= done["progress"]["steps"] - at_stop + 20
+
+
+def test_sigterm_keeps_what_was_painted(tmp_path: Path) -> None:
+    with quick_service(tmp_path, checkpoint_s=60) as (service, jobs):
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 60)
+    with quick_service(tmp_path, checkpoint_s=60) as (service, jobs):
+        seen = jobs.show(job_id)
+        assert seen["progress"]["step"] >= 60
+        done = jobs.wait(job_id)
+        assert done["status"] == "succeeded"
+        (left,) = service.events("job left")[-1:]
+        assert left["steps"] <= done["progress"]["steps"] - 60
+
+
+def test_cancel_in_each_state(tmp_path: Path) -> None:
+    with quick_service(tmp_path) as (_, jobs):
+        running, waiting = jobs.start(**LONG), jobs.start(**LONG)
+        jobs.wait_for_step(running, 5)
+        now = jobs.client.post(f"/jobs/{waiting}/cancel").json()
+        assert now["status"] == "cancelled"
+        jobs.client.post(f"/jobs/{running}/cancel")
+        assert jobs.wait(running)["status"] == "cancelled"
+        assert jobs.client.post(f"/jobs/{running}/cancel").json()["status"] == "cancelled"
+        done = jobs.start(quality="preview")
+        assert jobs.wait(done)["status"] == "succeeded"
+        assert jobs.client.post(f"/jobs/{done}/cancel").json()["status"] == "succeeded"
+        assert jobs.result(done).status_code == 200
+
+
+def test_cancel_and_finish_in_the_same_instant_leave_one_whole_state(tmp_path: Path) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        for _ in range(5):
+            job_id = jobs.start(**LONG)
+            jobs.wait_for_step(job_id, 5)
+            threads = [
+                threading.Thread(target=httpx.post, args=(f"{service.url}/jobs/{job_id}/{word}",))
+                for word in ("cancel", "finish")
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            ended = jobs.wait(job_id)
+            assert ended["status"] in {"succeeded", "cancelled"}
+            whole = 200 if ended["status"] == "succeeded" else 409
+            assert jobs.result(job_id).status_code == whole
+
+
+def test_a_step_that_hangs_ends_the_worker_and_not_the_queue(tmp_path: Path) -> None:
+    with quick_service(tmp_path, stall_s=1, worker_memory_bytes=10**12) as (service, jobs):
+        slow = jobs.start(size=1024, style_scale=4)  # the look at the style takes longer
+        good = jobs.start(quality="preview")
+        assert jobs.wait(slow)["error"]["code"] == "worker_crashed"
+        assert "Timeout" in service.log.read_text()
+        assert jobs.wait(good)["status"] == "succeeded"
+
+
+def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
+    with quick_service(tmp_path, max_queued_jobs=2) as (_, jobs):
+        running = jobs.start(**LONG)
+        jobs.wait_for_step(running, 1)
+        waiting = [jobs.start(**LONG) for _ in range(2)]
+        refused = jobs.submit(**LONG)
+        assert refused.status_code == 429
+        assert refused.json()["code"] == "queue_full"
+        assert int(refused.headers["retry-after"]) > 0
+        for job_id in [running, *waiting]:
+            jobs.client.post(f"/jobs/{job_id}/cancel")
+        jobs.wait(running)
+        assert jobs.wait(jobs.start(quality="preview"))["status"] == "succeeded"
+
+
+def test_no_job_is_accepted_below_the_free_disk_floor(tmp_path: Path) -> None:
+    with quick_service(tmp_path, min_free_bytes=10**15) as (_, jobs):
+        refused = jobs.submit()
+        assert refused.status_code == 507
+        assert refused.json()["code"] == "storage_full"
+        assert not (tmp_path / "var/jobs").exists()

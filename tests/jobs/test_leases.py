@@ -1,0 +1,191 @@
+"""The store as workers see it."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from app.jobs.errors import ReplacedError
+from app.jobs.job import Fault, Job, JobStatus, Progress
+from app.jobs.leases import MAX_CRASHES, MAX_RETRIES, Leases, Outcome
+from app.jobs.store import JobStore
+from tests.jobs.orders import order
+
+HALF = Progress(step=5, steps=10, size=64, content_loss=1.0, style_loss=2.0)
+OUTCOME = Outcome("jobs/x/1/result.png", "jobs/x/1/preview.jpg", "jobs/x/1/painting")
+PASSING = Fault("internal_error", "try again")
+
+
+def claimed(leases: Leases) -> Job:
+    job = leases.claim("w")
+    assert job is not None
+    return job
+
+
+def test_a_claim_takes_the_job_once(store: JobStore, leases: Leases) -> None:
+    new, _ = store.create(order())
+    assert leases.has_work()
+    mine = claimed(leases)
+    assert (mine.id, mine.status, mine.attempt, mine.lease_owner) == (
+        new.id,
+        JobStatus.RUNNING,
+        1,
+        "w",
+    )
+    assert leases.claim("other") is None
+    assert not leases.has_work()
+
+
+def test_owners_take_turns(store: JobStore, leases: Leases) -> None:
+    owners = [*["ann"] * 4, "bob", "eve", "bob"]
+    for owner in owners:
+        store.create(order(owner))
+    turns = [claimed(leases).owner for _ in owners]
+    assert turns == ["ann", "bob", "eve", "ann", "bob", "ann", "ann"]
+
+
+def test_a_higher_priority_goes_first(store: JobStore, leases: Leases) -> None:
+    store.create(order("ann"))
+    urgent, _ = store.create(order("bob", priority=1))
+    assert claimed(leases).id == urgent.id
+
+
+def test_a_report_shows_and_tells(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    mine = claimed(leases)
+    shown = leases.report(mine, HALF, 12.0, "jobs/x/1/preview.jpg")
+    assert (shown.progress, shown.eta_s, shown.preview) == (HALF, 12.0, "jobs/x/1/preview.jpg")
+    assert shown.version > mine.version
+    store.cancel(mine.id)
+    assert leases.report(mine, HALF, 11.0, None).cancel_requested
+
+
+def test_a_finished_job_has_its_files_and_nothing_else(store: JobStore, leases: Leases) -> None:
+    new, _ = store.create(order())
+    mine = leases.keep(claimed(leases), "jobs/x/1/checkpoint-5", None, HALF)
+    done = leases.finish(mine, HALF, OUTCOME)
+    assert done.status is JobStatus.SUCCEEDED
+    assert done.files() == {
+        *new.inputs.values(),
+        OUTCOME.result,
+        OUTCOME.preview,
+        OUTCOME.painting,
+    }
+
+
+def test_a_cancel_before_the_finish_wins(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    mine = claimed(leases)
+    store.cancel(mine.id)
+    ended = leases.finish(mine, HALF, OUTCOME)
+    assert (ended.status, ended.result) == (JobStatus.CANCELLED, None)
+
+
+def test_who_was_replaced_can_write_nothing(
+    store: JobStore, lapsing: Leases, leases: Leases
+) -> None:
+    store.create(order())
+    old = claimed(lapsing)
+    assert [job.status for job in leases.reap()] == [JobStatus.QUEUED]
+    new = claimed(leases)
+    assert (new.attempt, new.crashes) == (2, 1)
+    before = store.find(new.id)
+    writes: list[Callable[[], Job]] = [
+        lambda: leases.renew(old),
+        lambda: leases.report(old, HALF, 1.0, "jobs/x/1/preview.jpg"),
+        lambda: leases.keep(old, "jobs/x/1/checkpoint-5", None, HALF),
+        lambda: leases.give_back(old),
+        lambda: leases.retry(old, PASSING),
+        lambda: leases.finish(old, HALF, OUTCOME),
+        lambda: leases.cancel(old),
+        lambda: leases.fail(old, PASSING),
+    ]
+    for write in writes:
+        with pytest.raises(ReplacedError):
+            write()
+    assert store.find(new.id) == before
+
+
+def test_a_renewed_lease_does_not_lapse(store: JobStore, lapsing: Leases, leases: Leases) -> None:
+    store.create(order())
+    mine = claimed(lapsing)
+    assert leases.has_work()
+    leases.renew(mine)
+    assert not leases.has_work()
+    assert leases.reap() == []
+
+
+def test_a_job_that_kills_its_workers_fails(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    for _ in range(MAX_CRASHES - 1):
+        claimed(leases)
+        assert [job.status for job in leases.release("w")] == [JobStatus.QUEUED]
+    mine = leases.report(claimed(leases), HALF, 1.0, "jobs/x/3/preview.jpg")
+    (failed,) = leases.release("w")
+    assert failed.status is JobStatus.FAILED
+    assert failed.error is not None
+    assert failed.error.code == "worker_crashed"
+    assert failed.files() == {mine.preview}
+
+
+def test_progress_forgives_crashes(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    for number in range(MAX_CRASHES + 1):
+        mine = claimed(leases)
+        leases.keep(mine, f"jobs/x/{mine.attempt}/checkpoint-{number}", None, HALF)
+        leases.release("w")
+    assert store.find(mine.id).status is JobStatus.QUEUED
+
+
+def test_giving_back_is_no_crash(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    for _ in range(MAX_CRASHES + 1):
+        left = leases.give_back(claimed(leases))
+    assert (left.status, left.crashes, left.lease_owner) == (JobStatus.QUEUED, 0, None)
+
+
+def test_a_drain_that_takes_too_long_is_no_crash(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    for _ in range(MAX_CRASHES + 1):
+        claimed(leases)
+        (left,) = leases.release("w", crashed=False)
+    assert (left.status, left.crashes, left.lease_owner) == (JobStatus.QUEUED, 0, None)
+
+
+@pytest.mark.parametrize(
+    "let_go",
+    [
+        lambda leases, mine: leases.give_back(mine),
+        lambda leases, mine: leases.retry(mine, PASSING),
+        lambda leases, mine: leases.finish(mine, HALF, OUTCOME),
+    ],
+)
+def test_who_lets_go_of_a_cancelled_job_ends_it(
+    store: JobStore, leases: Leases, let_go: Callable[[Leases, Job], Job]
+) -> None:
+    store.create(order())
+    mine = claimed(leases)
+    store.cancel(mine.id)
+    assert let_go(leases, mine).status is JobStatus.CANCELLED
+
+
+def test_an_error_that_may_pass_is_tried_again_later(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    for _ in range(MAX_RETRIES):
+        waiting = leases.retry(claimed(leases), PASSING)
+        assert waiting.status is JobStatus.QUEUED
+        assert leases.claim("w") is None
+        time.sleep(max(0, waiting.run_after - time.time()) + 0.01)
+    failed = leases.retry(claimed(leases), PASSING)
+    assert (failed.status, failed.error) == (JobStatus.FAILED, PASSING)
+
+
+def test_a_lost_job_whose_cancel_was_asked_for_is_cancelled(
+    store: JobStore, leases: Leases
+) -> None:
+    store.create(order())
+    mine = claimed(leases)
+    store.cancel(mine.id)
+    assert leases.holders() == ["w"]
+    assert [job.status for job in leases.release("w")] == [JobStatus.CANCELLED]
+    assert leases.holders() == []

@@ -1,0 +1,87 @@
+"""What is removed with time, and what is not."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from app.jobs.blobs import Blobs
+from app.jobs.database import Database
+from app.jobs.errors import UnknownJobError
+from app.jobs.job import Job, JobStatus, Progress, folder_of
+from app.jobs.leases import Leases, Outcome
+from app.jobs.maintenance import Maintenance, Retention
+from app.jobs.store import JobStore
+from tests.jobs.orders import order
+
+NEVER_S = 1e9
+DONE = Progress(step=9, steps=9)
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(tmp_path / "var")
+
+
+def finished(store: JobStore, leases: Leases, blobs: Blobs) -> Job:
+    new = order(inputs={"content": ""})
+    key = blobs.put(f"{folder_of(new.id)}/0/content", b"photo")
+    store.create(order(id=new.id, inputs={"content": key}))
+    mine = leases.claim("w")
+    assert mine is not None
+    result = blobs.put(f"{mine.folder()}/result.png", b"picture")
+    return leases.finish(mine, DONE, Outcome(result))
+
+
+def maintenance(database: Database, leases: Leases, blobs: Blobs, **kept: float) -> Maintenance:
+    usual = {"files_s": NEVER_S, "job_s": NEVER_S, "orphan_s": NEVER_S}
+    return Maintenance(database, leases, blobs, Retention(**(usual | kept)))
+
+
+def test_files_expire_before_their_job(
+    database: Database, store: JobStore, leases: Leases, blobs: Blobs
+) -> None:
+    old, waiting = finished(store, leases, blobs), store.create(order())[0]
+    maintenance(database, leases, blobs).tick()
+    assert store.find(old.id) == old
+    maintenance(database, leases, blobs, files_s=0).tick()
+    expired = store.find(old.id)
+    assert (expired.status, expired.expired, expired.files()) == (JobStatus.SUCCEEDED, True, set())
+    assert not blobs.path(folder_of(old.id)).exists()
+    maintenance(database, leases, blobs, files_s=0, job_s=0).tick()
+    with pytest.raises(UnknownJobError):
+        store.find(old.id)
+    assert store.find(waiting.id).status is JobStatus.QUEUED
+
+
+def test_old_files_of_no_job_are_removed(
+    database: Database, store: JobStore, leases: Leases, blobs: Blobs
+) -> None:
+    kept = finished(store, leases, blobs)
+    stray = blobs.put(f"{folder_of(kept.id)}/7/result.png", b"of an attempt that died")
+    broken_off = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
+    maintenance(database, leases, blobs, orphan_s=60).tick()
+    assert blobs.path(stray).exists()
+    maintenance(database, leases, blobs, orphan_s=0).tick()
+    assert not blobs.path(stray).exists()
+    assert not blobs.path(broken_off).parent.exists()
+    assert all(blobs.path(key).exists() for key in kept.files())
+
+
+def test_a_copy_of_an_old_file_is_new(blobs: Blobs) -> None:
+    old = blobs.put("jobs/a/1/painting", b"picture")
+    long_ago = time.time() - 1000
+    os.utime(blobs.path(old), (long_ago, long_ago))
+    copy = blobs.copy(old, "jobs/b/0/begun")
+    assert copy not in blobs.older_than("jobs", 100)
+
+
+def test_lapsed_jobs_are_taken_from_their_workers(
+    database: Database, store: JobStore, lapsing: Leases, blobs: Blobs
+) -> None:
+    store.create(order())
+    lost = lapsing.claim("w")
+    assert lost is not None
+    maintenance(database, lapsing, blobs).tick()
+    assert store.find(lost.id).status is JobStatus.QUEUED

@@ -1,0 +1,154 @@
+"""The store as clients see it."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from app.jobs.database import Database
+from app.jobs.errors import (
+    IdempotencyError,
+    JobQueueFullError,
+    JobStateError,
+    StoreUnavailableError,
+    UnknownJobError,
+)
+from app.jobs.job import Fault, JobStatus, Progress
+from app.jobs.leases import Leases, Outcome
+from app.jobs.store import JobStore, QueueLimits
+from tests.jobs.orders import order
+
+DONE = Progress(step=5, steps=5)
+
+
+def test_a_new_job_waits_with_what_was_asked_for(store: JobStore) -> None:
+    new = order(options={"size": 64, "layer_weights": [1.0, 2.0]}, request_id="r-1")
+    job, created = store.create(new)
+    assert created
+    assert store.find(new.id, "ann") == job
+    assert job.status is JobStatus.QUEUED
+    assert job.options == {"size": 64, "layer_weights": [1.0, 2.0]}
+    assert (job.attempt, job.version, job.request_id) == (0, 1, "r-1")
+
+
+def test_a_job_is_its_owners_alone(store: JobStore) -> None:
+    job, _ = store.create(order("ann"))
+    for ask in (store.find, store.cancel, store.finish, store.remove):
+        with pytest.raises(UnknownJobError):
+            ask(job.id, "bob")
+    assert store.find(job.id).status is JobStatus.QUEUED
+
+
+def test_a_key_makes_one_job_for_its_owner(store: JobStore) -> None:
+    first, _ = store.create(order(idempotency_key="k", fingerprint="f"))
+    again, created = store.create(order(idempotency_key="k", fingerprint="f"))
+    assert (again, created) == (first, False)
+    other, created = store.create(order("bob", idempotency_key="k", fingerprint="f"))
+    assert created
+    assert other.id != first.id
+    with pytest.raises(IdempotencyError):
+        store.create(order(idempotency_key="k", fingerprint="another"))
+
+
+def test_a_full_queue_refuses_one_owner_then_all(store: JobStore) -> None:
+    for _ in range(5):
+        store.create(order("ann"))
+    with pytest.raises(JobQueueFullError, match="5 of your jobs"):
+        store.create(order("ann"))
+    for _ in range(5):
+        store.create(order("bob"))
+    with pytest.raises(JobQueueFullError, match="10 jobs"):
+        store.check_room("eve")
+
+
+def test_a_repeated_request_finds_its_job_in_a_full_queue(store: JobStore) -> None:
+    first, _ = store.create(order(idempotency_key="k", fingerprint="f"))
+    for _ in range(4):
+        store.create(order())
+    assert store.create(order(idempotency_key="k", fingerprint="f"))[0].id == first.id
+
+
+def test_pages_are_newest_first_and_do_not_overlap(store: JobStore) -> None:
+    ids = [store.create(order())[0].id for _ in range(5)]
+    first = store.page("ann", limit=2)
+    second = store.page("ann", limit=2, before=first[-1].number)
+    assert [job.id for job in first + second] == ids[:0:-1]
+    assert store.page("ann", limit=9, status=JobStatus.RUNNING) == []
+
+
+def test_cancel_ends_a_waiting_job_and_drops_its_files(store: JobStore) -> None:
+    job, _ = store.create(order())
+    cancelled = store.cancel(job.id)
+    assert cancelled.status is JobStatus.CANCELLED
+    assert cancelled.files() == set()
+    assert store.cancel(job.id) == cancelled
+
+
+def test_cancel_asks_a_running_job(store: JobStore, leases: Leases) -> None:
+    job, _ = store.create(order())
+    leases.claim("w")
+    asked = store.cancel(job.id)
+    assert (asked.status, asked.cancel_requested) == (JobStatus.RUNNING, True)
+    assert store.cancel(job.id) == asked
+
+
+def test_a_finished_job_stays_as_it_is(store: JobStore, leases: Leases) -> None:
+    job, _ = store.create(order())
+    mine = leases.claim("w")
+    assert mine is not None
+    done = leases.finish(mine, DONE, Outcome("jobs/x/1/result.png"))
+    assert store.cancel(job.id) == done
+    assert store.finish(job.id) == done
+    assert store.remove(job.id) == done
+    with pytest.raises(UnknownJobError):
+        store.find(job.id)
+
+
+def test_what_cannot_be_finished_or_removed_says_why(store: JobStore, leases: Leases) -> None:
+    job, _ = store.create(order())
+    with pytest.raises(JobStateError, match="queued"):
+        store.remove(job.id)
+    mine = leases.claim("w")
+    assert mine is not None
+    leases.fail(mine, Fault("invalid_job", "no"))
+    with pytest.raises(JobStateError, match="failed"):
+        store.finish(job.id)
+
+
+def test_outlooks_follow_the_queue(store: JobStore, leases: Leases) -> None:
+    running, first, second, other = (
+        store.create(order(owner, estimate_s=seconds))[0].id
+        for owner, seconds in (("ann", 9), ("ann", 10), ("ann", 20), ("bob", 1))
+    )
+    mine = leases.claim("w")
+    assert mine is not None
+    assert mine.id == running
+    leases.report(mine, Progress(1, 5), eta_s=3.0, preview=None)
+    outlooks = store.outlooks()
+    assert {key: (each.position, each.eta_s) for key, each in outlooks.items()} == {
+        other: (1, 4.0),  # ann was served
+        first: (2, 14.0),
+        second: (3, 34.0),
+    }
+
+
+def test_a_locked_database_is_unavailable_for_now(tmp_path: Path) -> None:
+    path = tmp_path / "atelier.db"
+    database = Database(f"sqlite:///{path}", timeout_s=0.1)
+    database.create_tables()
+    store = JobStore(database, QueueLimits(10, 10))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreUnavailableError, match="locked"):
+        store.create(order())
+    with pytest.raises(StoreUnavailableError, match="locked"):
+        store.find("x")
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.create(order())[1]
+    database.close()
+
+
+def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError, match="unable to open"):
+        Database(f"sqlite:///{tmp_path / 'no' / 'such.db'}", 1).create_tables()
