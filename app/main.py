@@ -9,13 +9,16 @@ from typing import TypedDict
 import structlog
 from fastapi import FastAPI
 
-from app.api import classify, errors, health, jobs, models, styles, stylize
+from app.api import classify, errors, evaluate, health, jobs, models, styles, stylize
+from app.api.archives import Archives
+from app.api.arriving import Patience
 from app.api.context import RequestContext
 from app.api.deps import Services
 from app.api.openapi import DocumentedApp
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
+from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
@@ -65,6 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
             services = Services(
                 registry=_registry(settings, model_thread, metrics),
                 uploads=_uploads(settings),
+                archives=_archives(settings, blobs),
+                datasets=settings.datasets,
                 decoder=_decoder(settings, metrics),
                 metrics=metrics,
                 jobs=store,
@@ -94,7 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestContext, metrics=metrics)
-    for module in (classify, stylize, jobs, styles, models, health):
+    for module in (classify, evaluate, stylize, jobs, styles, models, health):
         app.include_router(module.router)
     app.state.end_streams = watch.close
     return app
@@ -120,9 +125,17 @@ def _uploads(settings: Settings) -> Uploads:
             max_request_bytes=settings.max_request_bytes,
             max_request_files=settings.max_request_files,
             max_held_bytes=settings.max_upload_bytes,
-            timeout_s=settings.upload_timeout_s,
-            stall_s=settings.upload_stall_s,
+            patience=Patience(settings.upload_timeout_s, settings.upload_stall_s),
         )
+    )
+
+
+def _archives(settings: Settings, blobs: Blobs) -> Archives:
+    return Archives(
+        blobs,
+        ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
+        Patience(settings.archive_timeout_s, settings.upload_stall_s),
+        settings.min_free_bytes,
     )
 
 

@@ -37,6 +37,16 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         500_000_000, gt=0, description="bytes of all requests held in memory at one time"
     )
+    max_archive_bytes: int = Field(
+        2_000_000_000, gt=0, description="bytes of an archive to evaluate on"
+    )
+    max_archive_entries: int = Field(20_000, gt=0, description="files in such an archive")
+    archive_timeout_s: float = Field(
+        3600.0, gt=0, description="seconds in which such an archive has to arrive"
+    )
+    datasets: Path = Field(
+        Path("data"), description="folders to evaluate on; training and tests look there too"
+    )
     max_decoding_pixels: int = Field(
         200_000_000,
         gt=0,

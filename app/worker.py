@@ -9,11 +9,14 @@ from dataclasses import asdict
 from typing import TypeVar
 
 import structlog
+import torch
 
+from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.calibrations import Calibrations
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
+from app.jobs.evaluating import Evaluating
 from app.jobs.job import Job, JobKind
 from app.jobs.journal import Pace
 from app.jobs.leases import Leases
@@ -28,7 +31,7 @@ from app.style.heap import give_back, keep_freed
 from app.style.targets import StyleTargets
 from app.style.vgg import VGG19, Convention
 from app.vision.device import choose_device, memory_bytes
-from app.vision.images import ImageLimits, quiet_pillow
+from app.vision.images import ImageLimits, PixelBudget, quiet_pillow
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
@@ -86,7 +89,10 @@ class _Worker:
         self._runner = Runner(
             self._leases,
             blobs,
-            {JobKind.STYLIZE: self._painting},
+            {
+                JobKind.STYLIZE: self._painting,
+                JobKind.EVALUATE: _evaluating(settings, device, blobs),
+            },
             self._liveness,
             Pace(settings.report_s, settings.checkpoint_s),
         )
@@ -139,6 +145,19 @@ class _Worker:
                 log.warning("the store does not answer", error=str(error))
             if self._stopping.wait(_STORE_AWAY_S):
                 return None
+
+
+def _evaluating(settings: Settings, device: torch.device, blobs: Blobs) -> Evaluating:
+    return Evaluating(
+        settings.models_dir,
+        settings.datasets,
+        device,
+        blobs,
+        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+        ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
+        PixelBudget(settings.max_decoding_pixels),
+        threads=settings.decode_threads,
+    )
 
 
 def _is_ready(web_url: str | None) -> bool:

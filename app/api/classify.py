@@ -5,8 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.arriving import UploadTimeoutError, UploadTooLargeError
 from app.api.deps import Services, ServicesDep, together, unless_gone
 from app.api.errors import problem_of, problem_responses
+from app.api.multipart import MalformedUploadError
 from app.api.schemas import (
     Classification,
     Classifications,
@@ -16,15 +18,7 @@ from app.api.schemas import (
     ModelReference,
     PredictionOut,
 )
-from app.api.uploads import (
-    Layout,
-    MalformedUploadError,
-    UnsupportedUploadError,
-    Upload,
-    UploadsBusyError,
-    UploadTimeoutError,
-    UploadTooLargeError,
-)
+from app.api.uploads import Layout, UnsupportedUploadError, Upload, UploadsBusyError
 from app.serving.errors import (
     InferenceError,
     ModelUnavailableError,

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from app.api.archives import Archives
 from app.api.submissions import Submissions
 from app.api.uploads import Uploads
 from app.api.watch import JobWatch
@@ -29,6 +31,8 @@ class Services:
 
     registry: ModelRegistry
     uploads: Uploads
+    archives: Archives
+    datasets: Path
     decoder: Decoder
     metrics: Metrics
     jobs: JobStore

@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from app.api import foresight, style_files, submissions, uploads
+from app.api import arriving, foresight, multipart, style_files, submissions, uploads
 from app.api.schemas import FieldProblem, Problem
+from app.evaluation import errors as evaluation
 from app.jobs import errors as jobs
 from app.jobs.job import Fault
 from app.serving import errors as serving
@@ -49,9 +50,9 @@ KINDS: dict[type[Exception], Kind] = {
     vision.UndecodableImageError: Kind(422, "undecodable_image", "The image cannot be decoded"),
     vision.ImageTooLargeError: Kind(413, "image_too_large", "The image is too large"),
     uploads.UnsupportedUploadError: Kind(415, "unsupported_media_type", "Not an image upload"),
-    uploads.MalformedUploadError: Kind(422, "malformed_upload", "The upload is malformed"),
-    uploads.UploadTooLargeError: Kind(413, "request_too_large", "The request is too large"),
-    uploads.UploadTimeoutError: Kind(408, "upload_timeout", "The upload took too long"),
+    multipart.MalformedUploadError: Kind(422, "malformed_upload", "The upload is malformed"),
+    arriving.UploadTooLargeError: Kind(413, "request_too_large", "The request is too large"),
+    arriving.UploadTimeoutError: Kind(408, "upload_timeout", "The upload took too long"),
     uploads.UploadsBusyError: Kind(503, "overloaded", "The service is busy", retry_after_s=1),
     serving.UnknownModelError: Kind(404, "unknown_model", "There is no such model"),
     serving.ModelUnavailableError: Kind(
@@ -61,6 +62,10 @@ KINDS: dict[type[Exception], Kind] = {
     serving.InferenceError: Kind(500, "inference_failed", "The model failed"),
     InvalidRequestError: INVALID_REQUEST,
     style_files.UnknownStyleError: Kind(404, "unknown_style", "There is no such style"),
+    evaluation.ArchiveError: Kind(422, "invalid_archive", "The archive cannot be used"),
+    evaluation.ArchiveTooLargeError: Kind(413, "archive_too_large", "The archive is too large"),
+    evaluation.NothingLabelledError: Kind(422, "nothing_labelled", "No image has a label"),
+    evaluation.UnknownDatasetError: Kind(404, "unknown_dataset", "There is no such data set"),
     foresight.DoesNotFitError: Kind(422, "size_too_large", "The painting does not fit"),
     foresight.UnpaintableError: Kind(422, "unpaintable", "The photograph cannot be painted"),
     submissions.StillReceivingError: Kind(
@@ -70,6 +75,7 @@ KINDS: dict[type[Exception], Kind] = {
         422, "idempotency_key_reused", "The key belongs to another request"
     ),
     jobs.UnknownJobError: Kind(404, "unknown_job", "There is no such job"),
+    jobs.UnknownFileError: Kind(404, "unknown_file", "There is no such file"),
     jobs.JobStateError: Kind(409, "wrong_state", "The job is not in the state for this"),
     jobs.ResultExpiredError: Kind(410, "expired", "The files have been removed"),
     jobs.JobQueueFullError: Kind(429, "queue_full", "Too many jobs wait", retry_after_s=30),
@@ -81,6 +87,8 @@ KINDS: dict[type[Exception], Kind] = {
 _FAULTS = {
     "worker_crashed": Kind(500, "worker_crashed", "The worker crashed"),
     "invalid_job": Kind(422, "invalid_job", "The pictures cannot be painted"),
+    "invalid_set": Kind(422, "invalid_set", "The images cannot be evaluated on"),
+    "model_unavailable": Kind(503, "model_unavailable", "The model is not available"),
     "out_of_memory": Kind(422, "out_of_memory", "The painting does not fit"),
     "storage_failed": Kind(507, "storage_failed", "The files cannot be stored"),
 }

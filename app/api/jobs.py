@@ -1,5 +1,6 @@
 """`/jobs`: look at jobs, watch them, fetch what they made, end them."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -7,15 +8,18 @@ from fastapi import APIRouter, Depends, Header, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
 
 from app.api.deps import CallerDep, JobDep, Services, ServicesDep
 from app.api.errors import StreamEndedError, problem_responses
+from app.api.evaluate_schemas import ReportOut, report_out
 from app.api.job_schemas import JobOut, JobsOut, job_out
 from app.api.replies import described
 from app.jobs.errors import (
     JobStateError,
     ResultExpiredError,
     StoreUnavailableError,
+    UnknownFileError,
     UnknownJobError,
 )
 from app.jobs.job import Job, JobKind, JobStatus, folder_of
@@ -23,6 +27,8 @@ from app.jobs.job import Job, JobKind, JobStatus, folder_of
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+_UNCHANGING = {"Cache-Control": "private, max-age=3600"}
 
 _KNOWN = problem_responses(UnknownJobError, StoreUnavailableError)
 _WITH_STATE = problem_responses(UnknownJobError, JobStateError, StoreUnavailableError)
@@ -115,24 +121,42 @@ async def preview(job: JobDep, services: ServicesDep) -> Response:
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/{job_id}/result", response_class=Response, responses=_WITH_FILE)
+@router.get(
+    "/{job_id}/result",
+    response_class=Response,
+    responses={200: {"model": ReportOut, "description": "A picture, or a report"}, **_WITH_FILE},
+)
 async def result(
     job: JobDep, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     """Fetch what the job made."""
     if job.expired:
-        raise ResultExpiredError("the result has been removed; paint it again")
+        raise ResultExpiredError("the result has been removed; ask for it again")
     if job.result is None:
         raise JobStateError(f"there is no result; the job is {job.status}")
     etag = f'"{job.id}-{job.attempt}"'
-    headers = {"ETag": etag, "Cache-Control": "private, max-age=3600"}
+    headers = {"ETag": etag, **_UNCHANGING}
     if if_none_match is not None and etag in if_none_match:
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    data = await _read(job.result, services)
+    if job.kind is JobKind.EVALUATE:
+        document = report_out(json.loads(data), job.id)
+        return JSONResponse(document.model_dump(mode="json"), headers=headers)
     file_format = job.result.rpartition(".")[2]
     name = f"atelier-{job.id[:8]}.{file_format}"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    data = await _read(job.result, services)
     return Response(data, media_type=_MEDIA_TYPES[file_format], headers=headers)
+
+
+@router.get("/{job_id}/files/{name}", response_class=Response, responses=_WITH_FILE)
+async def extra_file(job: JobDep, name: str, services: ServicesDep) -> Response:
+    """Fetch a file that belongs to the result: a thumbnail of a mistake."""
+    if job.expired:
+        raise ResultExpiredError("the job's files have been removed")
+    if name not in job.extras:
+        raise UnknownFileError(f"the job has no file {name!r}")
+    data = await _read(job.extras[name], services)
+    return Response(data, media_type="image/jpeg", headers=_UNCHANGING)
 
 
 @router.post("/{job_id}/finish", responses=_WITH_STATE)

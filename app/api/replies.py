@@ -4,6 +4,7 @@ import re
 from typing import Annotated
 
 from fastapi import Header, Response, status
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.deps import Services
@@ -13,23 +14,24 @@ from app.jobs.job import Job, JobStatus
 _LONGEST_WAIT_S = 60
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,9})(?![\d.])", re.IGNORECASE)
 
-KeyHeader = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
+
+class JobHeaders(BaseModel):
+    """Headers of every request that makes a job."""
+
+    idempotency_key: str | None = Field(
+        None,
         min_length=1,
         max_length=200,
         description="sent again with the same request, it finds the job instead of making another",
-    ),
-]
-PreferHeader = Annotated[
-    str | None,
-    Header(
-        alias="Prefer",
+    )
+    prefer: str | None = Field(
+        None,
         description=f"`wait=N`: answer when the job has ended, or after N (at most "
         f"{_LONGEST_WAIT_S}) seconds",
-    ),
-]
+    )
+
+
+JobHeadersDep = Annotated[JobHeaders, Header()]
 
 
 async def described(job: Job, services: Services) -> JobOut:
@@ -39,10 +41,10 @@ async def described(job: Job, services: Services) -> JobOut:
     return job_out(job, outlooks)
 
 
-async def reply(job: Job, prefer: str | None, services: Services, response: Response) -> JobOut:
+async def reply(job: Job, headers: JobHeaders, services: Services, response: Response) -> JobOut:
     """Answer 202 with the job, or 200 with the finished job where the client prefers to wait."""
     response.headers["Location"] = f"/jobs/{job.id}"
-    wait = _WAIT.search(prefer or "")
+    wait = _WAIT.search(headers.prefer or "")
     if wait:
         wait_s = min(int(wait[1]), _LONGEST_WAIT_S)
         response.headers["Preference-Applied"] = f"wait={wait_s}"

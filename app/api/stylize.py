@@ -7,11 +7,13 @@ from fastapi import APIRouter, Request, Response, status
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
+from app.api.arriving import UploadTimeoutError, UploadTooLargeError
 from app.api.deps import CallerDep, JobDep, Services, ServicesDep, together
 from app.api.errors import InvalidRequestError, problem_responses, validated
 from app.api.foresight import DoesNotFitError, UnpaintableError, foresee
 from app.api.job_schemas import JobOut
-from app.api.replies import KeyHeader, PreferHeader, reply
+from app.api.multipart import MalformedUploadError
+from app.api.replies import JobHeadersDep, reply
 from app.api.style_files import UnknownStyleError, style_path
 from app.api.stylize_schemas import (
     ContinueIn,
@@ -21,15 +23,7 @@ from app.api.stylize_schemas import (
     form_schema,
 )
 from app.api.submissions import Order, StillReceivingError
-from app.api.uploads import (
-    Form,
-    Layout,
-    MalformedUploadError,
-    UnsupportedUploadError,
-    UploadsBusyError,
-    UploadTimeoutError,
-    UploadTooLargeError,
-)
+from app.api.uploads import Form, Layout, UnsupportedUploadError, UploadsBusyError
 from app.jobs.errors import (
     IdempotencyError,
     JobQueueFullError,
@@ -92,12 +86,11 @@ async def stylize(
     response: Response,
     caller: CallerDep,
     services: ServicesDep,
-    key: KeyHeader = None,
-    prefer: PreferHeader = None,
+    headers: JobHeadersDep,
 ) -> JobOut:
     """Paint a photograph in the style of one or several pictures: makes a job."""
-    job = await _submitted(request, caller, key, services)
-    return await reply(job, prefer, services, response)
+    job = await _submitted(request, caller, headers.idempotency_key, services)
+    return await reply(job, headers, services, response)
 
 
 @router.post("/stylize/estimate", responses=problem_responses(*_UNPAINTABLE))
@@ -126,15 +119,15 @@ async def continue_job(
     asked: ContinueIn,
     response: Response,
     services: ServicesDep,
-    key: KeyHeader = None,
-    prefer: PreferHeader = None,
+    headers: JobHeadersDep,
 ) -> JobOut:
     """Go on from a finished painting, larger or longer: makes a new job."""
+    key = headers.idempotency_key
     with services.submissions.receiving(job.owner, key):
         await services.submissions.check_room(job.owner, key)
         order = await _continuation(job, asked, services)
         begun = await services.submissions.create(job.owner, key, order)
-    return await reply(begun, prefer, services, response)
+    return await reply(begun, headers, services, response)
 
 
 async def _submitted(request: Request, caller: str, key: str | None, services: Services) -> Job:

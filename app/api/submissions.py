@@ -11,11 +11,13 @@ from typing import Any
 import structlog
 from starlette.concurrency import run_in_threadpool
 
-from app.jobs.blobs import Blobs
+from app.jobs.blobs import Blobs, Incoming
 from app.jobs.errors import ResultExpiredError, StorageFullError
 from app.jobs.job import Job, JobKind, NewJob, folder_of
 from app.jobs.store import JobStore
 from app.vision.errors import AtelierError
+
+Content = bytes | str | Incoming
 
 
 class StillReceivingError(AtelierError):
@@ -26,13 +28,13 @@ class StillReceivingError(AtelierError):
 class Order:
     """What is to be done, and how its request is told from others.
 
-    `files` are bytes, or the keys of blobs that are there already. `request` is all that was asked
-    for, as JSON can have it.
+    `files` are bytes, the keys of blobs that are there already, or what was received into a file.
+    `request` is all that was asked for, as JSON can have it.
     """
 
     kind: JobKind
     options: Mapping[str, Any]
-    files: Mapping[str, bytes | str]
+    files: Mapping[str, Content]
     request: Mapping[str, Any]
     estimate_s: float | None = None
 
@@ -124,16 +126,21 @@ class Submissions:
                 self._blobs.keep_only(folder, set())
         return job
 
-    def _put(self, key: str, data: bytes | str) -> str:
+    def _put(self, key: str, data: Content) -> str:
+        if isinstance(data, Incoming):
+            return self._blobs.adopt(data, key)
         if isinstance(data, str):
             return self._blobs.copy(data, key)
         return self._blobs.put(key, data)
 
 
 def _fingerprint(order: Order) -> str:
-    files = {
-        name: data if isinstance(data, str) else hashlib.sha256(data).hexdigest()
-        for name, data in order.files.items()
-    }
+    files = {name: _identity(data) for name, data in order.files.items()}
     asked = json.dumps([order.kind, order.request, files], sort_keys=True)
     return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def _identity(data: Content) -> str:
+    if isinstance(data, Incoming):
+        return data.sha256
+    return data if isinstance(data, str) else hashlib.sha256(data).hexdigest()

@@ -6,15 +6,15 @@ that is too large costs only itself: its bytes are dropped as they arrive, and i
 kept.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
+from app.api.arriving import Patience, UploadTooLargeError, arriving
+from app.api.multipart import MalformedUploadError, MultipartReader, described
 from app.vision.errors import AtelierError
 
 _MAX_FIELD_BYTES = 2000
@@ -23,18 +23,6 @@ _MAX_FIELDS = 64
 
 class UnsupportedUploadError(AtelierError):
     """The request's Content-Type is neither an image nor multipart/form-data."""
-
-
-class MalformedUploadError(AtelierError):
-    """The multipart body is broken, or its parts are not what is expected."""
-
-
-class UploadTooLargeError(AtelierError):
-    """The request has more bytes or more files than are accepted."""
-
-
-class UploadTimeoutError(AtelierError):
-    """The request did not arrive in time."""
 
 
 class UploadsBusyError(AtelierError):
@@ -49,8 +37,7 @@ class UploadLimits:
     max_request_bytes: int
     max_request_files: int
     max_held_bytes: int
-    timeout_s: float
-    stall_s: float
+    patience: Patience
 
 
 @dataclass(frozen=True)
@@ -114,9 +101,6 @@ class Uploads:
             UploadsBusyError: too many bytes are held already.
             ClientDisconnect: the client has gone.
         """
-        length = request.headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._limits.max_request_bytes:
-            raise self._too_large()
         receiver = _receiver(request.headers.get("content-type", ""), layout, self._limits)
         held = _Held()
         try:
@@ -128,25 +112,13 @@ class Uploads:
     async def _read(
         self, request: Request, receiver: "_RawImage | _FormParts", held: "_Held"
     ) -> None:
-        now = asyncio.get_running_loop().time
-        deadline = now() + self._limits.timeout_s
-        try:
-            async with asyncio.timeout(self._limits.stall_s) as patience:
-                async for chunk in request.stream():
-                    patience.reschedule(min(now() + self._limits.stall_s, deadline))
-                    held.bytes += len(chunk)
-                    self._held_bytes += len(chunk)
-                    if held.bytes > self._limits.max_request_bytes:
-                        raise self._too_large()
-                    if self._held_bytes > self._limits.max_held_bytes:
-                        raise UploadsBusyError("other uploads take all the memory for uploads")
-                    receiver.feed(chunk)
-        except TimeoutError:
-            raise UploadTimeoutError("the upload stalled or took too long; send it again") from None
-
-    def _too_large(self) -> UploadTooLargeError:
-        limit = self._limits.max_request_bytes
-        return UploadTooLargeError(f"a request may have at most {limit:,} bytes; send fewer images")
+        limits = self._limits
+        async for chunk in arriving(request, limits.max_request_bytes, limits.patience):
+            held.bytes += len(chunk)
+            self._held_bytes += len(chunk)
+            if self._held_bytes > limits.max_held_bytes:
+                raise UploadsBusyError("other uploads take all the memory for uploads")
+            receiver.feed(chunk)
 
 
 def _receiver(content_type: str, layout: Layout, limits: UploadLimits) -> "_RawImage | _FormParts":
@@ -177,43 +149,20 @@ class _RawImage:
 
 
 class _FormParts:
-    """Collects the parts of a multipart body as the parser finds them."""
+    """Collects the parts of a multipart body that the layout names."""
 
     def __init__(self, boundary: bytes, layout: Layout, limits: UploadLimits) -> None:
         self._layout = layout
         self._limits = limits
         self._images: list[_Part] = []
         self._fields: list[_Part] = []
-        self._present = _Part("", None, 0)
-        self._header_name = bytearray()
-        self._header_value = bytearray()
-        self._disposition = b""
-        self._complete = False
-        try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._on_part_begin,
-                    "on_header_field": self._on_header_field,
-                    "on_header_value": self._on_header_value,
-                    "on_header_end": self._on_header_end,
-                    "on_headers_finished": self._on_headers_finished,
-                    "on_part_data": self._on_part_data,
-                    "on_end": self._on_end,
-                },
-            )
-        except FormParserError as error:
-            raise MalformedUploadError(f"the multipart boundary is unusable: {error}") from error
+        self._reader = MultipartReader(boundary, self._begin)
 
     def feed(self, chunk: bytes) -> None:
-        try:
-            self._parser.write(chunk)
-        except FormParserError as error:
-            raise MalformedUploadError(f"the multipart body is malformed: {error}") from error
+        self._reader.feed(chunk)
 
     def finish(self) -> Form:
-        if not self._complete:
-            raise MalformedUploadError("the multipart body is cut short: no closing boundary")
+        self._reader.finish()
         if not self._images:
             raise MalformedUploadError(f"no image was sent; send {self._layout}")
         fields: dict[str, list[str]] = {}
@@ -221,51 +170,25 @@ class _FormParts:
             fields.setdefault(field.name, []).append(field.text())
         return Form([image.image() for image in self._images], fields)
 
-    def _on_part_begin(self) -> None:
-        self._disposition = b""
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-
-    def _on_header_end(self) -> None:
-        if self._header_name.lower() == b"content-disposition":
-            self._disposition = bytes(self._header_value)
-        self._header_name.clear()
-        self._header_value.clear()
-
-    def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        name = options.get(b"name", b"").decode(errors="replace")
-        filename = options.get(b"filename", b"").decode(errors="replace") or None
+    def _begin(self, name: str, filename: str | None) -> "_Part":
         if name in self._layout.images:
-            self._begin(self._images, self._limits.max_request_files, "files")
-            self._present = _Part(name, filename, self._limits.max_image_bytes)
-            self._images.append(self._present)
-        elif name in self._layout.fields:
-            self._begin(self._fields, _MAX_FIELDS, "fields")
-            self._present = _Part(name, None, _MAX_FIELD_BYTES)
-            self._fields.append(self._present)
-        else:
-            found = f"a part named {name!r}" if name else "a part without a name"
-            raise MalformedUploadError(f"{found}; send {self._layout}{self._other_fields()}")
-
-    @staticmethod
-    def _begin(parts: list["_Part"], most: int, what: str) -> None:
-        if len(parts) == most:
-            raise UploadTooLargeError(f"a request may have at most {most} {what}")
+            part = _Part(name, filename, self._limits.max_image_bytes)
+            return _appended(part, self._images, self._limits.max_request_files, "files")
+        if name in self._layout.fields:
+            part = _Part(name, None, _MAX_FIELD_BYTES)
+            return _appended(part, self._fields, _MAX_FIELDS, "fields")
+        raise MalformedUploadError(f"{described(name)}; send {self._layout}{self._other_fields()}")
 
     def _other_fields(self) -> str:
         names = ", ".join(sorted(self._layout.fields))
         return f", and fields named {names}" if names else ""
 
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._present.add(data[start:end])
 
-    def _on_end(self) -> None:
-        self._complete = True
+def _appended(part: "_Part", parts: list["_Part"], most: int, what: str) -> "_Part":
+    if len(parts) == most:
+        raise UploadTooLargeError(f"a request may have at most {most} {what}")
+    parts.append(part)
+    return part
 
 
 class _Part:

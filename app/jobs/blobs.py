@@ -1,11 +1,44 @@
 """The files of jobs, in a folder. A file is there whole or not at all."""
 
+import hashlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+_INCOMING = "incoming"
+FOLDERS = ("jobs", _INCOMING)
+"""Where all files are."""
+
+
+class Incoming:
+    """A large file that is being received; `sha256` and `size_bytes` are of what came so far."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path = path
+        self.size_bytes = 0
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """In hexadecimal."""
+        return self._digest.hexdigest()
+
+    def add(self, chunk: bytes) -> None:
+        """Append bytes."""
+        self._file.write(chunk)
+        self._digest.update(chunk)
+        self.size_bytes += len(chunk)
+
+    def sync(self) -> None:
+        """Bring all of it to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
 
 class Blobs:
@@ -28,6 +61,27 @@ class Blobs:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+        _sync_folder(path.parent)
+        return key
+
+    @contextmanager
+    def incoming(self) -> Iterator[Incoming]:
+        """Open a new file to receive into; it is deleted at the end unless it was adopted."""
+        folder = self._root / _INCOMING
+        self._make_folder(folder)
+        handle, name = tempfile.mkstemp(dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield Incoming(Path(name), file)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def adopt(self, incoming: Incoming, key: str) -> str:
+        """Make what was received a file under a key; returns the key."""
+        incoming.sync()
+        path = self.path(key)
+        self._make_folder(path.parent)
+        incoming.path.replace(path)
         _sync_folder(path.parent)
         return key
 

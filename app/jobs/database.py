@@ -15,6 +15,7 @@ from sqlalchemy import (
     event,
     extract,
     func,
+    inspect,
     literal,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
@@ -60,6 +61,7 @@ class Database:
                     _choose_journal(connection)
         with self.write() as connection:
             metadata.create_all(connection)
+            _add_columns(connection)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -90,6 +92,17 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def _add_columns(connection: Connection) -> None:
+    """Add what a database that an older version made does not have yet; all of it is nullable."""
+    present = inspect(connection)
+    for table in metadata.sorted_tables:
+        names = {column["name"] for column in present.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in names:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column.name} {kind}")
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

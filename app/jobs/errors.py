@@ -2,7 +2,7 @@
 
 request --store.create--> job            JobQueueFullError, IdempotencyError, StorageFullError
 id --store.find--> job                   UnknownJobError
-job --store.delete, result, continue-->  JobStateError, ResultExpiredError
+job --store.delete, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
 claimed job --leases--> its next state   ReplacedError
 anything --database-->                   StoreUnavailableError
 job --runner--> result                   BadJobError
@@ -13,6 +13,10 @@ from app.vision.errors import AtelierError
 
 class UnknownJobError(AtelierError):
     """The caller has no job of that id."""
+
+
+class UnknownFileError(AtelierError):
+    """The job has no file of that name."""
 
 
 class JobStateError(AtelierError):

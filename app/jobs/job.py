@@ -8,11 +8,15 @@ from typing import Any
 BEGUN = "begun"
 """Name of the input that holds the float picture of the painting that is gone on with."""
 
+ARCHIVE = "archive"
+"""Name of the input that holds the labelled images to evaluate on."""
+
 
 class JobKind(StrEnum):
     """What a job does."""
 
     STYLIZE = "stylize"  # paint a photograph in the style of other pictures
+    EVALUATE = "evaluate"  # tell how good a model is on labelled images
 
 
 class JobStatus(StrEnum):
@@ -75,7 +79,7 @@ class Job:
     `attempt` is the fence: it grows with every claim, and only the present attempt may write.
     `crashes` counts the attempts lost since the last newer checkpoint, `failures` the errors that
     may pass. `version` grows with every change that a client can see. `checkpoints` are the newest
-    and the one before.
+    and the one before. `extras` are more files that belong to the result, by name.
     """
 
     number: int
@@ -110,12 +114,14 @@ class Job:
     preview: str | None
     result: str | None
     painting: str | None
+    extras: Mapping[str, str]
     checkpoints: tuple[str, ...] = field(default=())
 
     def files(self) -> set[str]:
         """Keys of all blobs that the job still needs."""
         named = (self.preview, self.result, self.painting)
-        return {*self.inputs.values(), *self.checkpoints, *(key for key in named if key)}
+        several = (*self.inputs.values(), *self.checkpoints, *self.extras.values())
+        return {*several, *(key for key in named if key)}
 
     def folder(self) -> str:
         """Where the present attempt puts its files."""

@@ -67,7 +67,8 @@ class Journal:
         product = update.product()
         painting = self._put(product.painting) if product.painting else None
         preview = self._put(update.preview()) if update.preview else None
-        outcome = Outcome(self._put(product.result), preview, painting)
+        extras = {file.name: self._put(file) for file in product.extras}
+        outcome = Outcome(self._put(product.result), preview, painting, extras)
         return _until_written(lambda: self._leases.finish(self.job, update.progress, outcome))
 
     def cancel(self) -> Job:

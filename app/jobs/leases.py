@@ -5,8 +5,8 @@ claim began; once the job has been claimed again, or has ended, the former holde
 `ReplacedError` and change nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, exists, func, select, update
@@ -29,6 +29,7 @@ class Outcome:
     result: str
     preview: str | None = None
     painting: str | None = None
+    extras: Mapping[str, str] = field(default_factory=dict)
 
 
 class Leases:
@@ -127,9 +128,13 @@ class Leases:
         )
 
     def finish(self, mine: Job, progress: Progress, outcome: Outcome) -> Job:
-        """End the job with its result, unless its cancel was asked for before."""
+        """End the job with its result, unless its cancel was asked for before.
+
+        The inputs are kept only where there is a painting to go on with.
+        """
         now = self._database.now()
-        done = ended(JobStatus.SUCCEEDED, now, **_shown(progress), **asdict(outcome))
+        spent: dict[str, Any] = {} if outcome.painting else {"inputs": {}}
+        done = ended(JobStatus.SUCCEEDED, now, **_shown(progress), **asdict(outcome), **spent)
         return self._settle(mine, **done)
 
     def cancel(self, mine: Job) -> Job:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import delete, select, update
 
-from app.jobs.blobs import Blobs
+from app.jobs.blobs import FOLDERS, Blobs
 from app.jobs.changes import IS_QUEUED, IS_RUNNING
 from app.jobs.database import Database
 from app.jobs.job import folder_of
@@ -70,6 +70,7 @@ class Maintenance:
                     preview=None,
                     result=None,
                     painting=None,
+                    extras=None,
                     version=job.c.version + 1,
                 )
             )
@@ -85,16 +86,17 @@ class Maintenance:
 
     def _sweep(self) -> None:
         """Remove old files that no job names: of requests that broke off, of attempts that died."""
-        found = self._blobs.older_than("jobs", self._retention.orphan_s)
+        age_s = self._retention.orphan_s
+        found = [key for each in FOLDERS for key in self._blobs.older_than(each, age_s)]
         if not found:
             return
-        columns = (job.c.inputs, job.c.checkpoints, job.c.preview, job.c.result, job.c.painting)
+        maps, single = (job.c.inputs, job.c.extras), (job.c.preview, job.c.result, job.c.painting)
         with self._database.read() as connection:
-            rows = connection.execute(select(*columns)).all()
+            rows = connection.execute(select(*maps, job.c.checkpoints, *single)).all()
         named = {
             key
-            for inputs, checkpoints, *single in rows
-            for key in (*inputs.values(), *checkpoints, *single)
+            for inputs, extras, checkpoints, *rest in rows
+            for key in (*inputs.values(), *(extras or {}).values(), *checkpoints, *rest)
         }
         orphans = [key for key in found if key not in named]
         for key in orphans:

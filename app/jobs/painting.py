@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -41,7 +41,7 @@ class Painting:
         self._memory_bytes = memory_bytes
         self.calibration: Calibration | None = None
 
-    def __call__(self, job: Job) -> Iterator[Update]:
+    def __call__(self, job: Job) -> Generator[Update]:
         """Paint from the newest checkpoint that can be read.
 
         Raises:

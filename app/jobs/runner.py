@@ -7,6 +7,7 @@ cancel, finish with what there is, or stop so that another worker goes on.
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 
 import structlog
 import torch
@@ -76,18 +77,20 @@ class Runner:
             )
 
     def _follow(self, journal: Journal, stopping: threading.Event) -> Job:
-        update = None
-        for update in self._works[journal.job.kind](journal.job):
-            self._liveness.stepped()
-            if update.progress.step >= update.progress.steps:
-                break
-            journal.note(update)
-            if journal.job.cancel_requested:
-                return journal.cancel()
-            if journal.job.finish_requested:
-                break
-            if stopping.is_set():
-                return journal.give_back(update)
-        if update is None:
-            raise BadJobError("no_work", "there was nothing to do")
-        return journal.finish(update)
+        # Open until the end is written: an update's files are made from what the work holds.
+        with closing(self._works[journal.job.kind](journal.job)) as updates:
+            update = None
+            for update in updates:
+                self._liveness.stepped()
+                if update.progress.step >= update.progress.steps:
+                    break
+                journal.note(update)
+                if journal.job.cancel_requested:
+                    return journal.cancel()
+                if journal.job.finish_requested:
+                    break
+                if stopping.is_set():
+                    return journal.give_back(update)
+            if update is None:
+                raise BadJobError("no_work", "there was nothing to do")
+            return journal.finish(update)

@@ -61,6 +61,7 @@ job = Table(
     Column("preview", String(256)),
     Column("result", String(256)),
     Column("painting", String(256)),
+    Column("extras", JSON(none_as_null=True)),
     Column("checkpoints", JSON, nullable=False, default=list),
     UniqueConstraint("owner", "idempotency_key"),
     Index("job_by_status", "status"),
@@ -90,4 +91,5 @@ def to_job(row: Row[Any]) -> Job:
     values["progress"] = None if row.step is None else Progress(**progress)
     values["error"] = Fault(**row.error) if row.error else None
     values["checkpoints"] = tuple(row.checkpoints)
+    values["extras"] = row.extras or {}
     return Job(**values)

@@ -1,6 +1,6 @@
 """What the runner asks of a kind of work: a generator of updates."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,10 +17,11 @@ class File:
 
 @dataclass(frozen=True)
 class Product:
-    """What a finished job leaves: its result, and what it can be continued from."""
+    """What a finished job leaves: its result, what it can be continued from, and more files."""
 
     result: File
     painting: File | None = None
+    extras: Sequence[File] = ()
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Update:
 class Work(Protocol):
     """One kind of job."""
 
-    def __call__(self, job: Job) -> Iterator[Update]:
-        """Do a job from its newest checkpoint on.
+    def __call__(self, job: Job) -> Generator[Update]:
+        """Do a job from its newest checkpoint on; closed when it is no longer needed.
 
         Raises:
             BadJobError: it can never succeed.

@@ -6,7 +6,7 @@ one value and cannot drift apart.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -64,18 +64,31 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A served model, without its weights."""
+    """A served model, without its weights.
+
+    `aliases` are other names that folders of images may have, in lower case, with their classes.
+    """
 
     name: str
     network: str
     classes: tuple[str, ...]
     input: InputSpec
+    aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise ValueError(f"unknown network {self.network!r}; known: {', '.join(NETWORKS)}")
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
             raise ValueError("classes must be two or more different names")
+        own = {name.casefold() for name in self.classes}
+        if not set(self.aliases.values()) <= set(self.classes) or own & set(self.aliases):
+            raise ValueError("aliases must name classes, and differ from them")
+
+    def class_of(self, folder: str) -> int | None:
+        """Return the index of the class that a folder is named after, in upper or lower case."""
+        indices = {name.casefold(): index for index, name in enumerate(self.classes)}
+        name = self.aliases.get(folder.casefold(), folder)
+        return indices.get(name.casefold())
 
     def build(self) -> nn.Module:
         """Build the network with fresh weights: (B, C, H, W) -> (B, classes), (log-)logits."""
@@ -98,6 +111,7 @@ class ModelSpec:
         picture["std"] = tuple(map(float, picture["std"]))
         picture["preparation"] = Preparation(picture["preparation"])
         fields["classes"] = tuple(map(str, fields["classes"]))
+        fields["aliases"] = {str(k): str(v) for k, v in fields.get("aliases", {}).items()}
         return cls(**fields, input=InputSpec(**picture))
 
 
@@ -113,6 +127,13 @@ MNIST = ModelSpec(
         std=(0.3081,),
         preparation=Preparation.DIGIT,
         resize_px=28,
+    ),
+    aliases=dict(
+        zip(
+            ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+            "0123456789",
+            strict=True,
+        )
     ),
 )
 CIFAR10 = ModelSpec(
@@ -139,6 +160,26 @@ CIFAR10 = ModelSpec(
         preparation=Preparation.PHOTO,
         resize_px=32,
     ),
+    aliases={
+        "aeroplane": "airplane",
+        "airplanes": "airplane",
+        "plane": "airplane",
+        "planes": "airplane",
+        "auto": "automobile",
+        "automobiles": "automobile",
+        "car": "automobile",
+        "cars": "automobile",
+        "birds": "bird",
+        "cats": "cat",
+        "dogs": "dog",
+        "frogs": "frog",
+        "horses": "horse",
+        "boat": "ship",
+        "boats": "ship",
+        "ships": "ship",
+        "lorry": "truck",
+        "trucks": "truck",
+    },
 )
 CATDOG = ModelSpec(
     name="catdog",
@@ -153,5 +194,6 @@ CATDOG = ModelSpec(
         preparation=Preparation.PHOTO,
         resize_px=146,
     ),
+    aliases={"cats": "cat", "dogs": "dog"},
 )
 SPECS = {spec.name: spec for spec in (MNIST, CIFAR10, CATDOG)}

@@ -1,0 +1,118 @@
+"""Receives an archive over HTTP, straight to the disk: it may be larger than the memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from app.api.arriving import Patience, UploadTooLargeError, arriving
+from app.api.multipart import MalformedUploadError, MultipartReader, described
+from app.api.uploads import UnsupportedUploadError
+from app.evaluation.sources import ArchiveLimits
+from app.jobs.blobs import Blobs, Incoming
+from app.jobs.errors import StorageFullError
+
+_PART = "file"
+_RAW = (b"application/zip", b"application/x-zip-compressed", b"application/octet-stream")
+_FORM_BYTES = 16_384  # what a form may have around its file
+_PIECE_BYTES = 1_000_000  # written at a time, in a thread
+
+
+class Archives:
+    """Receives archives within limits."""
+
+    def __init__(
+        self, blobs: Blobs, limits: ArchiveLimits, patience: Patience, min_free_bytes: int
+    ) -> None:
+        self._blobs = blobs
+        self.limits = limits
+        self._patience = patience
+        self._min_free_bytes = min_free_bytes
+
+    @asynccontextmanager
+    async def receive(self, request: Request) -> AsyncIterator[Incoming]:
+        """Receive one archive; the file is gone after the exit unless it was adopted.
+
+        Raises:
+            UnsupportedUploadError: the Content-Type is neither that of a zip archive nor a form.
+            MalformedUploadError: the body is not what its Content-Type says.
+            UploadTooLargeError: too many bytes, or several files.
+            UploadTimeoutError: it took too long.
+            StorageFullError: the disk has no room for it.
+            ClientDisconnect: the client has gone.
+        """
+        try:
+            with self._blobs.incoming() as incoming:
+                await self._read(request, _receiver(request, incoming))
+                yield incoming
+        except OSError as error:
+            raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
+
+    async def _read(self, request: Request, receiver: "_RawArchive | _FormArchive") -> None:
+        piece = bytearray()
+        most = self.limits.max_bytes + _FORM_BYTES
+        async for chunk in arriving(request, most, self._patience):
+            piece += chunk
+            if len(piece) >= _PIECE_BYTES:
+                await run_in_threadpool(self._write, receiver, bytes(piece))
+                piece.clear()
+        await run_in_threadpool(self._write, receiver, bytes(piece))
+        receiver.finish()
+
+    def _write(self, receiver: "_RawArchive | _FormArchive", piece: bytes) -> None:
+        if self._blobs.free_bytes() - len(piece) < self._min_free_bytes:
+            raise StorageFullError("the disk has no room for the archive; the operator has to make")
+        receiver.feed(piece)
+        if receiver.incoming.size_bytes > self.limits.max_bytes:
+            raise UploadTooLargeError(
+                f"an archive may have at most {self.limits.max_bytes:,} bytes; send fewer images"
+            )
+
+
+def _receiver(request: Request, incoming: Incoming) -> "_RawArchive | _FormArchive":
+    media_type, parameters = parse_options_header(request.headers.get("content-type", ""))
+    if media_type in _RAW:
+        return _RawArchive(incoming)
+    boundary = parameters.get(b"boundary")
+    if media_type == b"multipart/form-data" and boundary:
+        return _FormArchive(boundary, incoming)
+    raise UnsupportedUploadError(
+        "send a zip archive as the body with Content-Type: application/zip, or as multipart/"
+        f"form-data in a part named '{_PART}'; or name a data set, see GET /datasets"
+    )
+
+
+class _RawArchive:
+    def __init__(self, incoming: Incoming) -> None:
+        self.incoming = incoming
+
+    def feed(self, piece: bytes) -> None:
+        self.incoming.add(piece)
+
+    def finish(self) -> None:
+        """Whatever came is the archive."""
+
+
+class _FormArchive:
+    def __init__(self, boundary: bytes, incoming: Incoming) -> None:
+        self.incoming = incoming
+        self._files = 0
+        self._reader = MultipartReader(boundary, self._begin)
+
+    def feed(self, piece: bytes) -> None:
+        self._reader.feed(piece)
+
+    def finish(self) -> None:
+        self._reader.finish()
+        if not self._files:
+            raise MalformedUploadError(f"no archive was sent; send it in a part named '{_PART}'")
+
+    def _begin(self, name: str, _filename: str | None) -> Incoming:
+        if name != _PART:
+            raise MalformedUploadError(f"{described(name)}; send the archive as '{_PART}'")
+        self._files += 1
+        if self._files > 1:
+            raise UploadTooLargeError("send one archive at a time")
+        return self.incoming

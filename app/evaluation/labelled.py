@@ -1,0 +1,111 @@
+"""Labelled images: every file belongs to the class that its folder is named after."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from app.evaluation.errors import NothingLabelledError
+from app.evaluation.sources import Archive, ArchiveLimits, Folder, Source
+
+ClassOf = Callable[[str], int | None]
+"""Name of a folder -> index of the class that it stands for."""
+
+_SHOWN = 10
+_LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")  # left in archives by desktops
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """A file and the index of its class."""
+
+    name: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that counts for nothing, and why."""
+
+    filename: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the folders say of the files in them.
+
+    `files` are in an order that is random but always the same, so that a part of them, from the
+    start, stands for all. `unknown_folders` counts the files of each folder that is no class.
+    """
+
+    files: Sequence[LabelledFile]
+    skipped: Sequence[Skipped]
+    unknown_folders: Mapping[str, int]
+
+
+def open_source(path: Path, limits: ArchiveLimits) -> Source:
+    """Open a folder or an archive.
+
+    Raises:
+        ArchiveError, ArchiveTooLargeError: as `Archive` does.
+    """
+    return Folder(path) if path.is_dir() else Archive(path, limits)
+
+
+def label(names: Iterable[str], class_of: ClassOf) -> Labels:
+    """Find the class of every file.
+
+    The class folders may lie in other folders that they all share, as in `pets/test/cat/1.jpg`, and
+    have folders in them. Hidden files and what desktops leave behind are passed over.
+
+    Raises:
+        NothingLabelledError: no file has a class.
+    """
+    times = Counter(names)
+    placed = {name: _parts(name) for name in times}
+    placed = {name: parts for name, parts in placed.items() if not any(map(_is_litter, parts))}
+    depth = _depth([folders for *folders, _ in placed.values()], class_of)
+    files: list[LabelledFile] = []
+    skipped = [
+        Skipped(name, f"the name comes {count} times; the first counts")
+        for name, count in times.items()
+        if count > 1
+    ]
+    unknown = Counter[str]()
+    for name, (*folders, _) in placed.items():
+        if len(folders) <= depth:
+            skipped.append(Skipped(name, "it is in no class folder"))
+        elif (found := class_of(folders[depth])) is None:
+            unknown[folders[depth]] += 1
+            skipped.append(Skipped(name, f"{folders[depth]!r} is not a class of the model"))
+        else:
+            files.append(LabelledFile(name, found))
+    if not files:
+        shown = ", ".join(map(repr, sorted(unknown)[:_SHOWN])) or "none"
+        raise NothingLabelledError(
+            f"no file is in a folder named after a class of the model; the folders are: {shown}"
+        )
+    random.Random(0).shuffle(files)  # noqa: S311 - an order, not a secret
+    return Labels(files, skipped, unknown)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(name.replace("\\", "/").split("/"))
+
+
+def _is_litter(part: str) -> bool:
+    return part.startswith(".") or part in _LITTER
+
+
+def _depth(paths: Sequence[list[str]], class_of: ClassOf) -> int:
+    """How many folders lie around the class folders."""
+    ends = zip(min(paths), max(paths), strict=False) if paths else ()
+    shared = [first for first, last in takewhile(lambda pair: pair[0] == pair[1], ends)]
+    if all(path == shared for path in paths):
+        shared = shared[:-1]  # a single class folder
+    while shared and class_of(shared[-1]) is not None:
+        shared = shared[:-1]
+    return len(shared)

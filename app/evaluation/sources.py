@@ -1,0 +1,172 @@
+"""Where labelled files come from: a folder, or a zip archive that nobody vouches for.
+
+An archive is never unpacked to disk: its files are read one at a time, so that their names lead
+nowhere. What is refused here as a whole is what would take memory or time out of all proportion.
+"""
+
+import io
+import stat
+import threading
+import zipfile
+import zlib
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from app.evaluation.errors import ArchiveError, ArchiveTooLargeError, UnreadableError
+
+_DIRECTORY_BYTES_PER_ENTRY = 300  # real programs need 80 to 200
+_UNPACKED_FACTOR = 10
+_READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others cannot be unpacked bit by bit
+_ENCRYPTED = 0x1
+_ONE_AT_A_TIME = threading.Lock()  # a hostile directory takes some 50 MB while it is read
+
+
+@dataclass(frozen=True)
+class ArchiveLimits:
+    """How much one archive may hold."""
+
+    max_bytes: int = 2_000_000_000
+    max_entries: int = 20_000
+
+
+class Source(AbstractContextManager["Source"], Protocol):
+    """Files by name, such as `cat/1.jpg`; a context, as an archive stays open."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Name every file."""
+        ...
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """Read a file, from any thread; never more than one byte over `max_bytes`.
+
+        Raises:
+            UnreadableError: it is gone, damaged, or of a kind that is not read.
+        """
+        ...
+
+
+class Folder(Source):
+    """A folder of the host's own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        found = (each for each in path.rglob("*") if each.is_file())
+        self._names = sorted(each.relative_to(path).as_posix() for each in found)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Name every file, in order."""
+        return self._names
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """Read a file."""
+        try:
+            with (self._path / name).open("rb") as file:
+                return file.read(max_bytes + 1)
+        except OSError as error:
+            raise UnreadableError(f"the file cannot be read: {error.strerror}") from error
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: no file stays open."""
+
+
+class Archive(Source):
+    """A zip archive.
+
+    Raises:
+        ArchiveError: not a zip archive, a damaged one, or one with names that lead out of it.
+        ArchiveTooLargeError: too many entries, or too many bytes once unpacked.
+    """
+
+    def __init__(self, path: Path, limits: ArchiveLimits) -> None:
+        with _ONE_AT_A_TIME:
+            self._zip = _opened(path, limits)
+        try:
+            entries = _screened(self._zip, path.stat().st_size, limits)
+        except BaseException:
+            self._zip.close()
+            raise
+        self._entries = {entry.filename: entry for entry in reversed(entries)}  # the first wins
+        self._names = [entry.filename for entry in entries]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Name every file, in the archive's order; a name may come twice."""
+        return self._names
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """Unpack a file."""
+        entry = self._entries[name]
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise UnreadableError("a symbolic link is not followed")
+        if entry.flag_bits & _ENCRYPTED:
+            raise UnreadableError("it is encrypted")
+        if entry.compress_type not in _READABLE:
+            raise UnreadableError("its compression is not read; use deflate or none")
+        try:
+            with self._zip.open(entry) as file:
+                return file.read(max_bytes + 1)
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+            raise UnreadableError(f"the archive is damaged here: {error}") from error
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._zip.close()
+
+
+class _Bounded(io.FileIO):
+    """A file that refuses to be read in pieces of any size.
+
+    `zipfile` reads the whole directory of an archive, whatever its length is said to be.
+    """
+
+    def __init__(self, path: Path, max_read_bytes: int) -> None:
+        super().__init__(path)
+        self._max_read_bytes = max_read_bytes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._max_read_bytes:
+            raise ArchiveTooLargeError("the archive has too many entries")
+        return super().read(-1 if size is None else size) or b""
+
+
+def _opened(path: Path, limits: ArchiveLimits) -> zipfile.ZipFile:
+    bounded = _Bounded(path, limits.max_entries * _DIRECTORY_BYTES_PER_ENTRY)
+    try:
+        return zipfile.ZipFile(bounded)
+    except ArchiveTooLargeError:
+        bounded.close()
+        raise
+    except Exception as error:  # on damaged directories zipfile raises almost any type
+        bounded.close()
+        raise ArchiveError(f"not a zip archive that can be read: {error}") from error
+
+
+def _screened(
+    archive: zipfile.ZipFile, size_bytes: int, limits: ArchiveLimits
+) -> list[zipfile.ZipInfo]:
+    """Return the entries that are files, of an archive in proportion."""
+    entries = archive.infolist()
+    if len(entries) > limits.max_entries:
+        raise ArchiveTooLargeError(
+            f"the archive has {len(entries):,} entries; at most {limits.max_entries:,} are accepted"
+        )
+    if sum(entry.compress_size for entry in entries) > size_bytes:
+        raise ArchiveError("the archive's entries overlap")
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > _UNPACKED_FACTOR * limits.max_bytes:
+        raise ArchiveTooLargeError(f"unpacked, the archive would have {unpacked:,} bytes")
+    for entry in entries:
+        if _leads_out(entry.filename):
+            raise ArchiveError(f"the name {entry.filename!r} leads out of the archive")
+    return [entry for entry in entries if not entry.is_dir()]
+
+
+def _leads_out(name: str) -> bool:
+    path = PurePosixPath(name.replace("\\", "/"))
+    has_drive = path.parts[:1] and path.parts[0].endswith(":")
+    return path.is_absolute() or ".." in path.parts or bool(has_drive)

@@ -1,0 +1,106 @@
+"""The work of an evaluate job: reads its labelled images, asks the model, and reports."""
+
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import structlog
+import torch
+
+from app.evaluation.answers import Answers, AnswersError
+from app.evaluation.datasets import find_dataset
+from app.evaluation.errors import (
+    ArchiveError,
+    ArchiveTooLargeError,
+    NothingLabelledError,
+    UnknownDatasetError,
+)
+from app.evaluation.evaluator import Evaluator
+from app.evaluation.labelled import Labels, label, open_source
+from app.evaluation.mistakes import illustrated
+from app.evaluation.sources import ArchiveLimits, Source
+from app.jobs.blobs import Blobs
+from app.jobs.errors import BadJobError
+from app.jobs.job import ARCHIVE, Job, Progress
+from app.jobs.work import File, Product, Update
+from app.vision.classifier import Classifier
+from app.vision.errors import CheckpointError
+from app.vision.images import ImageLimits, PixelBudget
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """Evaluates any of the models in a folder, on an archive or on one of the host's data sets."""
+
+    models: Path
+    datasets: Path
+    device: torch.device
+    blobs: Blobs
+    limits: ImageLimits
+    archive_limits: ArchiveLimits
+    budget: PixelBudget
+    threads: int
+
+    def __call__(self, job: Job) -> Generator[Update]:
+        """Evaluate from the newest checkpoint that can be read.
+
+        Raises:
+            BadJobError: the model or the images cannot be used.
+        """
+        try:
+            classifier = Classifier.load(job.options["model"], self.models, self.device)
+        except CheckpointError as error:
+            raise BadJobError("model_unavailable", str(error)) from error
+        try:
+            source = open_source(self._path(job), self.archive_limits)
+        except (ArchiveError, ArchiveTooLargeError, UnknownDatasetError) as error:
+            raise BadJobError("invalid_set", str(error)) from error
+        with source:
+            yield from self._evaluate(job, classifier, source)
+
+    def _evaluate(self, job: Job, classifier: Classifier, source: Source) -> Iterator[Update]:
+        try:
+            labels = label(source.names, classifier.card.spec.class_of)
+        except NothingLabelledError as error:
+            raise BadJobError("invalid_set", str(error)) from error
+        evaluator = Evaluator(classifier, self.limits, self.budget, self.threads)
+        for answers in evaluator.run(source, labels, self._resume(job)):
+            progress = Progress(step=answers.seen, steps=len(labels.files))
+            left = progress.steps - progress.step
+            yield Update(
+                progress=progress,
+                eta_s=left * answers.seconds / answers.seen,
+                preview=None,
+                checkpoint=answers.to_bytes,
+                product=partial(self._product, evaluator, source, labels, answers),
+            )
+
+    def _product(
+        self, evaluator: Evaluator, source: Source, labels: Labels, answers: Answers
+    ) -> Product:
+        if not answers.positions:
+            reason = answers.skipped[0].reason
+            raise BadJobError("invalid_set", f"no image can be used; the first: {reason}")
+        report = evaluator.report(labels, answers)
+        shown = list(illustrated(report.worst_mistakes, source, self.limits))
+        report = replace(report, worst_mistakes=[mistake for mistake, _ in shown])
+        document = json.dumps(report.to_json()).encode()
+        pictures = [File(str(mistake.thumbnail), picture) for mistake, picture in shown]
+        return Product(File("report.json", document), extras=pictures)
+
+    def _path(self, job: Job) -> Path:
+        if ARCHIVE in job.inputs:
+            return self.blobs.path(job.inputs[ARCHIVE])
+        return find_dataset(self.datasets, job.options["dataset"])
+
+    def _resume(self, job: Job) -> Answers:
+        for key in job.checkpoints:
+            try:
+                return Answers.from_bytes(self.blobs.get(key))
+            except (AnswersError, OSError) as error:
+                log.warning("a checkpoint cannot be read; an older one is tried", error=str(error))
+        return Answers()
