@@ -1,6 +1,7 @@
 """The command line: `python -m app COMMAND`."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -15,8 +16,14 @@ COMMANDS = {
     "worker": "start a worker alone, for containers",
     "jobs": "look at the jobs of this host, or cancel one",
     "classify": "classify images without a server",
+    "evaluate": "tell how good a model is on labelled images, without a server",
     "stylize": "paint a photograph in the style of a picture, without a server",
 }
+
+
+# Threads that wait for each other give the processor away. By default they spin, so that two
+# processes on one host, or training beside a service, slow each other down several times over.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from app.vision.charts import draw_confusion
 from app.vision.specs import InputSpec, ModelSpec
 from training.examples import Examples
 
@@ -81,16 +82,7 @@ def confusion_matrix(confusion: Tensor, classes: Sequence[str], path: Path) -> N
         figsize=(2 + 0.7 * len(classes), 1.5 + 0.7 * len(classes)), layout="constrained"
     )
     axes = figure.subplots()
-    shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)  # (K, K)
-    axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
-    for row, counts in enumerate(confusion.tolist()):
-        for column, count in enumerate(counts):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour)
-    ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=45, ha="right")
-    axes.set_yticks(ticks, classes)
-    axes.set(xlabel="predicted", ylabel="true")
+    draw_confusion(axes, confusion.tolist(), classes)
     figure.savefig(path)
 
 

@@ -60,10 +60,13 @@ class Archives:
                 piece.clear()
         await run_in_threadpool(self._write, receiver, bytes(piece))
         receiver.finish()
+        await run_in_threadpool(receiver.incoming.sync)
 
     def _write(self, receiver: "_RawArchive | _FormArchive", piece: bytes) -> None:
         if self._blobs.free_bytes() - len(piece) < self._min_free_bytes:
-            raise StorageFullError("the disk has no room for the archive; the operator has to make")
+            raise StorageFullError(
+                "the disk is too full for the archive; the operator has to make room"
+            )
         receiver.feed(piece)
         if receiver.incoming.size_bytes > self.limits.max_bytes:
             raise UploadTooLargeError(

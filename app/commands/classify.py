@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.commands.models import load_classifier
 from app.commands.options import SettingsError, read_settings
 from app.settings import Settings
-from app.vision.errors import AtelierError, CheckpointError
+from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
     from app.vision.classifier import Classifier
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if options.top_k < 1:
         raise SettingsError("--top-k must be at least 1")
     settings = read_settings(device=options.device)
-    classifier = _load(options.model, settings)
+    classifier = load_classifier(options.model, settings)
     results = [_classify(path, classifier, options.top_k, settings) for path in options.images]
     if options.json:
         answer = {"model": _reference(classifier), "results": results}
@@ -40,26 +41,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         _show(results, classifier)
     return int(any("error" in result for result in results))
-
-
-def _load(name: str | None, settings: Settings) -> "Classifier":
-    from app.vision.classifier import Classifier  # noqa: PLC0415 - imports torch
-    from app.vision.device import choose_device  # noqa: PLC0415
-    from app.vision.images import quiet_pillow  # noqa: PLC0415
-    from app.vision.specs import SPECS  # noqa: PLC0415
-
-    quiet_pillow()
-    device = choose_device(settings.device)
-    if name is not None and name not in SPECS:
-        raise SettingsError(f"there is no model {name!r}; the models are: {', '.join(SPECS)}")
-    names = [name] if name else sorted(SPECS, key=lambda each: each != settings.default_model)
-    refused: list[str] = []
-    for each in names:
-        try:
-            return Classifier.load(each, settings.models_dir, device)
-        except CheckpointError as error:
-            refused.append(str(error))
-    raise CheckpointError("; ".join(refused))
 
 
 def _classify(

@@ -88,6 +88,7 @@ def label(names: Iterable[str], class_of: ClassOf) -> Labels:
         raise NothingLabelledError(
             f"no file is in a folder named after a class of the model; the folders are: {shown}"
         )
+    files.sort(key=lambda file: file.name)
     random.Random(0).shuffle(files)  # noqa: S311 - an order, not a secret
     return Labels(files, skipped, unknown)
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -83,12 +84,13 @@ class Archive(Source):
     """
 
     def __init__(self, path: Path, limits: ArchiveLimits) -> None:
-        with _ONE_AT_A_TIME:
-            self._zip = _opened(path, limits)
+        self._file = _Bounded(path, limits.max_entries * _DIRECTORY_BYTES_PER_ENTRY)
         try:
-            entries = _screened(self._zip, path.stat().st_size, limits)
+            with _ONE_AT_A_TIME:
+                self._zip = _opened(self._file)
+                entries = _screened(self._zip, limits)
         except BaseException:
-            self._zip.close()
+            self._file.close()
             raise
         self._entries = {entry.filename: entry for entry in reversed(entries)}  # the first wins
         self._names = [entry.filename for entry in entries]
@@ -116,6 +118,7 @@ class Archive(Source):
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self._zip.close()
+        self._file.close()
 
 
 class _Bounded(io.FileIO):
@@ -134,28 +137,26 @@ class _Bounded(io.FileIO):
         return super().read(-1 if size is None else size) or b""
 
 
-def _opened(path: Path, limits: ArchiveLimits) -> zipfile.ZipFile:
-    bounded = _Bounded(path, limits.max_entries * _DIRECTORY_BYTES_PER_ENTRY)
+def _opened(file: _Bounded) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(bounded)
+        return zipfile.ZipFile(file)
     except ArchiveTooLargeError:
-        bounded.close()
         raise
     except Exception as error:  # on damaged directories zipfile raises almost any type
-        bounded.close()
         raise ArchiveError(f"not a zip archive that can be read: {error}") from error
 
 
-def _screened(
-    archive: zipfile.ZipFile, size_bytes: int, limits: ArchiveLimits
-) -> list[zipfile.ZipInfo]:
+def _screened(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[zipfile.ZipInfo]:
     """Return the entries that are files, of an archive in proportion."""
     entries = archive.infolist()
     if len(entries) > limits.max_entries:
         raise ArchiveTooLargeError(
             f"the archive has {len(entries):,} entries; at most {limits.max_entries:,} are accepted"
         )
-    if sum(entry.compress_size for entry in entries) > size_bytes:
+    spans = sorted(
+        (each.header_offset, each.header_offset + each.compress_size) for each in entries
+    )
+    if any(end > start for (_, end), (start, _) in pairwise(spans)):
         raise ArchiveError("the archive's entries overlap")
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > _UNPACKED_FACTOR * limits.max_bytes:

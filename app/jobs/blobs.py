@@ -77,8 +77,7 @@ class Blobs:
             Path(name).unlink(missing_ok=True)
 
     def adopt(self, incoming: Incoming, key: str) -> str:
-        """Make what was received a file under a key; returns the key."""
-        incoming.sync()
+        """Make what was received, and synced, a file under a key; returns the key."""
         path = self.path(key)
         self._make_folder(path.parent)
         incoming.path.replace(path)

@@ -1,0 +1,51 @@
+"""The confusion matrix and the reliability diagram of a report, in one picture."""
+
+from pathlib import Path
+
+from app.evaluation.report import Calibration, Report
+from app.vision.charts import draw_confusion
+from app.vision.errors import AtelierError
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as error:
+    raise AtelierError(
+        "figures are drawn with matplotlib; install it by: pip install -e '.[train]'"
+    ) from error
+
+_CELL_IN = 0.7
+
+
+def draw(report: Report, path: Path) -> None:
+    """Draw a report into a file; its name says in which format.
+
+    Raises:
+        OSError, ValueError: the file cannot be written, or has no such format.
+    """
+    side_in = 2 + _CELL_IN * len(report.confusion_matrix.labels)
+    figure = Figure(figsize=(side_in + 6, max(side_in, 5)), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(side_in, 6))
+    draw_confusion(left, report.confusion_matrix.counts, report.confusion_matrix.labels)
+    left.set_title(f"{report.model['name']}: {report.accuracy:.2%} of {report.n:,}")
+    _draw_reliability(right, report.calibration)
+    figure.savefig(path)
+
+
+def _draw_reliability(axes: Axes, calibration: Calibration) -> None:
+    """Draw accuracy over confidence; the line is where they are the same."""
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    known = [each for each in calibration.bins if each.accuracy is not None]
+    most = max(each.count for each in known)
+    for each in known:
+        axes.bar(
+            each.low,
+            each.accuracy or 0,
+            width=each.high - each.low,
+            align="edge",
+            color="tab:blue",
+            alpha=0.25 + 0.75 * each.count / most,
+            edgecolor="white",
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", aspect="equal")
+    axes.set_title(f"expected calibration error {calibration.ece:.4f}")

@@ -1,0 +1,72 @@
+"""Zip archives that tests make themselves, the hostile ones included."""
+
+import io
+import struct
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tests.pictures import encode, photograph
+
+PICTURE = encode(photograph(32, 32))
+
+
+def zipped(files: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> bytes:
+    """An archive of these files, in this order; names may come twice."""
+    pairs = files.items() if isinstance(files, Mapping) else files
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore", UserWarning)  # about names that come twice
+        for name, data in pairs:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def crowded(count: int) -> bytes:
+    """So many empty entries."""
+    return zipped((f"3/{number}", b"") for number in range(count))
+
+
+def overlapping() -> bytes:
+    """Two entries that share their bytes, as in Fifield's bomb."""
+    data = bytearray(zipped({"3/1.bmp": bytes(100_000), "3/2.bmp": bytes(100_000)}))
+    first, second = (data.find(b"PK\1\2"), data.rfind(b"PK\1\2"))
+    data[second + 42 : second + 46] = data[first + 42 : first + 46]
+    return bytes(data)
+
+
+def endless_directory() -> bytes:
+    """One that says its directory has a gigabyte."""
+    data = bytearray(zipped({"3/1.png": PICTURE}))
+    data[-10:-6] = struct.pack("<L", 2**30)
+    return bytes(data)
+
+
+def symbolic_link() -> bytes:
+    """A link to a file of the host, as `zip --symlinks` stores it, beside a picture."""
+    link = zipfile.ZipInfo("3/link.png")
+    link.external_attr = 0o120777 << 16
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("3/1.png", PICTURE)
+    return buffer.getvalue()
+
+
+def compressed_with(method: int) -> bytes:
+    """A picture in an archive of another compression, beside a usual one."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("3/1.png", PICTURE, compress_type=method)
+        archive.writestr("3/2.png", PICTURE)
+    return buffer.getvalue()
+
+
+def put(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files into a folder."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder

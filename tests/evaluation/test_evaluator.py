@@ -1,0 +1,138 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from app.evaluation.answers import Answers, AnswersError
+from app.evaluation.evaluator import Evaluator
+from app.evaluation.labelled import Labels, label
+from app.evaluation.mistakes import illustrated
+from app.evaluation.report import Report
+from app.evaluation.sources import Folder, Source
+from app.vision.classifier import Classifier
+from app.vision.images import ImageLimits, PixelBudget
+from tests.checkpoints import save_always
+from tests.evaluation.archives import put
+from tests.pictures import encode, photograph
+
+LIMITS = ImageLimits(max_bytes=100_000, max_pixels=100_000)
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
+    """Of a network that answers 3 to everything, with probability 0.99."""
+    models = tmp_path_factory.mktemp("models")
+    save_always(3, models)
+    classifier = Classifier.load("mnist", models, torch.device("cpu"))
+    return Evaluator(classifier, LIMITS, PixelBudget(1_000_000), threads=2)
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Source:
+    """Sixty pictures of 3, twenty of 5, one that is broken and one that is too large."""
+    picture = encode(Image.new("L", (28, 28)))
+    files = {f"three/{n}.png": picture for n in range(60)} | {
+        f"5/{n}.png": picture for n in range(20)
+    }
+    files["5/broken.png"] = picture[:50]
+    files["3/large.png"] = encode(photograph(400, 300))
+    files["ten/1.png"] = picture
+    return Folder(put(tmp_path, files))
+
+
+def labelled(source: Source, evaluator: Evaluator) -> Labels:
+    return label(source.names, evaluator.classifier.card.spec.class_of)
+
+
+def whole(evaluator: Evaluator, source: Source) -> Report:
+    labels, answers = labelled(source, evaluator), Answers()
+    for _ in evaluator.run(source, labels, answers):
+        pass
+    return evaluator.report(labels, answers)
+
+
+def test_the_report_of_a_network_whose_answers_are_known(
+    evaluator: Evaluator, digits: Source
+) -> None:
+    report = whole(evaluator, digits)
+    assert report.n == 80
+    assert report.accuracy == 60 / 80
+    assert report.classes[3].recall == 1
+    assert report.classes[5].recall == 0
+    assert report.confusion_matrix.counts[5][3] == 20
+    assert report.calibration.ece == pytest.approx(0.99 - 0.75, abs=1e-6)
+    assert report.unknown_folders == {"ten": 1}
+    skipped = {each.filename: each.reason for each in report.skipped}
+    assert report.skipped_count == len(skipped) == 3
+    assert "broken" in skipped["5/broken.png"]
+    assert "pixels" in skipped["3/large.png"]
+    assert "not a class" in skipped["ten/1.png"]
+    assert report.model == {"name": "mnist", "version": evaluator.classifier.card.version}
+    assert report.images_per_s > 0
+    assert len(report.worst_mistakes) == 12
+    for mistake in report.worst_mistakes:
+        assert (mistake.label, mistake.predicted) == ("5", "3")
+        assert mistake.predicted_probability == pytest.approx(0.99)
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_evaluation_goes_on_from_a_checkpoint_as_if_nothing_had_happened(
+    evaluator: Evaluator, digits: Source
+) -> None:
+    labels, answers = labelled(digits, evaluator), Answers()
+    kept = b""
+    for _ in evaluator.run(digits, labels, answers):
+        kept = answers.to_bytes()
+        if answers.seen > 30:
+            break
+    resumed = Answers.from_bytes(kept)
+    assert (resumed.seen, resumed.skipped) == (answers.seen, answers.skipped)
+    for _ in evaluator.run(digits, labels, resumed):
+        pass
+    report = evaluator.report(labels, resumed)
+    once = whole(evaluator, digits)
+    timeless = {"seconds": 0, "images_per_s": 0}
+    assert report.to_json() | timeless == once.to_json() | timeless
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\5\6" + bytes(18), Answers().to_bytes()[:100]])
+def test_what_is_no_checkpoint_is_said_to_be_none(data: bytes) -> None:
+    with pytest.raises(AnswersError):
+        Answers.from_bytes(data)
+
+
+def test_a_part_is_reported_as_a_part(evaluator: Evaluator, digits: Source) -> None:
+    labels, answers = labelled(digits, evaluator), Answers()
+    next(evaluator.run(digits, labels, answers))
+    report = evaluator.report(labels, copy.copy(answers))
+    assert 0 < report.n < 80
+
+
+def test_worst_mistakes_get_thumbnails(evaluator: Evaluator, tmp_path: Path) -> None:
+    wide = encode(photograph(300, 30))
+    source = Folder(put(tmp_path, {"5/1.png": wide, "5/2.png": wide, "3/1.png": wide}))
+    mistakes = whole(evaluator, source).worst_mistakes
+    (tmp_path / "5/2.png").unlink()
+    ((mistake, picture),) = illustrated(mistakes, source, LIMITS)
+    assert mistake.filename == "5/1.png"
+    assert mistake.thumbnail in ("mistake-01.jpg", "mistake-02.jpg")
+    (tmp_path / "thumbnail.jpg").write_bytes(picture)
+    with Image.open(tmp_path / "thumbnail.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (192, 19))
+
+
+def test_batches_grow_and_every_image_is_answered_once(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    picture = encode(Image.new("L", (28, 28)))
+    source = Folder(put(tmp_path, {f"3/{n}.png": picture for n in range(301)}))
+    labels, answers = labelled(source, evaluator), Answers()
+    seen = [answers.seen for _ in evaluator.run(source, labels, answers)]
+    steps = [after - before for before, after in zip([0, *seen], seen, strict=False)]
+    assert seen[-1] == 301
+    assert steps[0] == 8
+    assert max(steps) > 8
+    assert sorted(answers.positions) == list(range(301))

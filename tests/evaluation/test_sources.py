@@ -1,0 +1,123 @@
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.evaluation.errors import ArchiveError, ArchiveTooLargeError, UnreadableError
+from app.evaluation.labelled import open_source
+from app.evaluation.sources import Archive, ArchiveLimits, Folder
+from tests.evaluation import archives
+from tests.evaluation.archives import PICTURE, put, zipped
+
+LIMITS = ArchiveLimits(max_bytes=10_000_000, max_entries=1000)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "set.zip"
+
+
+def test_an_archive_and_a_folder_hold_the_same(tmp_path: Path, path: Path) -> None:
+    files = {"3/1.png": PICTURE, "dog/2.png": PICTURE[:100]}
+    path.write_bytes(zipped({"empty/": b"", **files}))
+    put(tmp_path / "set", files)
+    for place, kind in ((path, Archive), (tmp_path / "set", Folder)):
+        with open_source(place, LIMITS) as source:
+            assert isinstance(source, kind)
+            assert {name: source.read(name, 10_000) for name in source.names} == files
+
+
+def test_no_more_is_read_than_one_byte_over_the_limit(tmp_path: Path, path: Path) -> None:
+    files = {"3/1.bmp": bytes(5_000_000)}
+    path.write_bytes(zipped(files))
+    for place in (path, put(tmp_path / "set", files)):
+        with open_source(place, LIMITS) as source:
+            tracemalloc.start()
+            assert len(source.read("3/1.bmp", 1000)) == 1001
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK",
+        b"\x89PNG\r\n\x1a\n",
+        zipped({"3/1.png": PICTURE})[:-30],
+        archives.overlapping(),
+        archives.endless_directory(),
+        zipped({"../3/1.png": PICTURE}),
+        zipped({"3/../../1.png": PICTURE}),
+        zipped({"/etc/3/1.png": PICTURE}),
+        zipped({"C:/3/1.png": PICTURE}),
+        zipped({"..\\cat\\1.png": PICTURE}),
+    ],
+)
+def test_what_is_no_honest_archive_is_refused(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError):
+        Archive(path, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        archives.crowded(1001),
+        archives.crowded(20_000),
+        zipped({f"3/{n}.bmp": bytes(10_000_001) for n in range(10)}),
+    ],
+    ids=["entries", "many entries", "unpacked"],
+)
+def test_what_is_out_of_proportion_is_refused_in_little_memory(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(ArchiveTooLargeError):
+        Archive(path, LIMITS)
+    assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "reason"),
+    [
+        (archives.symbolic_link(), "3/link.png", "symbolic link"),
+        (archives.compressed_with(zipfile.ZIP_BZIP2), "3/1.png", "compression"),
+        (archives.compressed_with(zipfile.ZIP_LZMA), "3/1.png", "compression"),
+    ],
+)
+def test_one_unreadable_file_leaves_its_neighbours(
+    path: Path, data: bytes, name: str, reason: str
+) -> None:
+    path.write_bytes(data)
+    with Archive(path, LIMITS) as source:
+        with pytest.raises(UnreadableError, match=reason):
+            source.read(name, 100_000)
+        assert [source.read(each, 100_000) for each in source.names if each != name] == [PICTURE]
+
+
+def test_a_damaged_file_is_noticed(path: Path) -> None:
+    data = bytearray(zipped({"3/1.png": PICTURE, "3/2.png": PICTURE}))
+    data[60] ^= 0xFF
+    path.write_bytes(data)
+    with Archive(path, LIMITS) as source:
+        with pytest.raises(UnreadableError, match="damaged"):
+            source.read("3/1.png", 100_000)
+        assert source.read("3/2.png", 100_000) == PICTURE
+
+
+def test_an_encrypted_file_is_not_read(path: Path) -> None:
+    data = bytearray(zipped({"3/1.png": PICTURE}))
+    data[data.find(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    with Archive(path, LIMITS) as source, pytest.raises(UnreadableError, match="encrypted"):
+        source.read("3/1.png", 100_000)
+
+
+def test_a_file_that_goes_missing_is_unreadable(tmp_path: Path) -> None:
+    put(tmp_path, {"3/1.png": PICTURE})
+    source = Folder(tmp_path)
+    (tmp_path / "3/1.png").unlink()
+    with pytest.raises(UnreadableError):
+        source.read("3/1.png", 100_000)
