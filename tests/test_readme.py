@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from tests.service import ROOT, Service
 README = (ROOT / "README.md").read_text()
 CALLS = re.findall(r"^\$ (curl .*)\n((?:(?!\$|```).*\n)+)", README, re.MULTILINE)
 CITED = "http://127.0.0.1:8000"
-CHANGING = re.compile("/stylize|/jobs/|/health/ready")  # ids, times, seconds
+CHANGING = re.compile("/stylize|/evaluate|/jobs/|/health/ready")  # ids, times, seconds
 STABLE_CALLS = [(call, answer) for call, answer in CALLS if not CHANGING.search(call)]
 CHANGING_CALLS = [(call, answer) for call, answer in CALLS if CHANGING.search(call)]
 
@@ -27,10 +29,26 @@ def rounded(value: Any) -> Any:
     return round(value, 3) if isinstance(value, float) else value
 
 
-def answer_to(command: str, service: Service) -> Any:
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory, datasets: Path) -> Path:
+    """Where the calls are made: the repository, and an archive of images that a user would have."""
+    folder = tmp_path_factory.mktemp("workplace")
+    for name in ("README.md", "docs"):
+        (folder / name).symlink_to(ROOT / name)
+    with (
+        zipfile.ZipFile(datasets / "cifar10.zip") as source,
+        zipfile.ZipFile(folder / "cifar10-test.zip", "w") as archive,
+    ):
+        for name in source.namelist():
+            if "/test/" in name and name.endswith(".jpg"):
+                archive.writestr(name.partition("/test/")[2], source.read(name))
+    return folder
+
+
+def answer_to(command: str, service: Service, folder: Path = ROOT) -> Any:
     result = subprocess.run(
         ["bash", "-c", command.replace(CITED, service.url)],
-        cwd=ROOT,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -46,13 +64,15 @@ def test_a_call_gives_the_answer_that_is_shown(service: Service, command: str, a
     assert rounded(answer_to(command, service)) == rounded(json.loads(answer))
 
 
-def test_a_call_about_jobs_gives_an_answer_like_the_one_shown(service: Service) -> None:
+def test_a_call_about_jobs_gives_an_answer_like_the_one_shown(
+    service: Service, workplace: Path
+) -> None:
     ids: dict[str, str] = {}
     for command, answer in CHANGING_CALLS:
         shown = json.loads(answer)
         for cited, real in ids.items():
             command = command.replace(cited, real)  # noqa: PLW2901
-        found = answer_to(command, service)
+        found = answer_to(command, service, workplace)
         assert found.keys() == shown.keys()
         if "id" in shown:
             ids[shown["id"]] = found["id"]

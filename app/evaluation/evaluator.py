@@ -44,7 +44,7 @@ class Evaluator:
         started = perf_counter() - answers.seconds
         batch = _BatchSize()
         pictures: list[Tensor] = []
-        for prepared in self._prepared(source, labels.files[answers.seen :]):
+        for prepared in self.prepared(source, labels.files[answers.seen :]):
             if isinstance(prepared, Skipped):
                 answers.skipped.append(prepared)
             else:
@@ -88,9 +88,7 @@ class Evaluator:
         answers.rows.extend(self.classifier.probabilities(pictures).numpy())
         batch.note(len(pictures), perf_counter() - began)
 
-    def _prepared(
-        self, source: Source, files: Sequence[LabelledFile]
-    ) -> Iterator[Tensor | Skipped]:
+    def prepared(self, source: Source, files: Sequence[LabelledFile]) -> Iterator[Tensor | Skipped]:
         """Prepare files in threads; yields uint8 (C, H, W), or why there is none, in order."""
 
         def prepare(chunk: Sequence[LabelledFile]) -> list[Tensor | Skipped]:
