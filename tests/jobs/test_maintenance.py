@@ -31,7 +31,8 @@ def finished(store: JobStore, leases: Leases, blobs: Blobs) -> Job:
     mine = leases.claim("w")
     assert mine is not None
     result = blobs.put(f"{mine.folder()}/result.png", b"picture")
-    return leases.finish(mine, DONE, Outcome(result))
+    extra = blobs.put(f"{mine.folder()}/thumbnail.jpg", b"small picture")
+    return leases.finish(mine, DONE, Outcome(result, extras={"thumbnail.jpg": extra}))
 
 
 def maintenance(database: Database, leases: Leases, blobs: Blobs, **kept: float) -> Maintenance:
@@ -61,11 +62,17 @@ def test_old_files_of_no_job_are_removed(
     kept = finished(store, leases, blobs)
     stray = blobs.put(f"{folder_of(kept.id)}/7/result.png", b"of an attempt that died")
     broken_off = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
-    maintenance(database, leases, blobs, orphan_s=60).tick()
+    with blobs.incoming() as incoming:
+        incoming.add(b"of an upload that goes on")
+        maintenance(database, leases, blobs, orphan_s=60).tick()
+        assert incoming.path.exists()
+    lost = blobs.put("incoming/lost", b"of an upload whose process died")
     assert blobs.path(stray).exists()
     maintenance(database, leases, blobs, orphan_s=0).tick()
     assert not blobs.path(stray).exists()
     assert not blobs.path(broken_off).parent.exists()
+    assert not blobs.path(lost).exists()
+    assert len(kept.files()) == 2
     assert all(blobs.path(key).exists() for key in kept.files())
 
 

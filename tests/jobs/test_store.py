@@ -152,3 +152,13 @@ def test_a_locked_database_is_unavailable_for_now(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailableError, match="unable to open"):
         Database(f"sqlite:///{tmp_path / 'no' / 'such.db'}", 1).create_tables()
+
+
+def test_a_database_of_an_older_version_gets_what_it_lacks(
+    database: Database, store: JobStore
+) -> None:
+    job, _ = store.create(order())
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE job DROP COLUMN extras")
+    database.create_tables()
+    assert store.find(job.id) == job
