@@ -141,7 +141,7 @@ async def _submitted(request: Request, caller: str, key: str | None, services: S
 async def _order(form: Form, services: Services) -> Order:
     fields = validated(StylizeFields, _single(form.fields))
     options = fields.options()
-    content, styles = _pictures(form, fields.style_name)
+    content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
     if options.style_weights and len(options.style_weights) != len(styles):
         raise InvalidRequestError(
             f"style_weights has {len(options.style_weights)} numbers for {len(styles)} styles"
