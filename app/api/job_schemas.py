@@ -56,9 +56,8 @@ class JobsOut(Schema):
     cursor: str | None = Field(description="pass it on for the next page; null on the last")
 
 
-def job_out(job: Job, outlooks: Mapping[str, Outlook]) -> JobOut:
-    """Describe a job to its owner."""
-    outlook = outlooks.get(job.id) if job.status is JobStatus.QUEUED else None
+def job_out(job: Job, outlook: Outlook | None) -> JobOut:
+    """Describe a job to its owner, with what it can expect while it waits."""
     here = f"/jobs/{job.id}"
     return JobOut(
         id=job.id,

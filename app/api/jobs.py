@@ -65,7 +65,7 @@ async def list_jobs(
         shown, more = jobs[: query.limit], jobs[query.limit :]
         outlooks = services.jobs.outlooks()
         return JobsOut(
-            jobs=[job_out(job, outlooks) for job in shown],
+            jobs=[job_out(job, outlooks.get(job.id)) for job in shown],
             cursor=str(shown[-1].number) if more else None,
         )
 
@@ -93,12 +93,9 @@ async def watch_job(
     A client that connects again gets the present state first.
     """
     shown_step = None
-    async for state in services.watch.follow(job):
-        number = str(state.version)
-        try:
-            document = await described(state, services)
-        except StoreUnavailableError:  # its place in the queue is not known for now
-            document = job_out(state, {})
+    async for seen in services.watch.follow(job):
+        state, number = seen.job, str(seen.job.version)
+        document = job_out(state, seen.outlook)
         if state.status.is_terminal:
             yield ServerSentEvent(event="end", id=number, data=document)
             return

@@ -38,7 +38,7 @@ async def described(job: Job, services: Services) -> JobOut:
     """Describe a job, with its place in the queue while it waits."""
     waits = job.status is JobStatus.QUEUED
     outlooks = await run_in_threadpool(services.jobs.outlooks) if waits else {}
-    return job_out(job, outlooks)
+    return job_out(job, outlooks.get(job.id))
 
 
 async def reply(job: Job, headers: JobHeaders, services: Services, response: Response) -> JobOut:

@@ -2,16 +2,35 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.job import Job
-from app.jobs.store import JobStore
+from app.jobs.job import Job, JobStatus
+from app.jobs.store import JobStore, Outlook
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A job as it was seen, with what it could expect while it waited."""
+
+    job: Job
+    outlook: Outlook | None = None
+
+    def differs(self, known: "Sighting") -> bool:
+        """Whether a client that knows the other would see something new."""
+        if self.job.version != known.job.version:
+            return self.job.version > known.job.version
+        return self._position != known._position
+
+    @property
+    def _position(self) -> int | None:
+        return self.outlook.position if self.outlook else None
 
 
 class JobWatch:
@@ -21,7 +40,7 @@ class JobWatch:
         self._store = store
         self._poll_s = poll_s
         self._followers: Counter[str] = Counter()
-        self._latest: dict[str, Job | None] = {}
+        self._latest: Mapping[str, Sighting | None] = {}
         self._news = asyncio.Condition()
         self._closed = False
 
@@ -33,31 +52,31 @@ class JobWatch:
             if not followed:
                 continue
             try:
-                found = await run_in_threadpool(self._store.find_many, followed)
+                self._latest = await run_in_threadpool(self._look, followed)
             except StoreUnavailableError as error:
                 log.warning("the store does not answer", error=str(error))
                 continue
-            self._latest = {**dict.fromkeys(followed), **{job.id: job for job in found}}
             async with self._news:
                 self._news.notify_all()
 
-    async def follow(self, job: Job) -> AsyncIterator[Job]:
+    async def follow(self, job: Job) -> AsyncIterator[Sighting]:
         """Yield the job, then what becomes of it, up to its end.
 
         Ends early when the job is removed or the service stops.
         """
         self._followers[job.id] += 1
         try:
-            yield job
-            while not job.status.is_terminal:
+            seen = await self._first(job)
+            yield seen
+            while not seen.job.status.is_terminal:
                 async with self._news:
-                    while not (self._closed or self._has_news(job)):
+                    while not (self._closed or self._has_news(seen)):
                         await self._news.wait()
                 latest = self._latest.get(job.id)
                 if self._closed or latest is None:
                     return
-                job = latest
-                yield job
+                seen = latest
+                yield seen
         finally:
             self._followers[job.id] -= 1
             self._followers = +self._followers
@@ -67,7 +86,7 @@ class JobWatch:
         try:
             async with asyncio.timeout(timeout_s):
                 async for latest in self.follow(job):
-                    job = latest
+                    job = latest.job
         except TimeoutError:
             pass
         return job
@@ -78,8 +97,24 @@ class JobWatch:
         async with self._news:
             self._news.notify_all()
 
-    def _has_news(self, known: Job) -> bool:
-        if known.id not in self._latest:
+    async def _first(self, job: Job) -> Sighting:
+        if job.status is not JobStatus.QUEUED:
+            return Sighting(job)
+        try:
+            found = await run_in_threadpool(self._look, [job.id])
+        except StoreUnavailableError:  # its place in the queue is not known for now
+            return Sighting(job)
+        return found[job.id] or Sighting(job)
+
+    def _look(self, followed: Sequence[str]) -> Mapping[str, Sighting | None]:
+        found = self._store.find_many(followed)
+        waits = any(job.status is JobStatus.QUEUED for job in found)
+        outlooks = self._store.outlooks() if waits else {}
+        seen = {job.id: Sighting(job, outlooks.get(job.id)) for job in found}
+        return {job_id: seen.get(job_id) for job_id in followed}
+
+    def _has_news(self, known: Sighting) -> bool:
+        if known.job.id not in self._latest:
             return False
-        latest = self._latest[known.id]
-        return latest is None or latest.version > known.version
+        latest = self._latest[known.job.id]
+        return latest is None or latest.differs(known)

@@ -175,6 +175,24 @@ def test_events_show_the_work_and_end_with_the_job(jobs: Studio) -> None:
     assert jobs.client.get(preview).headers["content-type"] == "image/jpeg"
 
 
+def test_a_waiting_job_is_told_when_its_place_changes(jobs: Studio) -> None:
+    first, second, third = (jobs.start(size=96) for _ in range(3))
+    jobs.wait_for_step(first, 1)
+    places = []
+    with jobs.client.stream("GET", f"/jobs/{third}/events") as response:
+        for line in response.iter_lines():
+            if not line.startswith("data: {"):
+                continue
+            places.append(json.loads(line.partition(": ")[2]).get("position"))
+            if places[-1] == 2:
+                jobs.client.post(f"/jobs/{second}/cancel")
+            if places[-1] != 2:
+                break
+    assert places == [2, 1]
+    for job_id in (first, third):
+        jobs.client.post(f"/jobs/{job_id}/cancel")
+
+
 def test_who_comes_late_gets_the_present_state_and_the_end_once(
     jobs: Studio, painted: dict[str, Any]
 ) -> None:
