@@ -9,7 +9,7 @@ from typing import TypedDict
 import structlog
 from fastapi import FastAPI
 
-from app.api import classify, errors, evaluate, health, jobs, models, styles, stylize
+from app.api import classify, continuation, errors, evaluate, health, jobs, models, styles, stylize
 from app.api.archives import Archives
 from app.api.arriving import Patience
 from app.api.context import RequestContext
@@ -99,7 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestContext, metrics=metrics)
-    for module in (classify, evaluate, stylize, jobs, styles, models, health):
+    for module in (classify, evaluate, stylize, continuation, jobs, styles, models, health):
         app.include_router(module.router)
     app.state.end_streams = watch.close
     return app
@@ -162,4 +162,6 @@ async def _maintain(settings: Settings, database: Database, blobs: Blobs) -> Non
             await asyncio.to_thread(maintenance.tick)
         except (StoreUnavailableError, OSError) as error:
             log.warning("maintenance has to wait", error=str(error))
+        except Exception:  # the next time may find another state
+            log.exception("maintenance failed")
         await asyncio.sleep(settings.maintenance_s)

@@ -27,7 +27,7 @@ from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.leases import Leases
-from app.jobs.lost import note_lost
+from app.jobs.leavings import note_lost
 from app.settings import Settings
 from app.vision.errors import AtelierError
 
@@ -206,19 +206,20 @@ class _Family:
             raise StartError(f"the {self._unstartable} process cannot start; see above")
 
     async def _keep_running(self, child: _Child) -> None:
-        backoff_s = self._restart_s
+        backoff_s, has_run = self._restart_s, False
         while not self._stopping.is_set():
             started = time.monotonic()
             process = await self._start(child.command())
             if not await self._ended(process):
                 await self._stop(child.name, process)
                 await asyncio.to_thread(child.ended, crashed=False)
-            elif process.returncode == REFUSED:
+            elif process.returncode == REFUSED and not has_run:
                 self._unstartable = child.name
                 self._stopping.set()
             else:
                 if time.monotonic() - started > _HEALTHY_AFTER_S:
                     backoff_s = self._restart_s
+                has_run = True
                 log.error(
                     "child died",
                     child=child.name,

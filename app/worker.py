@@ -20,8 +20,8 @@ from app.jobs.evaluating import Evaluating
 from app.jobs.job import Job, JobKind
 from app.jobs.journal import Pace
 from app.jobs.leases import Leases
+from app.jobs.leavings import note_lost
 from app.jobs.liveness import Liveness, Patience
-from app.jobs.lost import note_lost
 from app.jobs.painting import Painting
 from app.jobs.roster import Roster, Worker
 from app.jobs.runner import Runner

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from app.api.archives import Archives
+from app.api.in_store import in_store
 from app.api.submissions import Submissions
 from app.api.uploads import Uploads
 from app.api.watch import JobWatch
@@ -60,7 +60,7 @@ CallerDep = Annotated[str, Depends(_caller)]
 
 
 async def _job(job_id: str, caller: CallerDep, services: ServicesDep) -> Job:
-    return await run_in_threadpool(services.jobs.find, job_id, caller)
+    return await in_store(services.jobs.find, job_id, caller)
 
 
 JobDep = Annotated[Job, Depends(_job)]

@@ -1,5 +1,6 @@
 """`POST /evaluate`: labelled images in, a job out whose result says how good a model is."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from app.api.evaluate_schemas import DatasetOut, DatasetsOut
 from app.api.job_schemas import JobOut
 from app.api.multipart import MalformedUploadError
 from app.api.replies import JobHeadersDep, reply
-from app.api.submissions import Content, Order, StillReceivingError
+from app.api.submissions import Asked, Order, Receiving, StillReceivingError
 from app.api.uploads import UnsupportedUploadError
 from app.evaluation.datasets import find_dataset, list_datasets
 from app.evaluation.errors import (
@@ -25,6 +26,7 @@ from app.evaluation.errors import (
     UnknownDatasetError,
 )
 from app.evaluation.labelled import label, open_source
+from app.jobs.blobs import Incoming
 from app.jobs.errors import (
     IdempotencyError,
     JobQueueFullError,
@@ -104,10 +106,9 @@ async def evaluate(
 ) -> JobOut:
     """Evaluate a model on a zip archive with a folder for each class, or on a data set: a job."""
     model = services.registry.get(query.model)
-    key = headers.idempotency_key
-    with services.submissions.receiving(caller, key):
-        await services.submissions.check_room(caller, key)
-        job = await _submitted(request, query, model, caller, key, services)
+    with services.submissions.receiving(caller, headers.idempotency_key) as receiving:
+        await receiving.check_room()
+        job = await _submitted(request, query, model, receiving, services)
     return await reply(job, headers, services, response)
 
 
@@ -122,41 +123,42 @@ async def _submitted(
     request: Request,
     query: EvaluateQuery,
     model: ServedModel,
-    caller: str,
-    key: str | None,
+    receiving: Receiving,
     services: Services,
 ) -> Job:
-    if query.dataset is not None:
-        if _has_body(request):
-            raise InvalidRequestError("send an archive or name a data set, not both")
-        path = await run_in_threadpool(find_dataset, services.datasets, query.dataset)
-        order = await run_in_threadpool(_order, path, {}, query, model, services)
-        return await services.submissions.create(caller, key, order)
-    async with services.archives.receive(request) as incoming:
-        order = await run_in_threadpool(
-            _order, incoming.path, {ARCHIVE: incoming}, query, model, services
-        )
-        return await services.submissions.create(caller, key, order)
+    """Receive a request and make its job; an archive that it does not take is let go of."""
+    if query.dataset is None:
+        async with services.archives.receive(request) as incoming:
+            asked = _asked(query, model, {ARCHIVE: incoming})
+            return await _made(incoming.path, asked, model, receiving, services)
+    if _has_body(request):
+        raise InvalidRequestError("send an archive or name a data set, not both")
+    path = await run_in_threadpool(find_dataset, services.datasets, query.dataset)
+    return await _made(path, _asked(query, model, {}), model, receiving, services)
 
 
-def _order(
-    path: Path,
-    files: dict[str, Content],
-    query: EvaluateQuery,
-    model: ServedModel,
-    services: Services,
-) -> Order:
-    """Look whether there is something to evaluate on, and describe the job."""
+def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incoming]) -> Asked:
+    name = model.classifier.card.spec.name
+    request = {"model": name, "dataset": query.dataset, "engine": query.engine}
+    return Asked(JobKind.EVALUATE, request, files)
+
+
+async def _made(
+    path: Path, asked: Asked, model: ServedModel, receiving: Receiving, services: Services
+) -> Job:
+    """Make the job, if its key did not before and there is something to evaluate on."""
+    before = await receiving.made_before(asked)
+    if before is not None:
+        return before
     card = model.classifier.card
-    with open_source(path, services.archives.limits) as source:
-        labels = label(source.names, card.spec.class_of)
-    asked = {"model": card.spec.name, "dataset": query.dataset, "engine": query.engine}
-    return Order(
-        kind=JobKind.EVALUATE,
-        options={**asked, "version": card.version, "images": len(labels.files)},
-        files=files,
-        request=asked,
-    )
+
+    def labelled() -> int:
+        with open_source(path, services.archives.limits) as source:
+            return len(label(source.names, card.spec.class_of).files)
+
+    images = await run_in_threadpool(labelled)
+    options = {**asked.request, "version": card.version, "images": images}
+    return await receiving.create(Order(asked, options, asked.files))
 
 
 def _has_body(request: Request) -> bool:

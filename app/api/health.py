@@ -1,17 +1,25 @@
 """`/health` and `/metrics`: for orchestrators and Prometheus."""
 
+import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from fastapi import APIRouter, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.concurrency import run_in_threadpool
 
 from app.api.deps import ServicesDep
+from app.api.in_store import in_store
 from app.api.schemas import LiveOut, ReadyOut, WorkerOut
 from app.jobs.errors import StoreUnavailableError
+from app.jobs.roster import Worker
 from app.serving.registry import ServedModel
 
 router = APIRouter(tags=["health"])
+
+T = TypeVar("T")
+
+_STORE_PATIENCE_S = 1.0
 
 
 @router.get("/health/live")
@@ -27,10 +35,9 @@ async def live() -> LiveOut:
 async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     """Answer 200 once every available model is loaded and warm."""
     registry = services.registry
-    try:
-        workers = await run_in_threadpool(services.roster.workers)
-    except StoreUnavailableError:
-        workers = []
+    workers: list[Worker] = []
+    with suppress(StoreUnavailableError, TimeoutError):  # they are reported, not required
+        workers = await _soon(services.roster.workers)
     if not registry.ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return ReadyOut(
@@ -43,7 +50,12 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
 @router.get("/metrics", response_class=Response)
 async def metrics(services: ServicesDep) -> Response:
     """Counters, gauges and histograms in Prometheus' text format."""
-    with suppress(StoreUnavailableError):
-        for job_status, count in (await run_in_threadpool(services.jobs.counts)).items():
+    with suppress(StoreUnavailableError, TimeoutError):
+        for job_status, count in (await _soon(services.jobs.counts)).items():
             services.metrics.jobs.labels(job_status.value).set(count)
     return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _soon(call: Callable[[], T]) -> T:
+    """Ask the store, which may be locked; raises TimeoutError when it does not answer soon."""
+    return await asyncio.wait_for(asyncio.shield(in_store(call)), _STORE_PATIENCE_S)

@@ -68,7 +68,7 @@ def job_out(job: Job, outlook: Outlook | None) -> JobOut:
         finished_at=_time(job.finished_at) if job.finished_at else None,
         progress=ProgressOut.model_validate(job.progress) if job.progress else None,
         estimate_s=job.estimate_s,
-        eta_s=outlook.eta_s if outlook else job.eta_s,
+        eta_s=outlook.eta_s if outlook else _eta_s(job),
         position=outlook.position if outlook else None,
         options=job.options,
         error=fault_problem(job.error) if job.error else None,
@@ -79,6 +79,12 @@ def job_out(job: Job, outlook: Outlook | None) -> JobOut:
             result=f"{here}/result" if job.result else None,
         ),
     )
+
+
+def _eta_s(job: Job) -> float | None:
+    """What the worker says, and until it says something what was foreseen."""
+    begins = job.status is JobStatus.RUNNING and job.eta_s is None
+    return job.estimate_s if begins else job.eta_s
 
 
 def _time(seconds: float) -> datetime:

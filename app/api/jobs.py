@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from app.api.deps import CallerDep, JobDep, Services, ServicesDep
 from app.api.errors import StreamEndedError, problem_responses
 from app.api.evaluate_schemas import ReportOut, report_out
+from app.api.in_store import in_store
 from app.api.job_schemas import JobOut, JobsOut, job_out
 from app.api.replies import described
 from app.jobs.errors import (
@@ -22,7 +23,8 @@ from app.jobs.errors import (
     UnknownFileError,
     UnknownJobError,
 )
-from app.jobs.job import Job, JobKind, JobStatus, folder_of
+from app.jobs.job import Job, JobKind, JobStatus
+from app.jobs.leavings import remove_files, tidy
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -63,13 +65,14 @@ async def list_jobs(
             before=int(query.cursor) if query.cursor else None,
         )
         shown, more = jobs[: query.limit], jobs[query.limit :]
-        outlooks = services.jobs.outlooks()
+        waits = any(job.status is JobStatus.QUEUED for job in shown)
+        outlooks = services.jobs.outlooks() if waits else {}
         return JobsOut(
             jobs=[job_out(job, outlooks.get(job.id)) for job in shown],
             cursor=str(shown[-1].number) if more else None,
         )
 
-    return await run_in_threadpool(page)
+    return await in_store(page)
 
 
 @router.get("/{job_id}", responses=_KNOWN)
@@ -133,7 +136,7 @@ async def result(
         raise JobStateError(f"there is no result; the job is {job.status}")
     etag = f'"{job.id}-{job.attempt}"'
     headers = {"ETag": etag, **_UNCHANGING}
-    if if_none_match is not None and etag in if_none_match:
+    if _matches(etag, if_none_match):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     data = await _read(job.result, services)
     if job.kind is JobKind.EVALUATE:
@@ -159,25 +162,29 @@ async def extra_file(job: JobDep, name: str, services: ServicesDep) -> Response:
 @router.post("/{job_id}/finish", responses=_WITH_STATE)
 async def finish_job(job: JobDep, services: ServicesDep) -> JobOut:
     """Stop now: the picture as it is becomes the result."""
-    return await described(await run_in_threadpool(services.jobs.finish, job.id), services)
+    return await described(await in_store(services.jobs.finish, job.id), services)
 
 
 @router.post("/{job_id}/cancel", responses=_KNOWN)
 async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
     """Stop and keep nothing; a finished job stays as it is."""
-    cancelled = await run_in_threadpool(services.jobs.cancel, job.id)
+    cancelled = await in_store(services.jobs.cancel, job.id)
     if cancelled.status.is_terminal:
-        await run_in_threadpool(
-            services.blobs.keep_only, folder_of(cancelled.id), cancelled.files()
-        )
+        await run_in_threadpool(tidy, cancelled, services.blobs)
     return await described(cancelled, services)
 
 
 @router.delete("/{job_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WITH_STATE)
 async def delete_job(job: JobDep, services: ServicesDep) -> None:
     """Remove a finished job with its files."""
-    await run_in_threadpool(services.jobs.remove, job.id)
-    await run_in_threadpool(services.blobs.keep_only, folder_of(job.id), set())
+    await in_store(services.jobs.remove, job.id)
+    await run_in_threadpool(remove_files, job.id, services.blobs)
+
+
+def _matches(etag: str, if_none_match: str | None) -> bool:
+    """Whether a client has this already (RFC 9110, 13.1.2)."""
+    known = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
+    return etag in known or "*" in known
 
 
 async def _read(key: str, services: Services) -> bytes:

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from fastapi import Header, Response, status
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from app.api.deps import Services
+from app.api.in_store import in_store
 from app.api.job_schemas import JobOut, job_out
 from app.jobs.job import Job, JobStatus
 
 _LONGEST_WAIT_S = 60
-_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,9})(?![\d.])", re.IGNORECASE)
+_WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
 
 
 class JobHeaders(BaseModel):
@@ -24,8 +24,8 @@ class JobHeaders(BaseModel):
         max_length=200,
         description="sent again with the same request, it finds the job instead of making another",
     )
-    prefer: str | None = Field(
-        None,
+    prefer: list[str] = Field(
+        [],
         description=f"`wait=N`: answer when the job has ended, or after N (at most "
         f"{_LONGEST_WAIT_S}) seconds",
     )
@@ -37,16 +37,15 @@ JobHeadersDep = Annotated[JobHeaders, Header()]
 async def described(job: Job, services: Services) -> JobOut:
     """Describe a job, with its place in the queue while it waits."""
     waits = job.status is JobStatus.QUEUED
-    outlooks = await run_in_threadpool(services.jobs.outlooks) if waits else {}
+    outlooks = await in_store(services.jobs.outlooks) if waits else {}
     return job_out(job, outlooks.get(job.id))
 
 
 async def reply(job: Job, headers: JobHeaders, services: Services, response: Response) -> JobOut:
     """Answer 202 with the job, or 200 with the finished job where the client prefers to wait."""
     response.headers["Location"] = f"/jobs/{job.id}"
-    wait = _WAIT.search(headers.prefer or "")
-    if wait:
-        wait_s = min(int(wait[1]), _LONGEST_WAIT_S)
+    wait_s = _wanted_wait_s(headers.prefer)
+    if wait_s is not None:
         response.headers["Preference-Applied"] = f"wait={wait_s}"
         job = await services.watch.ended(job, wait_s)
     if job.status.is_terminal:
@@ -56,3 +55,12 @@ async def reply(job: Job, headers: JobHeaders, services: Services, response: Res
     response.status_code = status.HTTP_202_ACCEPTED
     response.headers["Retry-After"] = str(max(1, min(_LONGEST_WAIT_S, round(document.eta_s or 1))))
     return document
+
+
+def _wanted_wait_s(prefer: list[str]) -> int | None:
+    """Read `wait` from the preferences of a request (RFC 7240), which may have parameters."""
+    for preference in ",".join(prefer).split(","):
+        wait = _WAIT.fullmatch(preference.partition(";")[0].strip())
+        if wait:
+            return min(int(wait[1]), _LONGEST_WAIT_S)
+    return None

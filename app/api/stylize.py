@@ -1,42 +1,39 @@
 """`POST /stylize`: a photograph and paintings in, a job out."""
 
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Depends, Request, Response, status
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError
-from app.api.deps import CallerDep, JobDep, Services, ServicesDep, together
+from app.api.deps import CallerDep, Services, ServicesDep, together
 from app.api.errors import InvalidRequestError, problem_responses, validated
 from app.api.foresight import DoesNotFitError, UnpaintableError, foresee
+from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
+from app.api.json_body import REFUSALS, described, json_body
 from app.api.multipart import MalformedUploadError
 from app.api.replies import JobHeadersDep, reply
 from app.api.style_files import UnknownStyleError, style_path
 from app.api.stylize_schemas import (
-    ContinueIn,
     EstimateIn,
     EstimateOut,
     StylizeFields,
     form_schema,
 )
-from app.api.submissions import Order, StillReceivingError
+from app.api.submissions import Asked, Order, StillReceivingError
 from app.api.uploads import Form, Layout, UnsupportedUploadError, UploadsBusyError
 from app.jobs.errors import (
     IdempotencyError,
     JobQueueFullError,
-    JobStateError,
-    ResultExpiredError,
     StorageFullError,
     StoreUnavailableError,
-    UnknownJobError,
 )
-from app.jobs.job import BEGUN, Job, JobKind
+from app.jobs.job import Job, JobKind
 from app.serving.errors import QueueFullError
-from app.style.options import StyleOptions
-from app.style.schedule import fit, plan
+from app.style.schedule import fit
 from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
 
 router = APIRouter(tags=["stylize"])
@@ -52,7 +49,7 @@ _REQUEST_BODY: dict[str, Any] = {
     }
 }
 _UNPAINTABLE = (DoesNotFitError, UnpaintableError, StoreUnavailableError)
-_SUBMITTING = (
+SUBMITTING = (
     DoesNotFitError,
     UnpaintableError,
     IdempotencyError,
@@ -68,7 +65,7 @@ _SUBMITTING = (
     status_code=status.HTTP_202_ACCEPTED,
     openapi_extra=_REQUEST_BODY,
     responses=problem_responses(
-        *_SUBMITTING,
+        *SUBMITTING,
         UnknownStyleError,
         UploadTimeoutError,
         ImageTooLargeError,
@@ -93,12 +90,18 @@ async def stylize(
     return await reply(job, headers, services, response)
 
 
-@router.post("/stylize/estimate", responses=problem_responses(*_UNPAINTABLE))
-async def estimate_painting(asked: EstimateIn, services: ServicesDep) -> EstimateOut:
+@router.post(
+    "/stylize/estimate",
+    openapi_extra=described(EstimateIn),
+    responses=problem_responses(*_UNPAINTABLE, *REFUSALS),
+)
+async def estimate_painting(
+    asked: Annotated[EstimateIn, Depends(json_body(EstimateIn))], services: ServicesDep
+) -> EstimateOut:
     """Say what a painting would cost, before its pictures are sent."""
     options = asked.options()
     size = (asked.width, asked.height)
-    workers = await run_in_threadpool(services.roster.workers)
+    workers = await in_store(services.roster.workers)
     cost = foresee(options, size, workers, style_count=asked.styles, max_size=services.max_size)
     width, height = fit(*size, options.size)
     return EstimateOut(
@@ -109,49 +112,35 @@ async def estimate_painting(asked: EstimateIn, services: ServicesDep) -> Estimat
     )
 
 
-@router.post(
-    "/jobs/{job_id}/continue",
-    status_code=status.HTTP_202_ACCEPTED,
-    responses=problem_responses(*_SUBMITTING, UnknownJobError, JobStateError, ResultExpiredError),
-)
-async def continue_job(
-    job: JobDep,
-    asked: ContinueIn,
-    response: Response,
-    services: ServicesDep,
-    headers: JobHeadersDep,
-) -> JobOut:
-    """Go on from a finished painting, larger or longer: makes a new job."""
-    key = headers.idempotency_key
-    with services.submissions.receiving(job.owner, key):
-        await services.submissions.check_room(job.owner, key)
-        order = await _continuation(job, asked, services)
-        begun = await services.submissions.create(job.owner, key, order)
-    return await reply(begun, headers, services, response)
-
-
 async def _submitted(request: Request, caller: str, key: str | None, services: Services) -> Job:
     """Receive a request and make its job; what was received is let go of."""
-    with services.submissions.receiving(caller, key):
-        await services.submissions.check_room(caller, key)
+    with services.submissions.receiving(caller, key) as receiving:
+        await receiving.check_room()
         async with services.uploads.receive(request, _LAYOUT) as form:
-            return await services.submissions.create(caller, key, await _order(form, services))
+            fields = validated(StylizeFields, _single(form.fields))
+            content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
+            files = {"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}}
+            asked = Asked(
+                JobKind.STYLIZE, fields.model_dump(mode="json", exclude_unset=True), files
+            )
+            before = await receiving.made_before(asked)
+            if before is not None:
+                return before
+            return await receiving.create(await _order(fields, asked, services))
 
 
-async def _order(form: Form, services: Services) -> Order:
-    fields = validated(StylizeFields, _single(form.fields))
+async def _order(fields: StylizeFields, asked: Asked, services: Services) -> Order:
     options = fields.options()
-    content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
-    if options.style_weights and len(options.style_weights) != len(styles):
+    style_count = len(asked.files) - 1
+    if options.style_weights and len(options.style_weights) != style_count:
         raise InvalidRequestError(
-            f"style_weights has {len(options.style_weights)} numbers for {len(styles)} styles"
+            f"style_weights has {len(options.style_weights)} numbers for {style_count} styles"
         )
-    prepared, *_ = await together(
-        *(services.decoder.prepare(data, _look) for data in (content, *styles))
-    )
+    pictures = [data for data in asked.files.values() if isinstance(data, bytes)]
+    prepared, *_ = await together(*(services.decoder.prepare(data, _look) for data in pictures))
     size = (prepared.width, prepared.height)
-    workers = await run_in_threadpool(services.roster.workers)
-    cost = foresee(options, size, workers, style_count=len(styles), max_size=services.max_size)
+    workers = await in_store(services.roster.workers)
+    cost = foresee(options, size, workers, style_count=style_count, max_size=services.max_size)
     width, height = fit(*size, options.size)
     shown = {
         "format": fields.format,
@@ -162,57 +151,11 @@ async def _order(form: Form, services: Services) -> Order:
         "height": height,
     }
     return Order(
-        kind=JobKind.STYLIZE,
+        asked=asked,
         options={**asdict(options), **shown},
-        files={"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}},
-        request=fields.model_dump(mode="json"),
+        files=asked.files,
         estimate_s=cost.seconds if cost else None,
     )
-
-
-async def _continuation(job: Job, asked: ContinueIn, services: Services) -> Order:
-    if job.expired:
-        raise ResultExpiredError("the painting has been removed; paint it again")
-    if job.kind is not JobKind.STYLIZE or job.painting is None:
-        raise JobStateError(f"only a finished painting can be gone on with; this is {job.status}")
-    options = _continued(StyleOptions.from_json(job.options), asked)
-    photo = (job.options["photo_width"], job.options["photo_height"])
-    begun_px = job.progress.size if job.progress else None
-    cost = foresee(
-        options,
-        photo,
-        await run_in_threadpool(services.roster.workers),
-        style_count=sum(name.startswith("style-") for name in job.inputs),
-        max_size=services.max_size,
-        begun_px=begun_px,
-    )
-    last = plan(options, *photo)[-1]
-    if begun_px and begun_px > max(last.width, last.height):
-        raise InvalidRequestError(
-            f"quality {options.quality} would paint this at {max(last.width, last.height)} px, and "
-            f"the painting has {begun_px} already; take another quality or a larger size"
-        )
-    width, height = fit(*photo, options.size)
-    return Order(
-        kind=JobKind.STYLIZE,
-        options={**job.options, **asdict(options), "width": width, "height": height},
-        files={**job.inputs, BEGUN: job.painting},
-        request={"continue": job.id, **asked.model_dump(mode="json")},
-        estimate_s=cost.seconds if cost else None,
-    )
-
-
-def _continued(before: StyleOptions, asked: ContinueIn) -> StyleOptions:
-    given = asked.model_dump(exclude_none=True)
-    if asked.strength is not None:
-        given |= {"content_weight": None, "style_weight": None}
-    try:
-        options = replace(before, **given)
-    except ValueError as error:
-        raise InvalidRequestError(str(error)) from error
-    if options.size < before.size:
-        raise InvalidRequestError(f"size must be at least the painting's, {before.size}")
-    return options
 
 
 def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:

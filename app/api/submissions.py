@@ -5,19 +5,19 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 
+from app.api.in_store import in_store
 from app.jobs.blobs import Blobs, Incoming
 from app.jobs.errors import ResultExpiredError, StorageFullError
 from app.jobs.job import Job, JobKind, NewJob, folder_of
+from app.jobs.leavings import remove_files
 from app.jobs.store import JobStore
 from app.vision.errors import AtelierError
-
-Content = bytes | str | Incoming
 
 
 class StillReceivingError(AtelierError):
@@ -25,17 +25,30 @@ class StillReceivingError(AtelierError):
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be done, and how its request is told from others.
+class Asked:
+    """What a request asked for: all by which it is told from others.
 
-    `files` are bytes, the keys of blobs that are there already, or what was received into a file.
-    `request` is all that was asked for, as JSON can have it.
+    `request` is its fields, as JSON can have them, and `files` what it sent.
     """
 
     kind: JobKind
-    options: Mapping[str, Any]
-    files: Mapping[str, Content]
     request: Mapping[str, Any]
+    files: Mapping[str, bytes | Incoming] = field(default_factory=dict)
+
+    def fingerprint(self) -> str:
+        """Return the same for the same request, sent again."""
+        digests = {name: _digest(data) for name, data in self.files.items()}
+        asked = json.dumps([self.kind, self.request, digests], sort_keys=True)
+        return hashlib.sha256(asked.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done. `files` are what was sent, or keys of blobs that are there already."""
+
+    asked: Asked
+    options: Mapping[str, Any]
+    files: Mapping[str, bytes | Incoming | str]
     estimate_s: float | None = None
 
 
@@ -46,37 +59,60 @@ class Submissions:
         self._store = store
         self._blobs = blobs
         self._min_free_bytes = min_free_bytes
-        self._receiving: set[tuple[str, str]] = set()
+        self._keys: set[tuple[str, str]] = set()
 
     @contextmanager
-    def receiving(self, owner: str, key: str | None) -> Iterator[None]:
-        """Hold an idempotency key while its request is being received.
+    def receiving(self, owner: str, key: str | None) -> Iterator["Receiving"]:
+        """Receive one request of a caller's; its idempotency key is held meanwhile.
 
         Raises:
             StillReceivingError: another request holds it.
         """
+        receiving = Receiving(self._store, self._blobs, self._min_free_bytes, owner, key)
         if key is None:
-            yield
+            yield receiving
             return
-        if (owner, key) in self._receiving:
+        if (owner, key) in self._keys:
             raise StillReceivingError("the first request with this Idempotency-Key still arrives")
-        self._receiving.add((owner, key))
+        self._keys.add((owner, key))
         try:
-            yield
+            yield receiving
         finally:
-            self._receiving.discard((owner, key))
+            self._keys.discard((owner, key))
 
-    async def check_room(self, owner: str, key: str | None) -> None:
-        """Refuse early, before a request's body is received; not what a key has made before.
+
+@dataclass(frozen=True)
+class Receiving:
+    """One request that makes a job."""
+
+    store: JobStore
+    blobs: Blobs
+    min_free_bytes: int
+    owner: str
+    key: str | None
+
+    async def check_room(self) -> None:
+        """Refuse early, before a request's body is received; not what its key has made before.
 
         Raises:
             JobQueueFullError: too many jobs wait.
             StorageFullError: too little disk is free.
         """
-        await run_in_threadpool(self._check_room, owner, key)
+        await in_store(self._check_room)
 
-    async def create(self, owner: str, key: str | None, order: Order) -> Job:
-        """Store the files and queue the job, or find the job that this key made before.
+    async def made_before(self, asked: Asked) -> Job | None:
+        """Find the job that this request's key made before, whatever has changed since.
+
+        Raises:
+            IdempotencyError: the key was used for another request.
+        """
+        if self.key is None:
+            return None
+        fingerprint = await run_in_threadpool(asked.fingerprint)
+        return await in_store(self.store.made_before, self.owner, self.key, fingerprint)
+
+    async def create(self, order: Order) -> Job:
+        """Store the files and queue the job, or find the job that this key made meanwhile.
 
         Raises:
             JobQueueFullError: too many jobs wait.
@@ -84,63 +120,51 @@ class Submissions:
             IdempotencyError: the key was used for another request.
             ResultExpiredError: the files that are to be gone on with are gone.
         """
-        return await run_in_threadpool(self._create, owner, key, order)
+        return await in_store(self._create, order)
 
-    def _check_room(self, owner: str, key: str | None) -> None:
-        if key is not None and self._store.knows(owner, key):
+    def _check_room(self) -> None:
+        if self.key is not None and self.store.knows(self.owner, self.key):
             return
-        self._store.check_room(owner)
-        if self._blobs.free_bytes() < self._min_free_bytes:
+        self.store.check_room(self.owner)
+        if self.blobs.free_bytes() < self.min_free_bytes:
             raise StorageFullError("the disk is nearly full; the operator has to make room")
 
-    def _create(self, owner: str, key: str | None, order: Order) -> Job:
+    def _create(self, order: Order) -> Job:
+        """Store the files, then the row; if that fails, neither."""
         new = NewJob(
             id=uuid.uuid4().hex,
-            kind=order.kind,
-            owner=owner,
+            kind=order.asked.kind,
+            owner=self.owner,
             options=order.options,
             inputs={},
             estimate_s=order.estimate_s,
             request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
-            idempotency_key=key,
-            fingerprint=_fingerprint(order) if key else None,
+            idempotency_key=self.key,
+            fingerprint=order.asked.fingerprint() if self.key else None,
         )
-        before = self._store.made_before(new)
-        return before if before is not None else self._store_whole(new, order)
-
-    def _store_whole(self, new: NewJob, order: Order) -> Job:
-        """Store the files, then the row; if that fails, neither."""
         folder = folder_of(new.id)
         created = False
         try:
             inputs = {
                 name: self._put(f"{folder}/0/{name}", data) for name, data in order.files.items()
             }
-            job, created = self._store.create(replace(new, inputs=inputs))
+            job, created = self.store.create(replace(new, inputs=inputs))
         except FileNotFoundError as error:
             raise ResultExpiredError("the painting has just been removed") from error
         except OSError as error:
             raise StorageFullError(f"the files cannot be stored: {error.strerror}") from error
         finally:
             if not created:
-                self._blobs.keep_only(folder, set())
+                remove_files(new.id, self.blobs)
         return job
 
-    def _put(self, key: str, data: Content) -> str:
+    def _put(self, key: str, data: bytes | Incoming | str) -> str:
         if isinstance(data, Incoming):
-            return self._blobs.adopt(data, key)
+            return self.blobs.adopt(data, key)
         if isinstance(data, str):
-            return self._blobs.copy(data, key)
-        return self._blobs.put(key, data)
+            return self.blobs.copy(data, key)
+        return self.blobs.put(key, data)
 
 
-def _fingerprint(order: Order) -> str:
-    files = {name: _identity(data) for name, data in order.files.items()}
-    asked = json.dumps([order.kind, order.request, files], sort_keys=True)
-    return hashlib.sha256(asked.encode()).hexdigest()
-
-
-def _identity(data: Content) -> str:
-    if isinstance(data, Incoming):
-        return data.sha256
-    return data if isinstance(data, str) else hashlib.sha256(data).hexdigest()
+def _digest(data: bytes | Incoming) -> str:
+    return data.sha256 if isinstance(data, Incoming) else hashlib.sha256(data).hexdigest()

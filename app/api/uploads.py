@@ -89,6 +89,11 @@ class Uploads:
         self._limits = limits
         self._held_bytes = 0
 
+    @property
+    def patience(self) -> Patience:
+        """How long a request may take to arrive."""
+        return self._limits.patience
+
     @asynccontextmanager
     async def receive(self, request: Request, layout: Layout) -> AsyncIterator[Form]:
         """Receive a form with one image or more; its bytes count as held until the exit.

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 
+from app.api.in_store import in_store
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.job import Job, JobStatus
 from app.jobs.store import JobStore, Outlook
@@ -52,9 +52,12 @@ class JobWatch:
             if not followed:
                 continue
             try:
-                self._latest = await run_in_threadpool(self._look, followed)
+                self._latest = await in_store(self._look, followed)
             except StoreUnavailableError as error:
                 log.warning("the store does not answer", error=str(error))
+                continue
+            except Exception:  # whatever it is, the streams of other jobs go on
+                log.exception("jobs cannot be followed")
                 continue
             async with self._news:
                 self._news.notify_all()
@@ -101,7 +104,7 @@ class JobWatch:
         if job.status is not JobStatus.QUEUED:
             return Sighting(job)
         try:
-            found = await run_in_threadpool(self._look, [job.id])
+            found = await in_store(self._look, [job.id])
         except StoreUnavailableError:  # its place in the queue is not known for now
             return Sighting(job)
         return found[job.id] or Sighting(job)

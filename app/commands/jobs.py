@@ -11,9 +11,11 @@ from rich.table import Column, Table
 from app.commands.options import read_settings
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
-from app.jobs.job import Job, JobKind, JobStatus, folder_of
+from app.jobs.job import Job, JobKind, JobStatus
+from app.jobs.leavings import tidy
 from app.jobs.store import JobStore, QueueLimits
 
+_LONGEST_LIST = 100_000
 _TABLE_WIDTH = 120  # narrower, and states and times would be cut off
 
 
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = commands.add_parser("list", help="the newest jobs")
     listing.add_argument("--status", type=JobStatus, choices=list(JobStatus))
     listing.add_argument("--kind", type=JobKind, choices=list(JobKind))
-    listing.add_argument("--limit", type=int, default=50)
+    listing.add_argument("--limit", type=_count, default=50)
     for name, summary in (("show", "everything about one job"), ("cancel", "end one job")):
         commands.add_parser(name, help=summary).add_argument("id")
 
@@ -46,9 +48,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         job = store.cancel(args.id)
         if job.status.is_terminal:
-            Blobs(settings.data_dir).keep_only(folder_of(job.id), job.files())
+            tidy(job, Blobs(settings.data_dir))
     console.print_json(json.dumps(asdict(job)))
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _LONGEST_LIST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_LONGEST_LIST:,}")
+    return int(text)
 
 
 def _table(jobs: list[Job]) -> Table:

@@ -1,6 +1,7 @@
 """What painting costs on this host, measured once and kept in a file."""
 
 import json
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -22,9 +23,11 @@ class Calibrations:
     def find(self, key: str) -> Calibration | None:
         """Return what was measured before for this key."""
         try:
-            return Calibration(**self._read()[key])
+            found = Calibration(**self._read()[key])
+            sound = all(0 < each < math.inf for each in vars(found).values())
         except (KeyError, TypeError):
             return None
+        return found if sound else None
 
     def keep(self, key: str, calibration: Calibration) -> None:
         """Store a measurement; without room for it, it will be made again."""

@@ -5,11 +5,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, update
 
-from app.jobs.job import Job, JobStatus
+from app.jobs.job import Job, JobKind, JobStatus
 from app.jobs.tables import job, to_job
 
-IS_QUEUED = job.c.status == JobStatus.QUEUED
-IS_RUNNING = job.c.status == JobStatus.RUNNING
+IS_KNOWN = job.c.kind.in_(list(JobKind))
+"""Not of a kind that a newer version has put into the database; only such a version reads those."""
+
+IS_QUEUED = IS_KNOWN & (job.c.status == JobStatus.QUEUED)
+IS_RUNNING = IS_KNOWN & (job.c.status == JobStatus.RUNNING)
 
 NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 
@@ -17,7 +20,7 @@ NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 def change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> list[Job]:
     """Update the jobs that meet the condition, visibly to clients; returns them as they are now."""
     statement = update(job).where(condition).values(version=job.c.version + 1, **values)
-    return [to_job(row) for row in connection.execute(statement.returning(job))]
+    return [to_job(row) for row in connection.execute(statement.returning(job)).all()]
 
 
 def ended(status: JobStatus, now: ColumnElement[float], **values: Any) -> dict[str, Any]:

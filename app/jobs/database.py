@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,14 +16,16 @@ from sqlalchemy import (
     event,
     extract,
     func,
+    insert,
     inspect,
     literal,
+    select,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.jobs.errors import StoreUnavailableError
-from app.jobs.tables import metadata
+from app.jobs.errors import DatabaseUrlError, StoreUnavailableError
+from app.jobs.tables import identity, metadata
 
 _SAFE_WAL = (3, 51, 3)
 """Older SQLite may corrupt a database in WAL mode when a checkpoint races with a write."""
@@ -39,12 +42,21 @@ class Database:
         Args:
             url: as SQLAlchemy has it, such as `sqlite:///var/atelier.db`.
             timeout_s: how long to wait for a lock, or for a connection, before giving up.
+
+        Raises:
+            DatabaseUrlError: it names nothing that SQLAlchemy can use.
         """
         self._is_sqlite = url.startswith("sqlite")
         wait = {"timeout": timeout_s} if self._is_sqlite else {}
-        self._engine = create_engine(
-            url, connect_args=wait, pool_timeout=timeout_s, pool_pre_ping=not self._is_sqlite
-        )
+        try:
+            self._engine = create_engine(
+                url, connect_args=wait, pool_timeout=timeout_s, pool_pre_ping=not self._is_sqlite
+            )
+        except (SQLAlchemyError, ImportError, TypeError) as error:
+            raise DatabaseUrlError(
+                f"ATELIER_DATABASE_URL names no database that can be used: {error}; "
+                "leave it out, or give it as sqlite:////folder/atelier.db"
+            ) from error
         if self._is_sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -62,6 +74,8 @@ class Database:
         with self.write() as connection:
             metadata.create_all(connection)
             _add_columns(connection)
+            if connection.execute(select(identity.c.id)).first() is None:
+                connection.execute(insert(identity).values(id=uuid.uuid4().hex))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -82,6 +96,11 @@ class Database:
         """
         with _translated(), self._engine.connect() as connection:
             yield connection.execution_options(**{_READS: True})
+
+    def identity(self) -> str:
+        """Return what tells this database from all others."""
+        with self.read() as connection:
+            return str(connection.execute(select(identity.c.id)).scalar_one())
 
     def now(self) -> ColumnElement[float]:
         """Seconds since 1970: the server's clock where several hosts share one database."""

@@ -4,7 +4,7 @@ request --store.create--> job            JobQueueFullError, IdempotencyError, St
 id --store.find--> job                   UnknownJobError
 job --store.delete, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
 claimed job --leases--> its next state   ReplacedError
-anything --database-->                   StoreUnavailableError
+url --database--> anything               DatabaseUrlError, StoreUnavailableError
 job --runner--> result                   BadJobError
 """
 
@@ -37,6 +37,10 @@ class StorageFullError(AtelierError):
 
 class IdempotencyError(AtelierError):
     """The idempotency key was used for another request."""
+
+
+class DatabaseUrlError(AtelierError):
+    """The URL of the database cannot be used."""
 
 
 class StoreUnavailableError(AtelierError):

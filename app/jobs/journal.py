@@ -6,6 +6,7 @@ out with a warning, and the work goes on. The job's end is tried until it is wri
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -104,10 +105,12 @@ class Journal:
             if key == newest:
                 return
             self.job = self._leases.keep(self.job, key, newest, update.progress)
-            for old in stale:
-                self._blobs.delete(old)
         except (OSError, StoreUnavailableError) as error:
             log.warning("the checkpoint cannot be kept", error=str(error))
+            return
+        for old in stale:
+            with suppress(OSError):  # it goes with the job's other files
+                self._blobs.delete(old)
 
     def _put(self, file: File) -> str:
         return self._blobs.put(f"{self.job.folder()}/{file.name}", file.data)

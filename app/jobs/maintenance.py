@@ -11,13 +11,14 @@ from app.jobs.changes import IS_QUEUED, IS_RUNNING
 from app.jobs.database import Database
 from app.jobs.job import folder_of
 from app.jobs.leases import Leases
-from app.jobs.lost import note_lost
+from app.jobs.leavings import note_lost
 from app.jobs.tables import job
 
 log = structlog.stdlib.get_logger(__name__)
 
 _LIVE = IS_QUEUED | IS_RUNNING
 _LONGEST_BETWEEN_SWEEPS_S = 3600.0
+_OWNER = "database-id"
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,27 @@ class Maintenance:
             old = job.c.expired & (job.c.finished_at < latest)
             connection.execute(delete(job).where(old))
 
+    def _is_owner(self) -> bool:
+        """Whether the files belong to the jobs of this database, and not to those of another."""
+        mine = self._database.identity()
+        try:
+            owner = self._blobs.get(_OWNER).decode()
+        except FileNotFoundError:
+            owner = mine
+            self._blobs.put(_OWNER, mine.encode())
+        if owner != mine:
+            log.warning(
+                "files of no job are left alone: they belong to another database. "
+                "If that is gone for good, delete the file that says so",
+                file=_OWNER,
+            )
+        return owner == mine
+
     def _sweep(self) -> None:
         """Remove old files that no job names: of requests that broke off, of attempts that died."""
         age_s = self._retention.orphan_s
         found = [key for each in FOLDERS for key in self._blobs.older_than(each, age_s)]
-        if not found:
+        if not found or not self._is_owner():
             return
         maps, single = (job.c.inputs, job.c.extras), (job.c.preview, job.c.result, job.c.painting)
         with self._database.read() as connection:

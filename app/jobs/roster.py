@@ -65,12 +65,11 @@ class Roster:
         is_alive = worker.c.seen_at > self._database.now() - self._lease_s
         query = select(worker, is_alive.label("is_alive")).order_by(worker.c.seen_at.desc())
         with self._database.read() as connection:
-            return [
-                Worker(
-                    row.name, row.device, row.dtype, row.memory_bytes, row.calibration, row.is_alive
-                )
-                for row in connection.execute(query)
-            ]
+            rows = connection.execute(query).all()
+        return [
+            Worker(row.name, row.device, row.dtype, row.memory_bytes, row.calibration, row.is_alive)
+            for row in rows
+        ]
 
     def _set(self, name: str, **values: Any) -> None:
         with self._database.write() as connection:

@@ -14,9 +14,10 @@ import torch
 
 from app.jobs.blobs import Blobs
 from app.jobs.errors import BadJobError, ReplacedError
-from app.jobs.job import Fault, Job, JobKind, folder_of
+from app.jobs.job import Fault, Job, JobKind
 from app.jobs.journal import Journal, Pace
 from app.jobs.leases import Leases
+from app.jobs.leavings import tidy
 from app.jobs.liveness import Liveness
 from app.jobs.work import Work
 
@@ -53,7 +54,7 @@ class Runner:
                 return
             log.info("job left", status=left.status, steps=self._liveness.steps)
             if left.status.is_terminal:
-                self._blobs.keep_only(folder_of(left.id), left.files())
+                tidy(left, self._blobs)
 
     def _run(self, job: Job, stopping: threading.Event) -> Job:
         journal = Journal(job, self._leases, self._blobs, self._pace)

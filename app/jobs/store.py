@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
 
-from app.jobs.changes import IS_QUEUED, IS_RUNNING, change, ended
+from app.jobs.changes import IS_KNOWN, IS_QUEUED, IS_RUNNING, change, ended
 from app.jobs.database import Database
 from app.jobs.errors import IdempotencyError, JobQueueFullError, JobStateError, UnknownJobError
 from app.jobs.job import Job, JobKind, JobStatus, NewJob
@@ -48,26 +48,26 @@ class JobStore:
             IdempotencyError: the key was used for another request.
         """
         with self._database.write() as connection:
-            before = _made_before(connection, new)
+            before = _made_before(connection, new.owner, new.idempotency_key, new.fingerprint)
             if before is not None:
                 return before, False
             self._check_room(connection, new.owner)
             now = self._database.now()
             row = connection.execute(
                 insert(job)
-                .values(**asdict(new), status=JobStatus.QUEUED, created_at=now, run_after=now)
+                .values(**asdict(new), status=JobStatus.QUEUED, created_at=now, run_after=0)
                 .returning(job)
             ).one()
             return to_job(row), True
 
-    def made_before(self, new: NewJob) -> Job | None:
-        """Find the job that its idempotency key made before.
+    def made_before(self, owner: str, key: str, fingerprint: str | None) -> Job | None:
+        """Find the job that an idempotency key made before, for the request of this fingerprint.
 
         Raises:
             IdempotencyError: the key was used for another request.
         """
         with self._database.read() as connection:
-            return _made_before(connection, new)
+            return _made_before(connection, owner, key, fingerprint)
 
     def knows(self, owner: str, key: str) -> bool:
         """Whether an idempotency key has made a job."""
@@ -91,8 +91,8 @@ class JobStore:
     def find_many(self, job_ids: Sequence[str]) -> list[Job]:
         """Find those of the jobs that exist."""
         with self._database.read() as connection:
-            rows = connection.execute(select(job).where(job.c.id.in_(job_ids)))
-            return [to_job(row) for row in rows]
+            rows = connection.execute(select(job).where(job.c.id.in_(job_ids), IS_KNOWN)).all()
+        return [to_job(row) for row in rows]
 
     def page(
         self,
@@ -105,22 +105,23 @@ class JobStore:
     ) -> list[Job]:
         """List jobs, newest first; `before` is the number of the last job of the page before."""
         wanted = {job.c.owner: owner, job.c.status: status, job.c.kind: kind}
-        query = select(job).order_by(job.c.number.desc()).limit(limit)
+        query = select(job).where(IS_KNOWN).order_by(job.c.number.desc()).limit(limit)
         query = query.where(*(column == value for column, value in wanted.items() if value))
         if before is not None:
             query = query.where(job.c.number < before)
         with self._database.read() as connection:
-            return [to_job(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return [to_job(row) for row in rows]
 
     def outlooks(self) -> Mapping[str, Outlook]:
         """What every waiting job can expect, by its id, with one worker and nothing unforeseen."""
         with self._database.read() as connection:
             numbers = connection.execute(in_turn()).scalars().all()
-            rows = connection.execute(
-                select(job.c.number, job.c.id, job.c.estimate_s).where(job.c.number.in_(numbers))
-            )
-            waiting = {row.number: row for row in rows}
-            etas = connection.execute(select(job.c.eta_s).where(IS_RUNNING)).scalars().all()
+            columns = (job.c.number, job.c.id, job.c.estimate_s)
+            rows = connection.execute(select(*columns).where(job.c.number.in_(numbers))).all()
+            left_s = func.coalesce(job.c.eta_s, job.c.estimate_s)
+            etas = connection.execute(select(left_s).where(IS_RUNNING)).scalars().all()
+        waiting = {row.number: row for row in rows}
         wait_s = _sum(etas)
         outlooks = {}
         for position, number in enumerate(numbers, start=1):
@@ -134,8 +135,8 @@ class JobStore:
         live = (JobStatus.QUEUED, JobStatus.RUNNING)
         query = select(job.c.status, func.count()).group_by(job.c.status)
         with self._database.read() as connection:
-            rows = connection.execute(query.where(job.c.status.in_(live)))
-            found: dict[str, int] = {status: count for status, count in rows}  # noqa: C416
+            rows = connection.execute(query.where(job.c.status.in_(live))).all()
+        found: dict[str, int] = {status: count for status, count in rows}  # noqa: C416
         return {status: found.get(status, 0) for status in live}
 
     def cancel(self, job_id: str, owner: str | None = None) -> Job:
@@ -192,14 +193,15 @@ def _sum(seconds: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(seconds) else None
 
 
-def _made_before(connection: Connection, new: NewJob) -> Job | None:
-    if new.idempotency_key is None:
+def _made_before(
+    connection: Connection, owner: str, key: str | None, fingerprint: str | None
+) -> Job | None:
+    if key is None:
         return None
-    is_it = _has_key(new.owner, new.idempotency_key)
-    row = connection.execute(select(job).where(is_it)).one_or_none()
+    row = connection.execute(select(job).where(_has_key(owner, key))).one_or_none()
     if row is None:
         return None
-    if row.fingerprint != new.fingerprint:
+    if row.fingerprint != fingerprint:
         raise IdempotencyError("this Idempotency-Key was used for another request; take a new one")
     return to_job(row)
 
@@ -209,7 +211,7 @@ def _has_key(owner: str, key: str) -> ColumnElement[bool]:
 
 
 def _find(connection: Connection, job_id: str, owner: str | None) -> Job:
-    query = select(job).where(job.c.id == job_id)
+    query = select(job).where(job.c.id == job_id, IS_KNOWN)
     if owner is not None:
         query = query.where(job.c.owner == owner)
     row = connection.execute(query).one_or_none()

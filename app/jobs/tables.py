@@ -69,6 +69,9 @@ job = Table(
     sqlite_autoincrement=True,  # a number is never used again, so that cursors stay valid
 )
 
+identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
+"""One row: which database this is."""
+
 worker = Table(
     "worker",
     metadata,

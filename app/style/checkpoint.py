@@ -44,7 +44,7 @@ class Checkpoint:
             checkpoint = cls(**torch.load(io.BytesIO(data), weights_only=True))
             whole = checkpoint.picture.ndim == 4 and bool(checkpoint.picture.isfinite().all())
         except Exception as error:  # on hostile files torch.load raises almost any type
-            raise ResumeError(f"the checkpoint cannot be read: {error}") from error
+            raise ResumeError("the painting in progress is damaged") from error
         if not whole or checkpoint.picture.shape[:2] != (1, 3):
             raise ResumeError("the checkpoint has no whole picture")
         return checkpoint

@@ -157,7 +157,7 @@ def _pillow_errors() -> Iterator[None]:
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError(f"the image has too many pixels: {error}") from error
+        raise ImageTooLargeError("the image has far more pixels than are accepted") from error
     except UnidentifiedImageError as error:
         raise UndecodableImageError("the image header is broken or cut short") from error
     except Exception as error:  # on damaged files Pillow's plugins raise almost any type
