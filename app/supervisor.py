@@ -83,7 +83,8 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         raise StartError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            "choose another with --host and --port"
+            "choose another with --host and --port (a service that was killed may take some "
+            "seconds to end)"
         ) from error
 
 

@@ -33,7 +33,7 @@ def main() -> None:
         running_service(Path(folder), threads=None, workers=1, log_format="json") as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
-        wait_until(lambda: service.events("measured"))
+        wait_until(service.is_measured)
         for _ in range(args.runs):
             compare(client, args.requests)
 

@@ -17,6 +17,9 @@ import httpx
 
 ROOT = Path(__file__).parents[1]
 
+_MEASURED = "calibrations.json"
+_measured: dict[str, bytes] = {}  # by this name: what the first worker of this run has measured
+
 
 @dataclass(frozen=True)
 class Service:
@@ -60,6 +63,10 @@ class Service:
         pages = int(Path(f"/proc/{self.web_pid()}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def is_measured(self) -> bool:
+        """Whether a worker has measured what its work costs, or a service before this one's."""
+        return (self.log.parent / "var" / _MEASURED).exists()
+
     def is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
@@ -81,14 +88,19 @@ def running_service(
 ) -> Iterator[Service]:
     """Run `python -m app serve` with its state in `folder` and `settings` as ATELIER_NAME.
 
-    There are no workers unless they are asked for. Tests run side by side, so that each process
-    computes in one thread; None leaves that to the service.
+    There are no workers unless they are asked for; what the first of them has measured is handed
+    on to later ones. Tests run side by side, so that each process computes in one thread; None
+    leaves that to the service.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    given = {"data_dir": folder / "var", "port": 0, "workers": 0, **settings}
+    state = folder / "var"
+    given = {"data_dir": state, "port": 0, "workers": 0, **settings}
     environment = {f"ATELIER_{name.upper()}": str(value) for name, value in given.items()}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
+    if _measured and not state.exists():
+        state.mkdir()
+        (state / _MEASURED).write_bytes(_measured[_MEASURED])
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -100,6 +112,8 @@ def running_service(
     try:
         yield _started(process, log)
     finally:
+        if (state / _MEASURED).exists():
+            _measured[_MEASURED] = (state / _MEASURED).read_bytes()
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(30)

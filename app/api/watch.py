@@ -56,7 +56,7 @@ class JobWatch:
             except StoreUnavailableError as error:
                 log.warning("the store does not answer", error=str(error))
                 continue
-            except Exception:  # whatever it is, the streams of other jobs go on
+            except Exception:  # streams wait, and the next look may find another state
                 log.exception("jobs cannot be followed")
                 continue
             async with self._news:

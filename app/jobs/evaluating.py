@@ -59,6 +59,10 @@ class Evaluating:
             source = open_source(self._path(job), self.archive_limits)
         except (ArchiveError, ArchiveTooLargeError, UnknownDatasetError) as error:
             raise BadJobError("invalid_set", str(error)) from error
+        except FileNotFoundError as error:
+            raise BadJobError(
+                "files_missing", "files of this job have gone; send it again"
+            ) from error
         with source:
             yield from self._evaluate(job, classifier, source)
 

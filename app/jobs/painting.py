@@ -56,6 +56,10 @@ class Painting:
             resume = self._resume(job, stages)
         except (ImageError, ResumeError, ValueError) as error:
             raise BadJobError("invalid_job", str(error)) from error
+        except FileNotFoundError as error:
+            raise BadJobError(
+                "files_missing", "files of this job have gone; send it again"
+            ) from error
         pace = _Pace(stages, self.calibration)
         for step in self._paint(photo, styles, options, resume):
             yield _update(job, step, pace.eta_s(step.step))

@@ -45,7 +45,7 @@ def evaluating_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         "upload_stall_s": 2,
     }
     with running_service(folder, **settings) as service:
-        wait_until(lambda: service.events("measured"))
+        wait_until(service.is_measured)
         yield service
 
 
@@ -259,7 +259,7 @@ def test_an_evaluation_survives_its_worker(tmp_path: Path, many: bytes) -> None:
     save_always(3, tmp_path / "models")
     settings = {**QUICK, "models_dir": tmp_path / "models"}
     with running_service(tmp_path, **settings) as service, studio(service) as jobs:
-        wait_until(lambda: service.events("measured"))
+        wait_until(service.is_measured)
         job_id = send(jobs, many).json()["id"]
         jobs.wait_for_step(job_id, 20)
         pid = service.worker_pid()

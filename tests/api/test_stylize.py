@@ -18,7 +18,7 @@ from tests.service import Service, running_service, wait_until
 @pytest.fixture(scope="module")
 def painting_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with running_service(tmp_path_factory.mktemp("painting"), **QUICK) as service:
-        wait_until(lambda: service.events("measured"))
+        wait_until(service.is_measured)
         yield service
 
 
@@ -79,8 +79,12 @@ def test_from_submit_to_picture(jobs: Studio) -> None:
     parameters = json.loads(image.info[PARAMETERS_KEY])
     assert parameters["seed"] == 3
     etag = result.headers["etag"]
-    again = jobs.client.get(done["links"]["result"], headers={"If-None-Match": etag})
-    assert (again.status_code, again.content) == (304, b"")
+    for known in (etag, f'"other", W/{etag}', "*"):
+        again = jobs.client.get(done["links"]["result"], headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
+    for unknown in ('"other"', f"{etag}x"):
+        again = jobs.client.get(done["links"]["result"], headers={"If-None-Match": unknown})
+        assert again.content == result.content
 
 
 def test_an_idle_worker_begins_within_half_a_second(jobs: Studio) -> None:
@@ -125,8 +129,9 @@ def test_waiting_is_a_preference(jobs: Studio) -> None:
     assert done.status_code == 200
     assert done.json()["status"] == "succeeded"
     assert done.headers["preference-applied"] == "wait=60"
-    late = jobs.submit({"Prefer": "respond-async, wait=0"}, size=256)
+    late = jobs.submit({"Prefer": 'respond-async, WAIT = "0";x=1'}, size=256)
     assert late.status_code == 202
+    assert late.headers["preference-applied"] == "wait=0"
     jobs.client.post(f"{late.headers['location']}/cancel")
     jobs.wait(late.json()["id"])
 
@@ -139,6 +144,22 @@ def test_a_key_makes_one_job(jobs: Studio) -> None:
     other = jobs.submit(headers, quality="high")
     assert other.status_code == 422
     assert other.json()["code"] == "idempotency_key_reused"
+
+
+def test_a_key_finds_its_continuation_when_the_source_has_gone(
+    jobs: Studio, painted: dict[str, Any]
+) -> None:
+    source = jobs.wait(jobs.start(quality="preview"))["id"]
+    url, headers = f"/jobs/{source}/continue", {"Idempotency-Key": "further"}
+    first = jobs.client.post(url, json={"size": 80}, headers=headers)
+    jobs.wait(first.json()["id"])
+    assert jobs.client.delete(f"/jobs/{source}").status_code == 204
+    again = jobs.client.post(url, json={"size": 80}, headers=headers)
+    assert again.json()["id"] == first.json()["id"]
+    other = jobs.client.post(url, json={"size": 90}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    elsewhere = f"/jobs/{painted['id']}/continue"
+    assert jobs.client.post(elsewhere, json={"size": 80}, headers=headers).status_code == 422
 
 
 def test_a_key_whose_request_still_arrives_is_taken(

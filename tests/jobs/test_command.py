@@ -50,3 +50,11 @@ def test_an_unknown_job_is_said_to_be_unknown(tmp_path: Path, store: JobStore) -
     assert missing.returncode != 0
     assert "there is no job 'nothing'" in missing.stderr
     assert "Traceback" not in missing.stderr
+
+
+@pytest.mark.parametrize("limit", ["0", "-3", "9" * 25, "many"])
+def test_a_limit_that_makes_no_sense_is_said_in_words(tmp_path: Path, limit: str) -> None:
+    refused = call(tmp_path, "list", "--limit", limit)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    assert "is not a number from 1" in refused.stderr

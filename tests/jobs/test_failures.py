@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
+from torchvision.models import vgg19
 
 from tests.jobs.studio import QUICK, Job, Studio, studio
 from tests.service import Service, running_service, wait_until
@@ -127,6 +129,9 @@ def test_a_database_locked_for_a_while_delays_and_breaks_nothing(tmp_path: Path)
         other = sqlite3.connect(tmp_path / "var/atelier.db", isolation_level=None, timeout=10)
         other.execute("BEGIN EXCLUSIVE")
         refused = jobs.client.get(f"/jobs/{job_id}")
+        asked_at = time.monotonic()
+        assert jobs.client.get("/health/ready").status_code == 200
+        assert time.monotonic() - asked_at < 2
         time.sleep(2)
         other.execute("ROLLBACK")
         other.close()
@@ -278,3 +283,18 @@ def test_no_job_is_accepted_below_the_free_disk_floor(tmp_path: Path) -> None:
         assert refused.status_code == 507
         assert refused.json()["code"] == "storage_full"
         assert not (tmp_path / "var/jobs").exists()
+
+
+def test_a_worker_that_cannot_start_again_takes_nothing_with_it(tmp_path: Path) -> None:
+    weights, away = tmp_path / "vgg19.pt", tmp_path / "away.pt"
+    state = vgg19().state_dict()
+    torch.save({name: each for name, each in state.items() if "features" in name}, weights)
+    settings = {"vgg19_weights": weights}
+    with quick_service(tmp_path, **settings) as (service, jobs):
+        weights.rename(away)
+        kill_worker(service)
+        wait_until(lambda: len(service.events("child died")) > 2)
+        job_id = jobs.start(quality="preview")
+        assert jobs.show(job_id)["status"] == "queued"
+        away.rename(weights)
+        assert jobs.wait(job_id)["status"] == "succeeded"

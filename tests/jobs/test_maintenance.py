@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from app.jobs.blobs import Blobs
+from app.jobs.calibrations import Calibrations
 from app.jobs.database import Database
 from app.jobs.errors import UnknownJobError
 from app.jobs.job import Job, JobStatus, Progress, folder_of
 from app.jobs.leases import Leases, Outcome
+from app.jobs.leavings import remove_files
 from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.store import JobStore
+from app.style.estimate import Calibration
 from tests.jobs.orders import order
 
 NEVER_S = 1e9
@@ -92,3 +95,46 @@ def test_lapsed_jobs_are_taken_from_their_workers(
     assert lost is not None
     maintenance(database, lapsing, blobs).tick()
     assert store.find(lost.id).status is JobStatus.QUEUED
+
+
+def test_files_of_another_databases_jobs_are_left_alone(
+    database: Database, store: JobStore, leases: Leases, blobs: Blobs, tmp_path: Path
+) -> None:
+    kept = finished(store, leases, blobs)
+    maintenance(database, leases, blobs, orphan_s=0).tick()
+    other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
+    other.create_tables()
+    maintenance(other, Leases(other, 30, 0.1), blobs, orphan_s=0).tick()
+    assert all(blobs.path(key).exists() for key in kept.files())
+    stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
+    maintenance(database, leases, blobs, orphan_s=0).tick()
+    assert not blobs.path(stray).exists()
+    assert all(blobs.path(key).exists() for key in kept.files())
+    other.close()
+
+
+def test_a_file_that_cannot_be_removed_is_no_error(
+    store: JobStore, leases: Leases, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = finished(store, leases, blobs)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        remove_files(kept.id, blobs)
+    assert all(blobs.path(key).exists() for key in kept.files())
+    remove_files(kept.id, blobs)
+    assert not blobs.path(folder_of(kept.id)).exists()
+
+
+@pytest.mark.parametrize("damage", ["null", '"x"', "-1", "NaN", "1e999", "{}", "true, "])
+def test_a_damaged_measurement_counts_as_none(blobs: Blobs, damage: str) -> None:
+    measured = Calibration(0.1, 1e-6, 100, 5)
+    calibrations = Calibrations(blobs, "calibrations.json")
+    calibrations.keep("cpu", measured)
+    assert calibrations.find("cpu") == measured
+    text = blobs.get("calibrations.json").decode().replace("0.1", damage)
+    blobs.put("calibrations.json", text.encode())
+    assert calibrations.find("cpu") is None

@@ -4,9 +4,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from app.jobs.database import Database
 from app.jobs.errors import (
+    DatabaseUrlError,
     IdempotencyError,
     JobQueueFullError,
     JobStateError,
@@ -16,6 +18,7 @@ from app.jobs.errors import (
 from app.jobs.job import Fault, JobStatus, Progress
 from app.jobs.leases import Leases, Outcome
 from app.jobs.store import JobStore, QueueLimits
+from app.jobs.tables import job as table
 from tests.jobs.orders import order
 
 DONE = Progress(step=5, steps=5)
@@ -162,3 +165,39 @@ def test_a_database_of_an_older_version_gets_what_it_lacks(
         connection.exec_driver_sql("ALTER TABLE job DROP COLUMN extras")
     database.create_tables()
     assert store.find(job.id) == job
+
+
+def test_jobs_of_a_newer_version_are_left_alone(
+    database: Database, store: JobStore, leases: Leases
+) -> None:
+    mine, theirs, also_mine = (store.create(order())[0] for _ in range(3))
+    with database.write() as connection:
+        connection.execute(update(table).where(table.c.id == theirs.id).values(kind="animate"))
+    assert store.page(limit=10) == [also_mine, mine]
+    assert store.find_many([theirs.id, mine.id]) == [mine]
+    assert theirs.id not in store.outlooks()
+    with pytest.raises(UnknownJobError):
+        store.find(theirs.id)
+    assert [leases.claim("w").id for _ in range(2)] == [mine.id, also_mine.id]  # type: ignore[union-attr]
+    assert not leases.has_work()
+    assert leases.claim("w") is None
+
+
+def test_a_row_that_cannot_be_read_does_not_keep_the_database_locked(
+    database: Database, store: JobStore, tmp_path: Path
+) -> None:
+    jobs = [store.create(order())[0] for _ in range(4)]
+    with database.write() as connection:
+        connection.execute(update(table).where(table.c.id == jobs[1].id).values(status="lost"))
+    with pytest.raises(ValueError, match="lost") as kept:
+        store.page(limit=10)
+    other = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=0.1)
+    assert JobStore(other, QueueLimits(10, 10)).create(order())[1]
+    other.close()
+    assert kept.value
+
+
+@pytest.mark.parametrize("url", ["", "foo", "sqlite", "nosuch://x/y", "postgresql+nosuch://x/y"])
+def test_a_url_that_names_no_database_is_said_in_words(url: str) -> None:
+    with pytest.raises(DatabaseUrlError, match="ATELIER_DATABASE_URL"):
+        Database(url, 1)
