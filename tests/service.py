@@ -64,8 +64,9 @@ class Service:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def is_measured(self) -> bool:
-        """Whether a worker has measured what its work costs, or a service before this one's."""
-        return (self.log.parent / "var" / _MEASURED).exists()
+        """Whether there is a worker that knows what its work costs."""
+        known = (self.log.parent / "var" / _MEASURED).exists()
+        return known and bool(httpx.get(f"{self.url}/health/ready", timeout=5).json()["workers"])
 
     def is_ready(self) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -169,6 +170,7 @@ def test_a_key_whose_request_still_arrives_is_taken(
 
     def body() -> Iterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="size"\r\n\r\n64\r\n'
+        time.sleep(0.5)  # until the head of this request has been read
         refused = jobs.submit(headers)
         assert refused.status_code == 409
         assert refused.json()["code"] == "still_receiving"
