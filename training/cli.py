@@ -66,10 +66,19 @@ def guarded(run: Callable[[], None], advice: Callable[[], str]) -> int:
     except AtelierError as error:
         say(f"error: {error}")
         return 1
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not _is_interruption(error):
+            raise
         say(f"\nInterrupted. {advice()}")
         return _INTERRUPTED
     return 0
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether it began with Ctrl-C: in mid-file, `torch.save` fails in its own way on leaving."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

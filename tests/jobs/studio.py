@@ -1,17 +1,20 @@
 """Talks to the job routes of a running service, and makes small pictures for it."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 from PIL import Image
 
 from tests.pictures import encode
-from tests.service import Service
+from tests.service import Service, running_service, wait_until
 
 QUICK: dict[str, Any] = {
     "workers": 1,
@@ -29,6 +32,8 @@ QUICK: dict[str, Any] = {
     "events_poll_s": 0.02,
 }
 """Settings with every duration shrunk."""
+
+LONG = {"size": 128, "quality": "standard", "init": "noise"}  # some seconds of painting
 
 TERMINAL = {"succeeded", "failed", "cancelled"}
 
@@ -103,3 +108,21 @@ def studio(service: Service) -> Iterator[Studio]:
     """Open the job routes of a service."""
     with httpx.Client(base_url=service.url, timeout=30) as client:
         yield Studio(client)
+
+
+@contextmanager
+def quick_service(folder: Path, **settings: Any) -> Iterator[tuple[Service, Studio]]:
+    """A service with every duration shrunk, and its job routes."""
+    with running_service(folder, **{**QUICK, **settings}) as service:
+        wait_until(lambda: service.events("worker ready"))
+        with studio(service) as jobs:
+            yield service, jobs
+
+
+def kill_worker(service: Service, number: int = signal.SIGKILL) -> int:
+    """Send the worker a signal; returns its process id."""
+    wait_until(service.worker_pid)
+    pid = service.worker_pid()
+    assert pid is not None
+    os.kill(pid, number)
+    return pid

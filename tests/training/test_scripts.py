@@ -165,3 +165,17 @@ def test_the_data_folder_comes_from_the_environment(
     _, *options = _options(workplace)
     assert _train(*options, "--epochs=1") == 0
     assert (workplace / "models" / "mnist.json").exists()
+
+
+def test_ctrl_c_while_a_file_is_written_is_an_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        def __reduce__(self) -> str:
+            raise KeyboardInterrupt
+
+    def run() -> None:
+        torch.save({"first": torch.ones(1000), "second": Interrupting()}, tmp_path / "last.pt")
+
+    assert cli.guarded(run, lambda: "Go on by --resume.") == 130
+    assert "Go on by --resume." in capsys.readouterr().err
