@@ -10,8 +10,8 @@ TORCH := torch==2.14.1 torchvision==0.29.1
 serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 	$(BIN)/python -m app serve
 
-test: $(DEV)  ## Run all tests
-	$(BIN)/python -m pytest
+test: $(DEV)  ## Run all tests; most of them wait for processes, so two run side by side
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(DEV)  ## Lint, types and import contracts
 	$(BIN)/ruff format --check .

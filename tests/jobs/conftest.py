@@ -27,7 +27,7 @@ def store(database: Database) -> JobStore:
 
 @pytest.fixture
 def leases(database: Database) -> Leases:
-    return Leases(database, LEASE_S, retry_s=0.01)
+    return Leases(database, LEASE_S, retry_s=0.2)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ def _pixels(count: int) -> Tensor:
 def test_each_view_of_each_image_has_its_features() -> None:
     network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten()).eval()
     images = _pixels(70)
+    torch.manual_seed(0)
     found = features.of_views(network, images, CIFAR10.input, (None, _SHIFT, None), Console())
     assert found.shape == (70, 3, 12)
     plain = predict(network, images, CIFAR10.input)
