@@ -27,10 +27,10 @@ from app.jobs.roster import Roster, Worker
 from app.jobs.runner import Runner
 from app.settings import Settings
 from app.style.calibrate import calibrate, cost_key
-from app.style.heap import give_back, keep_freed
 from app.style.targets import StyleTargets
 from app.style.vgg import VGG19, Convention
 from app.vision.device import choose_device, memory_bytes
+from app.vision.heap import give_back, keep_freed
 from app.vision.images import ImageLimits, PixelBudget, quiet_pillow
 
 log = structlog.stdlib.get_logger(__name__)

@@ -17,13 +17,13 @@ from PIL import Image
 from app.style.builtin import path_of
 from app.style.calibrate import calibrate
 from app.style.estimate import estimate, remaining_s
-from app.style.heap import keep_freed
 from app.style.options import Quality, StyleOptions
 from app.style.schedule import plan
 from app.style.targets import StyleTargets
 from app.style.transfer import stylize
 from app.style.vgg import VGG19
 from app.vision.device import choose_device
+from app.vision.heap import keep_freed
 from benchmarks.process import peak_bytes, run
 
 BAR = 1.5

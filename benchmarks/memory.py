@@ -10,7 +10,6 @@ import argparse
 import torch
 from PIL import Image
 
-from app.style.heap import keep_freed
 from app.style.losses import CONTENT_LAYER
 from app.style.options import StyleOptions
 from app.style.pictures import to_tensor
@@ -18,6 +17,7 @@ from app.style.schedule import Stage
 from app.style.targets import StyleTargets
 from app.style.transfer import _choose, _descend
 from app.style.vgg import VGG19
+from app.vision.heap import keep_freed
 from benchmarks.process import peak_bytes, run
 
 BAR_BYTES = 6e9

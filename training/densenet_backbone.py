@@ -17,7 +17,7 @@ from training.distillation.session import Options, Session
 
 RECIPE = Recipe(
     sizes_px=(64, 96, 128),
-    epochs=(120, 70, 30),
+    epochs=(70, 26, 8),
     batch_size=64,
     learning_rate=2e-3,
     weight_decay=0.05,

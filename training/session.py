@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from app.vision import checkpoint
 from app.vision.checkpoint import Card, Data
 from app.vision.device import choose_device
+from app.vision.heap import keep_freed
 from app.vision.preprocess import normalise
 from training import figures, report
 from training.data import Part
@@ -40,6 +41,7 @@ class Session:
         self._task, self._options, self._console = task, options, console
         self._device = choose_device(options.device)
         make_repeatable(self._device)
+        keep_freed()
         self._folder = options.run_folder(task.run_name)
         for folder in (options.models_dir, self._folder.path):
             make_folder(folder)

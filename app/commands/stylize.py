@@ -71,12 +71,12 @@ def run(args: argparse.Namespace) -> int:
     On Ctrl-C the painting as it is becomes the result.
     """
     from app.style.calibrate import untimed  # noqa: PLC0415
-    from app.style.heap import keep_freed  # noqa: PLC0415
     from app.style.pictures import encode  # noqa: PLC0415 - imports torch
     from app.style.targets import StyleTargets  # noqa: PLC0415
     from app.style.transfer import stylize  # noqa: PLC0415
     from app.style.vgg import VGG19, Convention  # noqa: PLC0415
     from app.vision.device import choose_device, memory_bytes  # noqa: PLC0415
+    from app.vision.heap import keep_freed  # noqa: PLC0415
     from app.vision.images import quiet_pillow  # noqa: PLC0415
 
     _check_output(args.output)

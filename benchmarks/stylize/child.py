@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from app.style.heap import keep_freed
 from app.style.options import Quality, StyleOptions
 from app.style.targets import StyleTargets
 from app.style.transfer import StyleStep, stylize
 from app.style.vgg import VGG19
 from app.vision.device import choose_device
+from app.vision.heap import keep_freed
 from benchmarks.process import peak_bytes
 from benchmarks.stylize.evaluator import ALPHA, BETA
 

@@ -89,7 +89,10 @@ class Distiller:
         self._batch_size = min(recipe.batch_size, views)
         self._steps_per_epoch = views // self._batch_size
         self._optimizer = optim.AdamW(
-            self._network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+            self._network.parameters(),
+            recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self._schedule = one_cycle(
             self._optimizer,

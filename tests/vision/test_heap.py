@@ -5,7 +5,7 @@ import pytest
 
 STEPS = """
 import resource, torch
-from app.style.heap import give_back, keep_freed
+from app.vision.heap import give_back, keep_freed
 
 def step():
     kept = [torch.ones(size << 20, dtype=torch.uint8) for size in (25, 25, 6, 12, 12, 3)]

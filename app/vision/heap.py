@@ -1,7 +1,8 @@
-"""The C library's heap: what one step of a painting frees is kept for the next.
+"""The C library's heap: what one step of long work frees is kept for the next.
 
-Otherwise the tensors of a step, some tens of megabytes each, go back to the kernel one by one, and
-come back as pages of zeros that have to be faulted in. Only glibc can be told.
+Otherwise the tensors of a step of painting or training, some tens of megabytes each, go back to the
+kernel one by one, and come back as pages of zeros that have to be faulted in. Only glibc can be
+told.
 """
 
 import contextlib
