@@ -25,6 +25,19 @@ class Settings(BaseSettings):
     device: str = Field(
         "auto", description="`auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`"
     )
+    engine: Literal["auto", "torch", "openvino", "exact"] = Field(
+        "auto",
+        description="what runs the networks; `auto`: the fastest that answers alike, `exact`: "
+        "PyTorch in float32, on pictures decoded in full",
+    )
+    compile: bool = Field(
+        False, description="on CUDA, compile networks: a longer start, then faster"
+    )
+    compute_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        gt=0,
+        description="threads in which a model computes on a CPU; default: one per core",
+    )
     default_model: str = Field(
         "catdog", description="model used when a request names none; else the first available"
     )
