@@ -28,17 +28,25 @@ class BackboneError(AtelierError):
 
 
 @dataclass(frozen=True)
+class Photographs:
+    """How many photographs were trained on, and the seed of their choice."""
+
+    count: int
+    split_seed: int
+
+
+@dataclass(frozen=True)
 class Backbone:
     """Weights without a classifier, in torchvision's naming, and where they come from.
 
     `origin` holds JSON types. `imagenet` says whether the weights are torchvision's own;
-    `split_seed` is that of the photographs which they were trained on, where there were such.
+    `photographs` which of ours they were trained on, where there were such.
     """
 
     state: Mapping[str, Tensor]
     origin: Mapping[str, Any]
     imagenet: bool
-    split_seed: int | None
+    photographs: "Photographs | None"
 
     @property
     def name(self) -> str:
@@ -77,7 +85,7 @@ def _from_torchvision() -> Backbone:
         _without_classifier(network.state_dict()),
         {"weights": f"torchvision {weights}", "url": weights.url},
         imagenet=True,
-        split_seed=None,
+        photographs=None,
     )
 
 
@@ -85,12 +93,13 @@ def _from_file(path: Path) -> Backbone:
     try:
         data = path.read_bytes()
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        made = _sidecar(path.with_suffix(".json"))
+        sha256 = hashlib.sha256(data).hexdigest()
+        made = _sidecar(path.with_suffix(".json"), sha256)
         backbone = Backbone(
             _without_classifier({_modern(name): tensor for name, tensor in state.items()}),
-            {"file": path.name, "sha256": hashlib.sha256(data).hexdigest(), "made": made},
-            imagenet=False,
-            split_seed=made.get("split_seed"),
+            {"file": path.name, "sha256": sha256, "made": made},
+            imagenet=not made,
+            photographs=Photographs(made["photographs"], made["split_seed"]) if made else None,
         )
         backbone.network()
     except OSError as error:
@@ -116,6 +125,14 @@ def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
-    """Read what the file beside a backbone says of it; nothing where there is none."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+def _sidecar(path: Path, sha256: str) -> dict[str, Any]:
+    """Read what the file beside a backbone says of it; nothing where there is none.
+
+    Then the backbone is taken for a download of torchvision's.
+    """
+    if not path.exists():
+        return {}
+    made = dict(json.loads(path.read_text(encoding="utf-8")))
+    if made["sha256"] != sha256:
+        raise ValueError(f"it is not the one that {path.name} describes")
+    return made

@@ -19,7 +19,7 @@ from app.vision.errors import CheckpointError
 from app.vision.specs import CATDOG, ModelSpec
 from training import cli
 from training.augment import CropAndFlip
-from training.backbone import BackboneError, find_backbone
+from training.backbone import find_backbone
 from training.data import find_catdog
 from training.options import Options
 from training.recipe import Recipe
@@ -90,18 +90,17 @@ def begin_head(
     """Find the backbone and the input size that goes with it.
 
     Raises:
-        BackboneError: there is none, or it has been trained on the images to validate on.
+        BackboneError: there is none.
     """
     found = find_backbone(backbone)
-    if found.split_seed not in (None, options.split_seed):
-        raise BackboneError(
-            f"the backbone was made with --split-seed {found.split_seed}: it has seen images that "
-            "would be validated on; give the same --split-seed"
-        )
     side_px = input_px or (_IMAGENET_PX if found.imagenet else task.spec.input.width)
     spec = replace(task.spec, input=task.spec.input.sized(side_px))
     return HeadTask(
-        **_with_spec(task, spec), backbone=found, view_count=_VIEWS, view_seed=options.seed
+        **_with_spec(task, spec),
+        backbone=found,
+        view_count=_VIEWS,
+        view_seed=options.seed,
+        split_seed=options.split_seed,
     )
 
 

@@ -17,7 +17,7 @@ from training.distillation.session import Options, Session
 
 RECIPE = Recipe(
     sizes_px=(64, 96, 128),
-    epochs=(70, 26, 8),
+    epochs=(48, 18, 6),
     batch_size=64,
     learning_rate=2e-3,
     weight_decay=0.05,
@@ -25,7 +25,7 @@ RECIPE = Recipe(
     averaging_decay=0.999,
     temperature=1.0,
     label_weight=1.0,
-    lesson_count=30,
+    lesson_count=16,
     view_px=128,
     min_area=0.25,
     blended=0.5,

@@ -81,10 +81,9 @@ class Trainer:
     ) -> None:
         recipe = task.recipe
         self._task, self._device, self._seed = task, device, seed
-        self._bfloat16 = supports_bfloat16(device)
-        pictures = data.train.images.dim() == 4
-        use_channels_last = self._bfloat16 and pictures
-        self._layout = torch.channels_last if use_channels_last else torch.contiguous_format
+        has_pictures = data.train.images.dim() == 4  # on features there is little to compute
+        self._bfloat16 = has_pictures and supports_bfloat16(device)
+        self._layout = torch.channels_last if self._bfloat16 else torch.contiguous_format
         self._train, self._validation = data.train.to(device), data.validation.to(device)
         self._batch_size = min(recipe.batch_size, len(data.train))
         self.steps_per_epoch = len(data.train) // self._batch_size

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from app.vision.checkpoint import Card
 from app.vision.densenet import head
 from training import features
-from training.backbone import Backbone
+from training.backbone import Backbone, BackboneError, Photographs
 from training.examples import Examples
 from training.runs import RunError
 from training.seeding import seed_torch
@@ -32,6 +32,7 @@ class HeadTask(Task):
     backbone: Backbone
     view_count: int
     view_seed: int
+    split_seed: int
 
     @property
     def start(self) -> str:
@@ -51,7 +52,18 @@ class HeadTask(Task):
         """Turn images into features: float32 (N, views, 1024) to train on, (M, 1, 1024) to check.
 
         They are computed in float32, as they will be when the model is served.
+
+        Raises:
+            BackboneError: the backbone was trained on other photographs than these: it may have
+                seen those to validate on.
         """
+        seen = self.backbone.photographs
+        if seen not in (None, Photographs(len(data.train), self.split_seed)):
+            raise BackboneError(
+                f"the backbone was trained on {seen.count:,} photographs with --split-seed "
+                f"{seen.split_seed}, and may have seen some of those to validate on; give the same "
+                "--data-dir, --split-seed and --limit"
+            )
         compute = partial(self._features, data, device, console)
         found = features.kept(folder / "features.pt", self._identity(data, device), compute)
         return Split(

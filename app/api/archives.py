@@ -1,18 +1,22 @@
 """Receives an archive over HTTP, straight to the disk: it may be larger than the memory."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.api.arriving import Patience, UploadTooLargeError, arriving
-from app.api.multipart import MalformedUploadError, MultipartReader, described
+from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
 from app.api.uploads import UnsupportedUploadError
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs, Incoming
 from app.jobs.errors import StorageFullError
+
+T = TypeVar("T")
 
 _PART = "file"
 _RAW = (b"application/zip", b"application/x-zip-compressed", b"application/octet-stream")
@@ -30,6 +34,7 @@ class Archives:
         self.limits = limits
         self._patience = patience
         self._min_free_bytes = min_free_bytes
+        self._one_at_a_time = CapacityLimiter(1)
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[Incoming]:
@@ -43,12 +48,20 @@ class Archives:
             StorageFullError: the disk has no room for it.
             ClientDisconnect: the client has gone.
         """
-        try:
-            with self._blobs.incoming() as incoming:
+        with ExitStack() as stack:
+            try:
+                incoming = stack.enter_context(self._blobs.incoming())
                 await self._read(request, _receiver(request, incoming))
-                yield incoming
-        except OSError as error:
-            raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
+            except OSError as error:
+                raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
+            yield incoming
+
+    async def opened(self, call: Callable[[], T]) -> T:
+        """Call what opens an archive or a folder, in a thread, one such call at a time.
+
+        A hostile archive takes memory and time; what needs other threads does not wait behind it.
+        """
+        return await to_thread.run_sync(call, limiter=self._one_at_a_time)
 
     async def _read(self, request: Request, receiver: "_RawArchive | _FormArchive") -> None:
         piece = bytearray()
@@ -78,9 +91,8 @@ def _receiver(request: Request, incoming: Incoming) -> "_RawArchive | _FormArchi
     media_type, parameters = parse_options_header(request.headers.get("content-type", ""))
     if media_type in _RAW:
         return _RawArchive(incoming)
-    boundary = parameters.get(b"boundary")
-    if media_type == b"multipart/form-data" and boundary:
-        return _FormArchive(boundary, incoming)
+    if media_type == b"multipart/form-data":
+        return _FormArchive(boundary_of(parameters), incoming)
     raise UnsupportedUploadError(
         "send a zip archive as the body with Content-Type: application/zip, or as multipart/"
         f"form-data in a part named '{_PART}'; or name a data set, see GET /datasets"

@@ -89,6 +89,7 @@ _FAULTS = {
     "invalid_job": Kind(422, "invalid_job", "The pictures cannot be painted"),
     "invalid_set": Kind(422, "invalid_set", "The images cannot be evaluated on"),
     "model_unavailable": Kind(503, "model_unavailable", "The model is not available"),
+    "model_replaced": Kind(409, "model_replaced", "The model has been replaced"),
     "files_missing": Kind(410, "files_missing", "Files of the job have gone"),
     "out_of_memory": Kind(422, "out_of_memory", "The painting does not fit"),
     "storage_failed": Kind(507, "storage_failed", "The files cannot be stored"),

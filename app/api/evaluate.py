@@ -128,6 +128,8 @@ async def _submitted(
 ) -> Job:
     """Receive a request and make its job; an archive that it does not take is let go of."""
     if query.dataset is None:
+        if not _has_body(request):
+            raise InvalidRequestError("send a zip archive, or name a data set: ?dataset=NAME")
         async with services.archives.receive(request) as incoming:
             asked = _asked(query, model, {ARCHIVE: incoming})
             return await _made(incoming.path, asked, model, receiving, services)
@@ -156,7 +158,7 @@ async def _made(
         with open_source(path, services.archives.limits) as source:
             return len(label(source.names, card.spec.class_of).files)
 
-    images = await run_in_threadpool(labelled)
+    images = await services.archives.opened(labelled)
     options = {**asked.request, "version": card.version, "images": images}
     return await receiving.create(Order(asked, options, asked.files))
 

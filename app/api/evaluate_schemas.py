@@ -93,6 +93,7 @@ class ReportOut(Schema):
     model: ModelReference
     engine: EngineOut
     n: int = Field(description="images that count")
+    labelled: int = Field(description="images of the set; more if it was cut short by `finish`")
     loss: float = Field(description="mean negative log-likelihood, nats")
     accuracy: float
     accuracy_interval: tuple[float, float] = Field(description="95 % (Wilson)")

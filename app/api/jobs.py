@@ -135,16 +135,19 @@ async def result(
     if job.result is None:
         raise JobStateError(f"there is no result; the job is {job.status}")
     etag = f'"{job.id}-{job.attempt}"'
-    headers = {"ETag": etag, **_UNCHANGING}
+    file_format = job.result.rpartition(".")[2]
+    name = f"atelier-{job.id[:8]}.{file_format}"
+    headers = {
+        "ETag": etag,
+        "Content-Disposition": f'attachment; filename="{name}"',
+        **_UNCHANGING,
+    }
     if _matches(etag, if_none_match):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     data = await _read(job.result, services)
     if job.kind is JobKind.EVALUATE:
         document = report_out(json.loads(data), job.id)
         return JSONResponse(document.model_dump(mode="json"), headers=headers)
-    file_format = job.result.rpartition(".")[2]
-    name = f"atelier-{job.id[:8]}.{file_format}"
-    headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return Response(data, media_type=_MEDIA_TYPES[file_format], headers=headers)
 
 

@@ -1,6 +1,6 @@
 """Reads multipart/form-data as it arrives; the bytes of each part go to a sink of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from python_multipart.exceptions import FormParserError
@@ -99,6 +99,18 @@ class MultipartReader:
 
     def _on_end(self) -> None:
         self._complete = True
+
+
+def boundary_of(parameters: Mapping[bytes, bytes]) -> bytes:
+    """Return the boundary that the parameters of a Content-Type name.
+
+    Raises:
+        MalformedUploadError: there is none.
+    """
+    boundary = parameters.get(b"boundary")
+    if not boundary:
+        raise MalformedUploadError("the Content-Type names no multipart boundary")
+    return boundary
 
 
 def described(name: str) -> str:

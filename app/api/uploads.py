@@ -14,7 +14,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from app.api.arriving import Patience, UploadTooLargeError, arriving
-from app.api.multipart import MalformedUploadError, MultipartReader, described
+from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
 from app.vision.errors import AtelierError
 
 _MAX_FIELD_BYTES = 2000
@@ -129,10 +129,7 @@ class Uploads:
 def _receiver(content_type: str, layout: Layout, limits: UploadLimits) -> "_RawImage | _FormParts":
     media_type, parameters = parse_options_header(content_type)
     if media_type == b"multipart/form-data":
-        boundary = parameters.get(b"boundary")
-        if not boundary:
-            raise MalformedUploadError("the Content-Type names no multipart boundary")
-        return _FormParts(boundary, layout, limits)
+        return _FormParts(boundary_of(parameters), layout, limits)
     if layout.raw is None:
         raise UnsupportedUploadError(f"send multipart/form-data, {layout}")
     if media_type.startswith(b"image/"):

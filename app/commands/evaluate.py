@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
 
 from app.commands.models import load_classifier
 from app.commands.options import read_settings
+from app.commands.report import show
 from app.settings import Settings
 from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
     from app.evaluation.report import Report
     from app.vision.classifier import Classifier
-
-_SKIPPED_SHOWN = 5
 
 
 class EvaluateError(AtelierError):
@@ -40,15 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate a model on labelled images; a class is a folder of its name."""
-    if not options.path.exists():
-        raise EvaluateError(f"there is no {options.path}")
+    if not (options.path.is_dir() or options.path.is_file()):
+        raise EvaluateError(f"there is no folder or archive {options.path}")
+    if options.figure:
+        _check_figure(options.figure)
     settings = read_settings(device=options.device)
     classifier = load_classifier(options.model, settings)
     report = _evaluate(options.path, classifier, settings)
     if options.json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
-        _show(report)
+        show(report, Console(highlight=False))
     if options.figure:
         _draw(report, options.figure)
     return 0
@@ -77,44 +76,16 @@ def _evaluate(path: Path, classifier: "Classifier", settings: Settings) -> "Repo
     return evaluator.report(labels, answers)
 
 
-def _show(report: "Report") -> None:
-    console = Console(highlight=False)
-    low, high = report.accuracy_interval
-    table = Table("class", show_footer=True, caption=f"{' '.join(report.model.values())}")
-    table.columns[0].footer = "all"
-    for name, footer in (
-        ("precision", ""),
-        ("recall", f"{report.accuracy:.2%}"),
-        ("F1", ""),
-        ("images", f"{report.n:,}"),
-    ):
-        table.add_column(name, footer=footer, justify="right")
-    for each in report.classes:
-        scores = (each.precision, each.recall, each.f1)
-        shown = ("-" if score is None else f"{score:.2%}" for score in scores)
-        table.add_row(each.label, *shown, f"{each.support:,}")
-    console.print(table)
-    console.print(
-        f"accuracy {report.accuracy:.2%} (95 %: {low:.2%} to {high:.2%}), loss {report.loss:.4f}, "
-        f"calibration error {report.calibration.ece:.4f}, {report.images_per_s:,.0f} images/s"
-    )
-    _show_skipped(report, console)
+def _check_figure(path: Path) -> None:
+    from app.evaluation.figure import check  # noqa: PLC0415 - imports matplotlib
 
-
-def _show_skipped(report: "Report", console: Console) -> None:
-    if not report.skipped_count:
-        return
-    console.print(f"{report.skipped_count:,} files skipped:")
-    for each in report.skipped[:_SKIPPED_SHOWN]:
-        console.print(f"  {escape(each.filename)}: {escape(each.reason)}", soft_wrap=True)
-    if report.skipped_count > _SKIPPED_SHOWN:
-        console.print("  ... (all with --json)")
+    check(path)
 
 
 def _draw(report: "Report", path: Path) -> None:
-    from app.evaluation.figure import draw  # noqa: PLC0415 - imports matplotlib
+    from app.evaluation.figure import draw  # noqa: PLC0415
 
     try:
         draw(report, path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise EvaluateError(f"{path} cannot be written: {error}") from error

@@ -20,11 +20,12 @@ class AnswersError(ValueError):
 class Answers:
     """Grows batch by batch.
 
-    `seen` counts the files of the set, in its order, that were answered or skipped. `positions` are
-    those of the answered ones, `rows` their probabilities, one float32 (K,) each. `seconds` is the
-    time that it took.
+    `of` names the model and the set that they belong to. `seen` counts the files of the set, in its
+    order, that were answered or skipped. `positions` are those of the answered ones, `rows` their
+    probabilities, one float32 (K,) each. `seconds` is the time that it took.
     """
 
+    of: str = ""
     seen: int = 0
     positions: list[int] = field(default_factory=list)
     rows: list[Probabilities] = field(default_factory=list)
@@ -42,7 +43,7 @@ class Answers:
     def to_bytes(self) -> bytes:
         """Return all of it, for `from_bytes`."""
         buffer = io.BytesIO()
-        known = {"seen": self.seen, "seconds": self.seconds}
+        known = {"of": self.of, "seen": self.seen, "seconds": self.seconds}
         skipped = [[each.filename, each.reason] for each in self.skipped]
         np.savez(
             buffer,
@@ -63,7 +64,13 @@ class Answers:
             with np.load(io.BytesIO(data), allow_pickle=False) as found:
                 rest = json.loads(found["rest"].tobytes())
                 skipped = [Skipped(*each) for each in rest["skipped"]]
-                positions = found["positions"].tolist()
-                return cls(rest["seen"], positions, list(found["rows"]), skipped, rest["seconds"])
+                return cls(
+                    of=rest["of"],
+                    seen=rest["seen"],
+                    positions=found["positions"].tolist(),
+                    rows=list(found["rows"]),
+                    skipped=skipped,
+                    seconds=rest["seconds"],
+                )
         except Exception as error:  # on damaged archives numpy raises almost any type
             raise AnswersError(f"these are no answers: {error}") from error

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.evaluation.errors import UnknownDatasetError
+from app.evaluation.sources import as_text
 
 
 @dataclass(frozen=True)
@@ -15,9 +16,14 @@ class Dataset:
 
 
 def list_datasets(root: Path) -> list[Dataset]:
-    """List the folders that have folders in them, by name; none where `root` is missing."""
+    """List the folders that have folders in them, by name; none where `root` is missing.
+
+    A folder whose own name is not UTF-8 is left out: no request could name it.
+    """
     found = [
-        Dataset(path.name, tuple(each.name for each in _folders(path))) for path in _folders(root)
+        Dataset(path.name, tuple(as_text(Path(each.name)) for each in _folders(path)))
+        for path in _folders(root)
+        if path.name == as_text(Path(path.name))
     ]
     return [dataset for dataset in found if dataset.folders]
 

@@ -28,6 +28,7 @@ _AHEAD_CHUNKS = 24
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 128
 _WORTHWHILE = 0.95  # of the cost before: a larger batch also takes more memory
 _SKIPPED_SHOWN = 1000
+_YIELD_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,12 @@ class Evaluator:
     threads: int
 
     def run(self, source: Source, labels: Labels, answers: Answers) -> Iterator[Answers]:
-        """Answer the files that `answers` has not seen; yields it after each batch, grown."""
+        """Answer the files that `answers` has not seen; yields it, grown, at least once a second.
+
+        That holds as long as one file takes less.
+        """
         started = perf_counter() - answers.seconds
+        due_s = answers.seconds + _YIELD_S
         batch = _BatchSize()
         pictures: list[Tensor] = []
         for prepared in self.prepared(source, labels.files[answers.seen :]):
@@ -51,10 +56,13 @@ class Evaluator:
                 answers.positions.append(answers.seen)
                 pictures.append(prepared)
             answers.seen += 1
-            if len(pictures) == batch.size or answers.seen == len(labels.files):
+            is_last = answers.seen == len(labels.files)
+            is_due = perf_counter() - started >= due_s  # also where file after file is skipped
+            if len(pictures) == batch.size or is_last or is_due:
                 self._answer(pictures, answers, batch)
                 pictures.clear()
                 answers.seconds = perf_counter() - started
+                due_s = answers.seconds + _YIELD_S
                 yield answers
 
     def report(self, labels: Labels, answers: Answers) -> Report:
@@ -76,6 +84,7 @@ class Evaluator:
             worst_mistakes=worst(probabilities, files, spec.classes),
             skipped=skipped[:_SKIPPED_SHOWN],
             skipped_count=len(skipped),
+            labelled=len(labels.files),
             unknown_folders=dict(labels.unknown_folders),
             seconds=answers.seconds,
             images_per_s=len(files) / answers.seconds,

@@ -17,11 +17,24 @@ except ModuleNotFoundError as error:
 _CELL_IN = 0.7
 
 
+def check(path: Path) -> None:
+    """Find out early whether a report can be drawn into a file.
+
+    Raises:
+        AtelierError: its name says no format that can be written, or its folder is not there.
+    """
+    formats = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise AtelierError(f"{path} cannot be written: use one of {', '.join(sorted(formats))}")
+    if not path.parent.is_dir():
+        raise AtelierError(f"{path} cannot be written: there is no folder {path.parent}")
+
+
 def draw(report: Report, path: Path) -> None:
     """Draw a report into a file; its name says in which format.
 
     Raises:
-        OSError, ValueError: the file cannot be written, or has no such format.
+        OSError: the file cannot be written.
     """
     side_in = 2 + _CELL_IN * len(report.confusion_matrix.labels)
     figure = Figure(figsize=(side_in + 6, max(side_in, 5)), layout="constrained")

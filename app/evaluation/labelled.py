@@ -1,11 +1,13 @@
 """Labelled images: every file belongs to the class that its folder is named after."""
 
+import hashlib
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from app.evaluation.errors import NothingLabelledError
 from app.evaluation.sources import Archive, ArchiveLimits, Folder, Source
@@ -45,6 +47,12 @@ class Labels:
     skipped: Sequence[Skipped]
     unknown_folders: Mapping[str, int]
 
+    @property
+    def digest(self) -> str:
+        """Tell this order of files and classes from any other."""
+        known = json.dumps([[file.name, file.label] for file in self.files])
+        return hashlib.sha256(known.encode()).hexdigest()
+
 
 def open_source(path: Path, limits: ArchiveLimits) -> Source:
     """Open a folder or an archive.
@@ -59,7 +67,8 @@ def label(names: Iterable[str], class_of: ClassOf) -> Labels:
     """Find the class of every file.
 
     The class folders may lie in other folders that they all share, as in `pets/test/cat/1.jpg`, and
-    have folders in them. Hidden files and what desktops leave behind are passed over.
+    have folders in them; files beside the outermost folder do not matter. Hidden files and what
+    desktops leave behind are passed over.
 
     Raises:
         NothingLabelledError: no file has a class.
@@ -67,7 +76,7 @@ def label(names: Iterable[str], class_of: ClassOf) -> Labels:
     times = Counter(names)
     placed = {name: _parts(name) for name in times}
     placed = {name: parts for name, parts in placed.items() if not any(map(_is_litter, parts))}
-    depth = _depth([folders for *folders, _ in placed.values()], class_of)
+    depth = _depth([folders for *folders, _ in placed.values() if folders], class_of)
     files: list[LabelledFile] = []
     skipped = [
         Skipped(name, f"the name comes {count} times; the first counts")
@@ -94,7 +103,7 @@ def label(names: Iterable[str], class_of: ClassOf) -> Labels:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    return tuple(name.replace("\\", "/").split("/"))
+    return PurePosixPath(name.replace("\\", "/")).parts or (name,)
 
 
 def _is_litter(part: str) -> bool:

@@ -56,8 +56,9 @@ class Calibration:
 class Metrics:
     """What follows from probabilities and labels alone.
 
-    `loss` is the mean negative log-likelihood in nats; `accuracy_interval` holds 95 % of the
-    probability (Wilson 1927); `top_k_accuracy` is by k, as a text.
+    `loss` is the mean negative log-likelihood in nats, of probabilities of 2e-16 or more;
+    `accuracy_interval` holds 95 % of the probability (Wilson 1927); `top_k_accuracy` is by k, as a
+    text.
     """
 
     n: int
@@ -86,8 +87,10 @@ class Mistake:
 class Report(Metrics):
     """All of it.
 
-    `skipped` are the first of the files that count for nothing, `skipped_count` is how many there
-    are, and `unknown_folders` counts the files in folders that are not named after a class.
+    `labelled` counts the images of the set: more than `n` and the skipped ones together where the
+    evaluation was cut short. `skipped` are the first of the files that count for nothing,
+    `skipped_count` is how many there are, and `unknown_folders` counts the files in folders that
+    are not named after a class.
     `images_per_s` counts images from reading to probabilities.
     """
 
@@ -96,6 +99,7 @@ class Report(Metrics):
     worst_mistakes: Sequence[Mistake]
     skipped: Sequence[Skipped]
     skipped_count: int
+    labelled: int
     unknown_folders: Mapping[str, int]
     seconds: float
     images_per_s: float

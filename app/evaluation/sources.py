@@ -5,11 +5,10 @@ nowhere. What is refused here as a whole is what would take memory or time out o
 """
 
 import io
+import os
 import stat
-import threading
 import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,9 +19,10 @@ from app.evaluation.errors import ArchiveError, ArchiveTooLargeError, Unreadable
 
 _DIRECTORY_BYTES_PER_ENTRY = 300  # real programs need 80 to 200
 _UNPACKED_FACTOR = 10
+_PIECE_BYTES = 1 << 16  # read and unpacked at a time
+_MOST_READ_AT_ONCE_BYTES = 1 << 17  # in a small archive, by zipfile in search of the directory
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others cannot be unpacked bit by bit
 _ENCRYPTED = 0x1
-_ONE_AT_A_TIME = threading.Lock()  # a hostile directory takes some 50 MB while it is read
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,20 @@ class Source(AbstractContextManager["Source"], Protocol):
 
 
 class Folder(Source):
-    """A folder of the host's own."""
+    """A folder of the host's own; links in it are followed."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        found = (each for each in path.rglob("*") if each.is_file())
-        self._names = sorted(each.relative_to(path).as_posix() for each in found)
+        self._paths = {as_text(each.relative_to(path)): each for each in sorted(_files(path))}
 
     @property
     def names(self) -> Sequence[str]:
         """Name every file, in order."""
-        return self._names
+        return list(self._paths)
 
     def read(self, name: str, max_bytes: int) -> bytes:
         """Read a file."""
         try:
-            with (self._path / name).open("rb") as file:
+            with self._paths[name].open("rb") as file:
                 return file.read(max_bytes + 1)
         except OSError as error:
             raise UnreadableError(f"the file cannot be read: {error.strerror}") from error
@@ -75,8 +73,24 @@ class Folder(Source):
         """Do nothing: no file stays open."""
 
 
+def as_text(path: Path) -> str:
+    """Name a path; what is not UTF-8 in it is replaced."""
+    return os.fsencode(path.as_posix()).decode(errors="replace")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        place = Path(parent).stat()
+        if (place.st_dev, place.st_ino) in seen:
+            folders.clear()  # links that lead in a circle
+            continue
+        seen.add((place.st_dev, place.st_ino))
+        yield from (path for path in (Path(parent, name) for name in names) if path.is_file())
+
+
 class Archive(Source):
-    """A zip archive.
+    """A zip archive. Opening one with a hostile directory takes some 50 MB and a second.
 
     Raises:
         ArchiveError: not a zip archive, a damaged one, or one with names that lead out of it.
@@ -84,11 +98,11 @@ class Archive(Source):
     """
 
     def __init__(self, path: Path, limits: ArchiveLimits) -> None:
-        self._file = _Bounded(path, limits.max_entries * _DIRECTORY_BYTES_PER_ENTRY)
+        directory_bytes = limits.max_entries * _DIRECTORY_BYTES_PER_ENTRY
+        self._file = _Bounded(path, max(directory_bytes, _MOST_READ_AT_ONCE_BYTES))
         try:
-            with _ONE_AT_A_TIME:
-                self._zip = _opened(self._file)
-                entries = _screened(self._zip, limits)
+            self._zip = _opened(self._file)
+            entries = _screened(self._zip, limits)
         except BaseException:
             self._file.close()
             raise
@@ -110,10 +124,16 @@ class Archive(Source):
         if entry.compress_type not in _READABLE:
             raise UnreadableError("its compression is not read; use deflate or none")
         try:
-            with self._zip.open(entry) as file:
-                return file.read(max_bytes + 1)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+            return self._unpacked(entry, max_bytes + 1)
+        except Exception as error:  # on damaged entries zipfile raises almost any type
             raise UnreadableError(f"the archive is damaged here: {error}") from error
+
+    def _unpacked(self, entry: zipfile.ZipInfo, most: int) -> bytes:
+        data = bytearray()
+        with self._zip.open(entry) as file:
+            while piece := file.read(min(_PIECE_BYTES, most - len(data))):
+                data += piece
+        return bytes(data)
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
@@ -164,7 +184,7 @@ def _screened(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[zipfile.Z
     for entry in entries:
         if _leads_out(entry.filename):
             raise ArchiveError(f"the name {entry.filename!r} leads out of the archive")
-    return [entry for entry in entries if not entry.is_dir()]
+    return [entry for entry in entries if not entry.filename.endswith(("/", "\\"))]
 
 
 def _leads_out(name: str) -> bool:

@@ -55,6 +55,8 @@ class Evaluating:
             classifier = Classifier.load(job.options["model"], self.models, self.device)
         except CheckpointError as error:
             raise BadJobError("model_unavailable", str(error)) from error
+        if classifier.card.version != job.options["version"]:
+            raise BadJobError("model_replaced", "the model has been replaced; send it again")
         try:
             source = open_source(self._path(job), self.archive_limits)
         except (ArchiveError, ArchiveTooLargeError, UnknownDatasetError) as error:
@@ -72,7 +74,8 @@ class Evaluating:
         except NothingLabelledError as error:
             raise BadJobError("invalid_set", str(error)) from error
         evaluator = Evaluator(classifier, self.limits, self.budget, self.threads)
-        for answers in evaluator.run(source, labels, self._resume(job)):
+        of = f"{classifier.card.version} {labels.digest}"
+        for answers in evaluator.run(source, labels, self._resume(job, of)):
             progress = Progress(step=answers.seen, steps=len(labels.files))
             left = progress.steps - progress.step
             yield Update(
@@ -101,10 +104,14 @@ class Evaluating:
             return self.blobs.path(job.inputs[ARCHIVE])
         return find_dataset(self.datasets, job.options["dataset"])
 
-    def _resume(self, job: Job) -> Answers:
+    def _resume(self, job: Job, of: str) -> Answers:
         for key in job.checkpoints:
             try:
-                return Answers.from_bytes(self.blobs.get(key))
+                answers = Answers.from_bytes(self.blobs.get(key))
             except (AnswersError, OSError) as error:
                 log.warning("a checkpoint cannot be read; an older one is tried", error=str(error))
-        return Answers()
+                continue
+            if answers.of == of:
+                return answers
+            log.warning("the data set has changed; evaluation starts over")
+        return Answers(of)

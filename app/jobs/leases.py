@@ -185,7 +185,8 @@ class Leases:
 
 _CRASHED = Fault(
     "worker_crashed",
-    f"the worker ended {MAX_CRASHES} times without getting further; try a smaller size",
+    f"the worker ended {MAX_CRASHES} times without getting further; "
+    "try a smaller size or fewer images",
 )
 
 

@@ -171,6 +171,7 @@ CIFAR10 = ModelSpec(
         "cars": "automobile",
         "birds": "bird",
         "cats": "cat",
+        "deers": "deer",
         "dogs": "dog",
         "frogs": "frog",
         "horses": "horse",

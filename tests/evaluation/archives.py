@@ -54,6 +54,29 @@ def symbolic_link() -> bytes:
     return buffer.getvalue()
 
 
+def offset_beyond_64_bits() -> bytes:
+    """A picture, and an entry whose place only a zip64 field could name, and that is none."""
+    data = bytearray(zipped({"3/1.png": PICTURE, "3/2.png": PICTURE}))
+    second = data.rfind(b"PK\1\2")
+    extra = struct.pack("<HHQ", 1, 8, 2**63 + 5)
+    data[second + 42 : second + 46] = b"\xff" * 4
+    data[second + 30 : second + 32] = struct.pack("<H", len(extra))
+    data[second + 46 + len("3/2.png") : second + 46 + len("3/2.png")] = extra
+    end = data.rfind(b"PK\5\6")
+    (size,) = struct.unpack_from("<L", data, end + 12)
+    data[end + 12 : end + 16] = struct.pack("<L", size + len(extra))
+    return bytes(data)
+
+
+def name_not_utf8() -> bytes:
+    """A picture, and an entry whose local name claims to be UTF-8 and is not."""
+    data = bytearray(zipped({"3/1.png": PICTURE, "3/2.png": PICTURE}))
+    local = data.rfind(b"PK\3\4")
+    data[local + 7] |= 0x08  # the flag for UTF-8
+    data[local + 30] = 0xFF
+    return bytes(data)
+
+
 def compressed_with(method: int) -> bytes:
     """A picture in an archive of another compression, beside a usual one."""
     buffer = io.BytesIO()

@@ -111,6 +111,15 @@ def test_a_part_is_reported_as_a_part(evaluator: Evaluator, digits: Source) -> N
     assert 0 < report.n < 80
 
 
+def test_skipped_files_are_reported_as_they_come(evaluator: Evaluator, tmp_path: Path) -> None:
+    broken = encode(photograph(300, 300), "PNG")[:-1000]
+    source = Folder(put(tmp_path, {f"3/{n}.png": broken for n in range(2000)}))
+    labels, answers = labelled(source, evaluator), Answers()
+    seen = [answers.seen for _ in evaluator.run(source, labels, answers)]
+    assert seen[-1] == 2000
+    assert len(seen) >= min(2, int(answers.seconds))
+
+
 def test_worst_mistakes_get_thumbnails(evaluator: Evaluator, tmp_path: Path) -> None:
     wide = encode(photograph(300, 30))
     source = Folder(put(tmp_path, {"5/1.png": wide, "5/2.png": wide, "3/1.png": wide}))

@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from app.evaluation.errors import NothingLabelledError
 from app.evaluation.labelled import Labels, label
-from app.vision.specs import CATDOG, CIFAR10
+from app.vision import checkpoint
+from app.vision.specs import CATDOG, CIFAR10, SPECS
+from tests.service import ROOT
 
 CAT, DOG = 0, 1
 
@@ -42,6 +44,8 @@ def test_case_and_aliases_do_not_matter() -> None:
         ("pets/cat/1.jpg", "pets/cat/2.jpg"),
         ("cat/1.jpg",),
         ("pets\\cat\\1.jpg", "pets\\dog\\1.jpg"),
+        ("./cat/1.jpg", "./dog/1.jpg"),
+        ("pets/cat/1.jpg", "pets/dog/1.jpg", "README.txt"),
     ],
 )
 def test_class_folders_may_lie_in_others_and_have_folders(names: tuple[str, ...]) -> None:
@@ -49,6 +53,15 @@ def test_class_folders_may_lie_in_others_and_have_folders(names: tuple[str, ...]
     pictures = {name for name in names if name.endswith(".jpg")}
     assert classes(labels).keys() == pictures
     assert not labels.unknown_folders
+
+
+@pytest.mark.parametrize(
+    ("model", "folder", "label"), [("mnist", "Seven", 7), ("cifar10", "Cats", 3)]
+)
+def test_shipped_models_know_their_aliases(model: str, folder: str, label: int) -> None:
+    spec = checkpoint.load_card(model, ROOT / "models").spec
+    assert spec.class_of(folder) == label
+    assert spec.aliases == SPECS[model].aliases
 
 
 def test_unknown_folders_are_reported_and_never_guessed() -> None:

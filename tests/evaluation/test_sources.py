@@ -1,3 +1,5 @@
+import os
+import random
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -113,6 +115,40 @@ def test_an_encrypted_file_is_not_read(path: Path) -> None:
     path.write_bytes(data)
     with Archive(path, LIMITS) as source, pytest.raises(UnreadableError, match="encrypted"):
         source.read("3/1.png", 100_000)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_files_may_be_larger_than_a_directory(path: Path, compression: int) -> None:
+    large = random.Random(0).randbytes(2_000_000)  # noqa: S311 - not a secret
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("3/1.png", large)
+    with Archive(path, ArchiveLimits(max_bytes=10_000_000, max_entries=10)) as source:
+        assert source.read("3/1.png", 5_000_000) == large
+
+
+@pytest.mark.parametrize("data", [archives.offset_beyond_64_bits(), archives.name_not_utf8()])
+def test_an_entry_that_leads_nowhere_is_damaged(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    with Archive(path, LIMITS) as source:
+        with pytest.raises(UnreadableError, match="damaged"):
+            source.read("3/2.png", 100_000)
+        assert source.read("3/1.png", 100_000) == PICTURE
+
+
+def test_links_in_a_folder_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    put(tmp_path, {"elsewhere/1.png": PICTURE, "set/dog/2.png": PICTURE})
+    (tmp_path / "set/cat").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set/dog/again").symlink_to(tmp_path / "set")
+    assert Folder(tmp_path / "set").names == ["cat/1.png", "dog/2.png"]
+
+
+def test_names_that_are_no_text_are_made_one(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/3"
+    os.mkdir(folder)  # noqa: PTH102 - a name that is not UTF-8
+    Path(os.fsdecode(folder + b"/\xff.png")).write_bytes(PICTURE)
+    source = Folder(tmp_path)
+    assert source.names == ["3/\ufffd.png"]
+    assert source.read("3/\ufffd.png", 100_000) == PICTURE
 
 
 def test_a_file_that_goes_missing_is_unreadable(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.models import DenseNet121_Weights, densenet121
 
 from tests.training.tiny import backbone_state
-from training.backbone import BackboneError, find_backbone
+from training.backbone import BackboneError, Photographs, find_backbone
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -35,8 +35,8 @@ def test_a_file_is_read_in_either_naming(tmp_path: Path, older: bool) -> None:
     state, path = backbone_state(), tmp_path / "backbone.pth"
     torch.save(_older(state) if older else state, path)
     found = find_backbone(path)
-    assert not found.imagenet
-    assert found.split_seed is None
+    assert found.imagenet
+    assert found.photographs is None
     assert found.origin["file"] == "backbone.pth"
     assert found.origin["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     network = densenet121().eval()
@@ -49,12 +49,18 @@ def test_a_file_is_read_in_either_naming(tmp_path: Path, older: bool) -> None:
 
 
 def test_what_is_known_of_a_file_is_told(tmp_path: Path) -> None:
-    torch.save(backbone_state(), tmp_path / "backbone.pt")
-    made = {"made_by": "magic", "split_seed": 4}
-    (tmp_path / "backbone.json").write_text(json.dumps(made))
-    found = find_backbone(tmp_path / "backbone.pt")
+    path = tmp_path / "backbone.pt"
+    torch.save(backbone_state(), path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    made = {"made_by": "magic", "sha256": sha256, "photographs": 48, "split_seed": 4}
+    path.with_suffix(".json").write_text(json.dumps(made))
+    found = find_backbone(path)
     assert found.origin["made"] == made
-    assert found.split_seed == 4
+    assert found.photographs == Photographs(count=48, split_seed=4)
+    assert not found.imagenet
+    torch.save(backbone_state(seed=1), path)
+    with pytest.raises(BackboneError, match=r"not the one that backbone\.json describes"):
+        find_backbone(path)
 
 
 def test_the_name_is_that_of_the_weights(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Training on cats and dogs as a user starts it."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -25,9 +26,16 @@ _FIGURES = {
 def workplace(tmp_path: Path) -> Path:
     """A folder with tiny photographs in `data`, and a backbone."""
     write_catdog(tmp_path / "data", 60, 20)
-    torch.save(backbone_state(), tmp_path / "backbone.pt")
-    (tmp_path / "backbone.json").write_text(json.dumps({"made_by": "chance", "split_seed": 0}))
+    path = tmp_path / "backbone.pt"
+    torch.save(backbone_state(), path)
+    path.with_suffix(".json").write_text(json.dumps(_made(path)))
     return tmp_path
+
+
+def _made(path: Path) -> dict[str, object]:
+    """What is said of a backbone that was trained on the photographs of `workplace`."""
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"made_by": "chance", "sha256": sha256, "photographs": 48, "split_seed": 0}
 
 
 def _train(folder: Path, *options: str, backbone: bool = True) -> int:
@@ -58,7 +66,7 @@ def test_head_and_then_everything(workplace: Path, capsys: pytest.CaptureFixture
     kept = {path.name for path in run.iterdir()}
     assert kept == _FIGURES | {"catdog.pt", "catdog.json", "features.pt"}
     card, network = checkpoint.load("catdog", workplace / "models")
-    assert card.training["backbone"]["made"] == {"made_by": "chance", "split_seed": 0}
+    assert card.training["backbone"]["made"] == _made(workplace / "backbone.pt")
     assert (card.spec.input.width, card.spec.input.resize_px) == (32, 36)
     assert (card.data.train_count, card.validation.count, card.test.count) == (48, 12, 20)
     stored = torch.load(workplace / "models" / "catdog.pt", weights_only=True)
@@ -78,6 +86,7 @@ def test_head_and_then_everything(workplace: Path, capsys: pytest.CaptureFixture
 
 
 def test_what_was_measured_is_what_is_served(workplace: Path) -> None:
+    (workplace / "backbone.json").unlink()
     assert _train(workplace, "--epochs=2", "--limit=20") == 0
     classifier = Classifier.load("catdog", workplace / "models", torch.device("cpu"))
     pictures, labels = photographs(20, seed=1)  # those of the test part, before JPEG
@@ -92,6 +101,7 @@ def test_what_was_measured_is_what_is_served(workplace: Path) -> None:
     [
         (["--backbone=nowhere.pt"], r"nowhere\.pt cannot be read"),
         (["--split-seed=1"], "--split-seed 0"),
+        (["--limit=20"], "trained on 48 photographs"),
         (["--data-dir=nowhere"], r"catdog\.zip is not in nowhere"),
     ],
 )

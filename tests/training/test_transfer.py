@@ -9,7 +9,7 @@ from app.vision.preprocess import prepare
 from app.vision.specs import CATDOG
 from tests.checkpoints import card
 from tests.training.tiny import backbone_state, photographs
-from training.backbone import Backbone
+from training.backbone import Backbone, BackboneError, Photographs
 from training.catdog_densenet import HEAD, UNFROZEN
 from training.examples import Examples
 from training.loop import Trainer, predict
@@ -32,7 +32,7 @@ def task() -> HeadTask:
     """The recipe of the head, on a random backbone and small images."""
     state = {name: value for name, value in backbone_state().items() if "classifier" not in name}
     # The statistics of random weights say nothing yet; let them be those of some images.
-    backbone = Backbone(state, {"weights": "random"}, imagenet=False, split_seed=None)
+    backbone = Backbone(state, {"weights": "random"}, imagenet=False, photographs=None)
     network = backbone.network().train()
     network(torch.rand(30, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
     return HeadTask(
@@ -40,6 +40,7 @@ def task() -> HeadTask:
         backbone=replace(backbone, state=network.state_dict()),
         view_count=3,
         view_seed=0,
+        split_seed=0,
     )
 
 
@@ -79,6 +80,18 @@ def test_features_are_kept_while_they_are_the_same(task: HeadTask, tmp_path: Pat
     assert (tmp_path / "features.pt").stat().st_mtime_ns == written
     replace(task, view_count=2).lessons(_data(), _CPU, tmp_path, Console())
     assert (tmp_path / "features.pt").stat().st_mtime_ns > written
+
+
+@pytest.mark.parametrize("seen", [Photographs(32, split_seed=1), Photographs(31, split_seed=0)])
+def test_a_backbone_that_may_have_seen_what_is_validated_on_is_refused(
+    task: HeadTask, tmp_path: Path, seen: Photographs
+) -> None:
+    data = _data()
+    same = replace(task.backbone, photographs=Photographs(32, split_seed=0))
+    assert len(replace(task, backbone=same).lessons(data, _CPU, tmp_path, Console()).train) == 32
+    other = replace(task.backbone, photographs=seen)
+    with pytest.raises(BackboneError, match="may have seen some of those"):
+        replace(task, backbone=other).lessons(data, _CPU, tmp_path, Console())
 
 
 def test_each_view_is_chosen_now_and_then(task: HeadTask) -> None:

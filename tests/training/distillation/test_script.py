@@ -14,7 +14,7 @@ from torchvision.models import densenet121
 
 from tests.training.tiny import write_catdog
 from training import densenet_backbone
-from training.backbone import find_backbone
+from training.backbone import Photographs, find_backbone
 
 _TINY = [
     "--sizes-px=32",
@@ -83,7 +83,7 @@ def test_what_is_made_is_a_backbone_and_says_how(workplace: Path) -> None:
     assert "efficientnet-lite-pytorch" in card["versions"]
     found = find_backbone(path)
     assert found.origin["made"] == card
-    assert found.split_seed == 0
+    assert found.photographs == Photographs(count=12, split_seed=0)
 
 
 def test_other_options_are_refused_until_the_run_is_discarded(
