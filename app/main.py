@@ -80,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
                 submissions=Submissions(store, blobs, settings.min_free_bytes),
                 watch=watch,
                 max_size=settings.max_size,
+                classify_deadline_s=settings.classify_deadline_s,
             )
             tasks = [
                 asyncio.create_task(services.registry.load(settings.models_dir, device)),
@@ -122,10 +123,7 @@ def _registry(
 
 def _engine_options(settings: Settings) -> EngineOptions:
     return EngineOptions(
-        settings.engine,
-        settings.compute_threads,
-        settings.compile,
-        cache=settings.data_dir / "engines",
+        settings.engine, settings.compute_threads, settings.compile, settings.engines_dir
     )
 
 

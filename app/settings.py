@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         256, gt=0, description="images waiting for a model, or for decoding; then 503"
     )
+    classify_deadline_s: float = Field(
+        10.0, gt=0, description="seconds in which images that have arrived are classified; then 503"
+    )
     workers: int = Field(1, ge=0, description="processes that paint; 0 for none on this host")
     database_url: str | None = Field(
         None, description="job database as SQLAlchemy names it; default: SQLite in the data dir"
@@ -151,6 +154,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The URL of the job database."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
+
+    @property
+    def engines_dir(self) -> Path:
+        """Where engines keep what they have prepared."""
+        return self.data_dir / "engines"
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> "Settings":

@@ -52,6 +52,11 @@ class EngineOptions:
     compiled: bool
     cache: Path
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing is allowed that may change an answer."""
+        return self.preference == "exact"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -93,7 +98,7 @@ def _candidates(
     """Every engine that this host and the operator's preference allow, the reference first."""
     yield Reference.kind, lambda: Reference(classifier)
     device = classifier.device
-    if options.preference == "exact":
+    if options.is_exact:
         return
     if options.preference != "openvino" and supports_bfloat16(device):
         compiled = options.compiled and device.type == "cuda"

@@ -33,6 +33,7 @@ class BatchLimits:
 class _Request:
     picture: Tensor
     answer: asyncio.Future[Tensor]
+    since: float
 
 
 class Batcher:
@@ -75,7 +76,7 @@ class Batcher:
         if len(self._waiting) >= self._limits.max_queue:
             raise QueueFullError(f"{len(self._waiting)} images are waiting for {self._name}")
         answer: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(picture, answer))
+        self._waiting.append(_Request(picture, answer, time.perf_counter()))
         self._count_waiting()
         if self._loop_task is None:
             self._loop_task = asyncio.create_task(self._run_batches())
@@ -103,6 +104,8 @@ class Batcher:
         pictures = [request.picture for request in batch]
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
+        for request in batch:
+            self._metrics.wait_s.labels(self._name).observe(started - request.since)
         try:
             rows = await loop.run_in_executor(self._thread, self._run, pictures)
         except Exception as error:

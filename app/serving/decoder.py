@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -84,8 +85,11 @@ class Decoder:
             raise QueueFullError(f"{self._max_queue} images are waiting to be decoded")
         self._count(+1)
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._prepare, data, prepare, enough_px)
+            loop, work = (
+                asyncio.get_running_loop(),
+                partial(self._prepare, data, prepare, enough_px),
+            )
+            return await loop.run_in_executor(self._pool, work, time.monotonic())
         except asyncio.CancelledError:
             self._metrics.dropped_images.inc()
             raise
@@ -111,9 +115,14 @@ class Decoder:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _prepare(
-        self, data: bytes, prepare: Callable[[Image.Image], T], enough_px: int | None
+        self,
+        data: bytes,
+        prepare: Callable[[Image.Image], T],
+        enough_px: int | None,
+        submitted: float,
     ) -> Prepared[T]:
         thread, started = threading.get_ident(), time.monotonic()
+        self._metrics.wait_s.labels("decode").observe(started - submitted)
         self._started[thread] = started
         try:
             header = read_header(data, self._limits)

@@ -16,9 +16,6 @@ from app.serving.metrics import Metrics
 from app.vision.classifier import Classifier
 from app.vision.errors import CheckpointError
 from app.vision.layers import Layer, layer_table
-from app.vision.specs import InputSpec, Preparation
-
-_SHARPNESS = 1  # pixels decoded for each that is needed, along a side
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -146,10 +143,5 @@ class ModelRegistry:
             self._metrics,
             self._limits,
         )
-        enough_px = None if self._engines.preference == "exact" else _enough_px(picture)
+        enough_px = None if self._engines.is_exact else picture.enough_px
         return ServedModel(classifier, choice, layers, batcher, enough_px)
-
-
-def _enough_px(spec: InputSpec) -> int | None:
-    """Say how large a photograph must be kept; a digit may be anywhere in it."""
-    return None if spec.preparation is Preparation.DIGIT else _SHARPNESS * spec.resize_px
