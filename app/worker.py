@@ -6,6 +6,7 @@ import threading
 import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict
+from http.client import HTTPException
 from typing import TypeVar
 
 import structlog
@@ -27,7 +28,7 @@ from app.jobs.painting import Painting
 from app.jobs.roster import Roster, Worker
 from app.jobs.runner import Runner
 from app.settings import Settings
-from app.style.calibrate import calibrate, cost_key
+from app.style.calibrate import GivenUpError, calibrate, cost_key
 from app.style.targets import StyleTargets
 from app.style.vgg import VGG19, Convention
 from app.vision.device import choose_device, memory_bytes
@@ -39,6 +40,8 @@ T = TypeVar("T")
 
 _NICE = 10  # on a CPU that it shares with the web process
 _STORE_AWAY_S = 1.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens URLs of this host, past any proxy."""
 
 
 def run(settings: Settings, name: str, web_url: str | None = None) -> None:
@@ -127,15 +130,24 @@ class _Worker:
         return self._leases.claim(self._name)
 
     def _measured(self) -> bool:
-        """Measure what painting costs, once, in a quiet moment; whether that was just done."""
+        """Measure what painting costs, once, in a quiet moment; whether there may be work again."""
         if self._painting.calibration is not None or not _is_ready(self._web_url):
             return False
-        found = calibrate(self._targets)
+        try:
+            found = calibrate(self._targets, self._is_wanted)
+        except GivenUpError:
+            return True
         log.info("measured", **asdict(found))
         self._painting.calibration = found
         self._calibrations.keep(cost_key(self._targets.network), found)
         self._patiently(lambda: self._roster.calibrate(self._name, asdict(found)))
         return True
+
+    def _is_wanted(self) -> bool:
+        try:
+            return self._stopping.is_set() or self._leases.has_work()
+        except StoreUnavailableError:
+            return False
 
     def _patiently(self, action: Callable[[], T]) -> T | None:
         """Try again while the store is away, until the worker is told to stop."""
@@ -168,7 +180,7 @@ def _is_ready(web_url: str | None) -> bool:
     if web_url is None:
         return True
     try:
-        with urllib.request.urlopen(f"{web_url}/health/ready", timeout=1):  # noqa: S310 - our own
+        with _DIRECT.open(f"{web_url}/health/ready", timeout=1):
             return True
-    except OSError:
+    except (OSError, HTTPException):
         return False

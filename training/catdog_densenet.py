@@ -28,7 +28,7 @@ from training.task import Task
 from training.transfer import FineTuning, HeadTask
 
 _MODULE = "training.catdog_densenet"
-_VIEWS = 10
+_VIEWS = 5
 _IMAGENET_PX = 224
 _MIN_SIDE_PX, _MAX_SIDE_PX = 32, 1024
 
@@ -55,7 +55,7 @@ HEAD = Task(
 UNFROZEN = replace(
     HEAD,
     recipe=Recipe(
-        epochs=12,
+        epochs=4,
         batch_size=32,
         optimizer="adamw",
         schedule="one_cycle",
@@ -65,7 +65,7 @@ UNFROZEN = replace(
         loss="nll",
         label_smoothing=0.0,
         averaging_decay=0.99,
-        patience=6,
+        patience=4,
         print_every=0,
     ),
     run_suffix="-unfrozen",

@@ -170,14 +170,19 @@ async def finish_job(job: JobDep, services: ServicesDep) -> JobOut:
 
 @router.post("/{job_id}/cancel", responses=_KNOWN)
 async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
-    """Stop and keep nothing; a finished job stays as it is."""
+    """Stop, with no result; a finished job stays as it is."""
     cancelled = await in_store(services.jobs.cancel, job.id)
     if cancelled.status.is_terminal:
         await run_in_threadpool(tidy, cancelled, services.blobs)
     return await described(cancelled, services)
 
 
-@router.delete("/{job_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WITH_STATE)
+@router.delete(
+    "/{job_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    response_class=Response,
+    responses=_WITH_STATE,
+)
 async def delete_job(job: JobDep, services: ServicesDep) -> None:
     """Remove a finished job with its files."""
     await in_store(services.jobs.remove, job.id)

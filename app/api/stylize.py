@@ -120,9 +120,7 @@ async def _submitted(request: Request, caller: str, key: str | None, services: S
             fields = validated(StylizeFields, _single(form.fields))
             content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
             files = {"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}}
-            asked = Asked(
-                JobKind.STYLIZE, fields.model_dump(mode="json", exclude_unset=True), files
-            )
+            asked = Asked(JobKind.STYLIZE, fields.canonical(), files)
             before = await receiving.made_before(asked)
             if before is not None:
                 return before
@@ -173,8 +171,8 @@ def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:
 
 def _single(fields: dict[str, list[str]]) -> dict[str, Any]:
     """One value for each field but `style_name`, which may come several times."""
-    repeated = [name for name, values in fields.items() if len(values) > 1]
-    if repeated and repeated != ["style_name"]:
+    repeated = [name for name, values in fields.items() if len(values) > 1 and name != "style_name"]
+    if repeated:
         raise InvalidRequestError(f"the field {repeated[0]} was sent more than once")
     return {name: values if name == "style_name" else values[0] for name, values in fields.items()}
 

@@ -1,5 +1,6 @@
 """What `POST /stylize` and its relatives take, field by field."""
 
+from dataclasses import asdict
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -85,6 +86,11 @@ class StylizeFields(BaseModel):
         """Return the options; a seed that was not sent is drawn."""
         given = self.model_dump(exclude_none=True, exclude={"style_name", "format"})
         return StyleOptions(**given)
+
+    def canonical(self) -> dict[str, Any]:
+        """Return all fields as JSON types, defaults filled in; a seed that was not sent is null."""
+        options = {**asdict(self.options()), "seed": self.seed}
+        return {**options, "style_name": self.style_name, "format": self.format}
 
 
 def form_schema() -> dict[str, Any]:

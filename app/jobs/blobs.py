@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -123,6 +123,18 @@ class Blobs:
             if max(status.st_mtime, status.st_ctime) <= latest:  # a link changes only the latter
                 found.append(self._key(path))
         return found
+
+    def prune(self, folder: str, age_s: float) -> None:
+        """Remove the empty folders in a folder that have not changed for so long."""
+        latest = time.time() - age_s
+        for parent, _, _ in os.walk(self.path(folder), topdown=False):
+            with suppress(OSError):  # not empty, or just gone
+                if parent != str(self.path(folder)) and Path(parent).stat().st_mtime <= latest:
+                    Path(parent).rmdir()
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a file."""
+        return self.path(key).exists()
 
     def delete(self, key: str) -> None:
         """Delete a file, and its folders where they are empty then; no error if it is not there."""

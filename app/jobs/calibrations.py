@@ -24,7 +24,7 @@ class Calibrations:
         """Return what was measured before for this key."""
         try:
             found = Calibration(**self._read()[key])
-            sound = all(0 < each < math.inf for each in vars(found).values())
+            sound = all(0 <= each < math.inf for each in vars(found).values()) and found.pixel_s > 0
         except (KeyError, TypeError):
             return None
         return found if sound else None

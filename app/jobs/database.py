@@ -31,6 +31,8 @@ _SAFE_WAL = (3, 51, 3)
 """Older SQLite may corrupt a database in WAL mode when a checkpoint races with a write."""
 
 _READS = "atelier_reads"
+_REPLACED = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY_DBMOVED")
+"""What SQLite says of a file that was put in the place of another, or taken away."""
 
 
 class Database:
@@ -67,7 +69,7 @@ class Database:
         Raises:
             StoreUnavailableError: the database cannot be used.
         """
-        with _translated():
+        with self._translated():
             if self._is_sqlite:
                 with self._engine.raw_connection() as connection:
                     _choose_journal(connection)
@@ -84,7 +86,7 @@ class Database:
         Raises:
             StoreUnavailableError: locked for too long, disk full, or not reachable.
         """
-        with _translated(), self._engine.begin() as connection:
+        with self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -94,7 +96,7 @@ class Database:
         Raises:
             StoreUnavailableError: as for `write`.
         """
-        with _translated(), self._engine.connect() as connection:
+        with self._translated(), self._engine.connect() as connection:
             yield connection.execution_options(**{_READS: True})
 
     def identity(self) -> str:
@@ -107,6 +109,18 @@ class Database:
         if self._is_sqlite:
             return literal(time.time(), Double)
         return cast(extract("epoch", func.clock_timestamp()), Double)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (IntegrityError, ProgrammingError):
+            raise  # a mistake of ours
+        except (DBAPIError, PoolTimeoutError, sqlite3.DatabaseError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if getattr(cause, "sqlite_errorname", None) in _REPLACED:
+                self._engine.dispose()  # the next connection finds the file that is there now
+            raise StoreUnavailableError(f"the job database does not answer: {cause}") from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -137,14 +151,3 @@ def _begin_sqlite(connection: Connection) -> None:
 def _choose_journal(connection: Any) -> None:
     mode = "WAL" if sqlite3.sqlite_version_info >= _SAFE_WAL else "DELETE"
     connection.execute(f"PRAGMA journal_mode={mode}")  # stays with the file
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (IntegrityError, ProgrammingError):
-        raise  # a mistake of ours
-    except (DBAPIError, PoolTimeoutError, sqlite3.DatabaseError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreUnavailableError(f"the job database does not answer: {cause}") from error

@@ -2,7 +2,7 @@
 
 request --store.create--> job            JobQueueFullError, IdempotencyError, StorageFullError
 id --store.find--> job                   UnknownJobError
-job --store.delete, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
+job --store.remove, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
 claimed job --leases--> its next state   ReplacedError
 url --database--> anything               DatabaseUrlError, StoreUnavailableError
 job --runner--> result                   BadJobError

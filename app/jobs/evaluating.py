@@ -24,6 +24,7 @@ from app.evaluation.labelled import Labels, label, open_source
 from app.evaluation.mistakes import illustrated
 from app.evaluation.sources import ArchiveLimits, Source
 from app.jobs.blobs import Blobs
+from app.jobs.checkpoints import newest_readable
 from app.jobs.errors import BadJobError
 from app.jobs.job import ARCHIVE, Job, Progress
 from app.jobs.work import File, Product, Update
@@ -115,13 +116,10 @@ class Evaluating:
         return find_dataset(self.datasets, job.options["dataset"])
 
     def _resume(self, job: Job, of: str) -> Answers:
-        for key in job.checkpoints:
-            try:
-                answers = Answers.from_bytes(self.blobs.get(key))
-            except (AnswersError, OSError) as error:
-                log.warning("a checkpoint cannot be read; an older one is tried", error=str(error))
-                continue
-            if answers.of == of:
-                return answers
-            log.warning("the data set has changed; evaluation starts over")
-        return Answers(of)
+        def read(data: bytes) -> Answers:
+            answers = Answers.from_bytes(data)
+            if answers.of != of:
+                raise AnswersError("they are of another set")
+            return answers
+
+        return newest_readable(job, self.blobs, read) or Answers(of)

@@ -99,12 +99,13 @@ class Journal:
         if update.checkpoint is None:
             return
         name = f"checkpoint-{update.progress.step}"
-        newest, *stale = self.job.checkpoints or (None,)
+        present = [key for key in self.job.checkpoints if self._blobs.exists(key)]
+        newest, *stale = present or (None,)
         try:
             key = self._put(File(name, update.checkpoint()))
             if key == newest:
                 return
-            self.job = self._leases.keep(self.job, key, newest, update.progress)
+            self.job = self._leases.keep(self.job, key, newest)
         except (OSError, StoreUnavailableError) as error:
             log.warning("the checkpoint cannot be kept", error=str(error))
             return

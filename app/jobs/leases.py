@@ -89,13 +89,7 @@ class Leases:
 
     def renew(self, mine: Job) -> Job:
         """Keep a job for another lease; clients see no change."""
-        with self._database.write() as connection:
-            values = {"lease_until": self._database.now() + self._lease_s}
-            statement = update(job).where(_is_held(mine)).values(values).returning(job)
-            row = connection.execute(statement).one_or_none()
-        if row is None:
-            raise _replaced(mine)
-        return to_job(row)
+        return self._quietly(mine, lease_until=self._database.now() + self._lease_s)
 
     def report(
         self, mine: Job, progress: Progress, eta_s: float | None, preview: str | None
@@ -104,10 +98,13 @@ class Leases:
         shown = {"preview": preview} if preview else {}
         return self._write(mine, **_shown(progress), eta_s=eta_s, **shown)
 
-    def keep(self, mine: Job, checkpoint: str, before: str | None, progress: Progress) -> Job:
-        """Name a newer checkpoint and the one to fall back on, and forget the crashes before it."""
+    def keep(self, mine: Job, checkpoint: str, before: str | None) -> Job:
+        """Name a newer checkpoint and the one to fall back on, and forget the crashes before it.
+
+        Clients see no change.
+        """
         kept = [key for key in (checkpoint, before) if key]
-        return self._write(mine, checkpoints=kept, crashes=0, **_shown(progress))
+        return self._quietly(mine, checkpoints=kept, crashes=0)
 
     def give_back(self, mine: Job) -> Job:
         """Let another worker go on: this one has to stop."""
@@ -149,6 +146,15 @@ class Leases:
     def _write(self, mine: Job, **values: Any) -> Job:
         with self._database.write() as connection:
             return _only(change(connection, _is_held(mine), **values), mine)
+
+    def _quietly(self, mine: Job, **values: Any) -> Job:
+        """Change what no client sees: the version stays."""
+        statement = update(job).where(_is_held(mine)).values(values).returning(job)
+        with self._database.write() as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise _replaced(mine)
+        return to_job(row)
 
     def _settle(self, mine: Job, **values: Any) -> Job:
         """Let go of the job with these values; as cancelled if that was asked for before."""

@@ -109,6 +109,8 @@ class Liveness:
                 self._roster.beat(self._worker)
             except StoreUnavailableError as error:
                 log.warning("the store does not answer", error=str(error))
+            except Exception:  # this thread must go on: without it the worker ends
+                log.exception("no sign of life can be given")
 
     def _keep(self, held: _Held) -> None:
         try:

@@ -86,37 +86,50 @@ class Maintenance:
             connection.execute(delete(job).where(old))
 
     def _is_owner(self) -> bool:
-        """Whether the files belong to the jobs of this database, and not to those of another."""
+        """Whether the files belong to the jobs of this database, and not to those of another.
+
+        The first database to see them marks them as its own; files that are there already must be
+        named by one of its jobs.
+        """
         mine = self._database.identity()
         try:
             owner = self._blobs.get(_OWNER).decode()
         except FileNotFoundError:
-            owner = mine
-            self._blobs.put(_OWNER, mine.encode())
+            found = {key for each in FOLDERS for key in self._blobs.older_than(each, 0)}
+            owner = mine if not found or found & self._named() else "unknown"
+            if owner == mine:
+                self._blobs.put(_OWNER, mine.encode())
         if owner != mine:
             log.warning(
                 "files of no job are left alone: they belong to another database. "
-                "If that is gone for good, delete the file that says so",
+                "If that is gone for good, delete its files, and the one that names it",
+                folders=FOLDERS,
                 file=_OWNER,
             )
         return owner == mine
 
     def _sweep(self) -> None:
         """Remove old files that no job names: of requests that broke off, of attempts that died."""
+        if not self._is_owner():
+            return
         age_s = self._retention.orphan_s
         found = [key for each in FOLDERS for key in self._blobs.older_than(each, age_s)]
-        if not found or not self._is_owner():
-            return
+        named = self._named() if found else set()
+        orphans = [key for key in found if key not in named]
+        for key in orphans:
+            self._blobs.delete(key)
+        for folder in FOLDERS:
+            self._blobs.prune(folder, age_s)
+        if orphans:
+            log.info("files of no job removed", count=len(orphans))
+
+    def _named(self) -> set[str]:
+        """Keys of all files that jobs have."""
         maps, single = (job.c.inputs, job.c.extras), (job.c.preview, job.c.result, job.c.painting)
         with self._database.read() as connection:
             rows = connection.execute(select(*maps, job.c.checkpoints, *single)).all()
-        named = {
+        return {
             key
             for inputs, extras, checkpoints, *rest in rows
             for key in (*inputs.values(), *(extras or {}).values(), *checkpoints, *rest)
         }
-        orphans = [key for key in found if key not in named]
-        for key in orphans:
-            self._blobs.delete(key)
-        if orphans:
-            log.info("files of no job removed", count=len(orphans))

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from app.jobs.blobs import Blobs
+from app.jobs.checkpoints import newest_readable
 from app.jobs.errors import BadJobError
 from app.jobs.job import BEGUN, Job, Progress
 from app.jobs.work import File, Product, Update
@@ -53,7 +54,7 @@ class Painting:
             longest = round(options.size * options.style_scale)
             styles = [self._picture(job, name, longest) for name in _style_names(job.inputs)]
             stages = plan(options, *photo.size)
-            resume = self._resume(job, stages)
+            resume = self._resume(job, options, stages)
         except (ImageError, ResumeError, ValueError) as error:
             raise BadJobError("invalid_job", str(error)) from error
         except FileNotFoundError as error:
@@ -107,23 +108,25 @@ class Painting:
             image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
         return image
 
-    def _resume(self, job: Job, stages: Sequence[Stage]) -> Checkpoint | None:
-        for key in job.checkpoints:
-            try:
-                return self._checkpoint(key, stages)
-            except (ResumeError, OSError) as error:
-                log.warning("a checkpoint cannot be read; an older one is tried", error=str(error))
+    def _resume(
+        self, job: Job, options: StyleOptions, stages: Sequence[Stage]
+    ) -> Checkpoint | None:
+        def read(data: bytes) -> Checkpoint:
+            checkpoint = Checkpoint.from_bytes(data)
+            if checkpoint.stage >= len(stages) or checkpoint.seed != options.seed:
+                raise ResumeError("it belongs to another painting")
+            if not 0 <= checkpoint.step <= stages[checkpoint.stage].steps:
+                raise ResumeError("its step is not one of its stage")
+            return checkpoint
+
+        kept = newest_readable(job, self._blobs, read)
+        if kept is not None:
+            return kept
         if BEGUN in job.inputs:
             begun = Checkpoint.from_bytes(self._blobs.get(job.inputs[BEGUN]))
             longest = max(begun.picture.shape[2:])
             return replace(begun, stage=first_stage(stages, longest), step=0)
         return None
-
-    def _checkpoint(self, key: str, stages: Sequence[Stage]) -> Checkpoint:
-        checkpoint = Checkpoint.from_bytes(self._blobs.get(key))
-        if checkpoint.stage >= len(stages):
-            raise ResumeError("it belongs to another plan")
-        return checkpoint
 
 
 def _style_names(inputs: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from app.jobs.database import Database
 from app.jobs.tables import worker
 
-_FORGET_AFTER_S = 7 * 86_400.0
+_FORGET_AFTER_S = 86_400.0
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def in_turn(*conditions: ColumnElement[bool]) -> Select[tuple[int]]:
 def _last_served() -> Subquery:
     return (
         select(job.c.owner, job.c.kind, func.max(job.c.claimed_at).label("at"))
+        .where(job.c.owner.in_(select(job.c.owner).where(IS_QUEUED)))
         .group_by(job.c.owner, job.c.kind)
         .subquery()
     )

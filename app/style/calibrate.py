@@ -1,6 +1,7 @@
 """Measures what a step costs on this device, for `app.style.estimate`."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -24,9 +25,17 @@ _BYTES_PER_PX = {torch.bfloat16: 2200.0, torch.float32: 3600.0}
 _FIXED_BYTES = 1_000_000_000
 
 
-def calibrate(targets: StyleTargets) -> Calibration:
-    """Take a few steps at two sizes; a second or two on a CPU."""
-    small, large = (_step_s(size, targets) for size in _SIZES_PX)
+class GivenUpError(Exception):
+    """Something else was more urgent than the measurement."""
+
+
+def calibrate(targets: StyleTargets, is_urgent: Callable[[], bool] = lambda: False) -> Calibration:
+    """Take a few steps at two sizes; some seconds on a CPU.
+
+    Raises:
+        GivenUpError: something else `is_urgent`, which is asked after each step.
+    """
+    small, large = (_step_s(size, targets, is_urgent) for size in _SIZES_PX)
     small_px, large_px = (size * size for size in _SIZES_PX)
     pixel_s = max(large - small, 0.1 * large) / (large_px - small_px)
     step_s = max(0.0, small - pixel_s * small_px)
@@ -49,7 +58,7 @@ def cost_key(network: VGG19) -> str:
     return f"{describe(network.device)}, {dtype}, torch {torch.__version__}"
 
 
-def _step_s(size: int, targets: StyleTargets) -> float:
+def _step_s(size: int, targets: StyleTargets, is_urgent: Callable[[], bool]) -> float:
     """Seconds per step: the fastest of a few, which other work on the host disturbs least."""
     options = StyleOptions(size=size, quality=Quality.HIGH, seed=0)
     photo = Image.effect_noise((size, size), 64).convert("RGB")
@@ -63,5 +72,7 @@ def _step_s(size: int, targets: StyleTargets) -> float:
         now = time.perf_counter()
         if before is not None:
             durations.append(now - before)
-        before = now
+        if is_urgent():
+            raise GivenUpError
+        before = time.perf_counter()
     return min(durations)

@@ -197,12 +197,12 @@ CATDOG = ModelSpec(
     classes=("cat", "dog"),
     input=InputSpec(
         channels=3,
-        height=128,
-        width=128,
+        height=144,
+        width=144,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
         preparation=Preparation.PHOTO,
-        resize_px=146,
+        resize_px=164,
     ),
     aliases={"cats": "cat", "dogs": "dog"},
 )

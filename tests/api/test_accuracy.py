@@ -15,7 +15,8 @@ from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
 from app.settings import Settings
-from app.vision.specs import CIFAR10, MNIST, ModelSpec
+from app.vision import checkpoint
+from app.vision.specs import CATDOG, CIFAR10, MNIST, InputSpec, ModelSpec
 from tests.pictures import encode
 
 _COUNT = 1000
@@ -56,7 +57,7 @@ def served(client: httpx.Client, model: str, images: list[bytes]) -> npt.NDArray
         response = client.post(f"/classify?model={model}&top_k=10", files=files)
         for result in response.json()["results"]:
             by_index = {each["index"]: each["probability"] for each in result["predictions"]}
-            rows.append([by_index[index] for index in range(10)])
+            rows.append([by_index[index] for index in range(len(by_index))])
     return np.array(rows)
 
 
@@ -86,6 +87,19 @@ def as_tensor(size_px: int, mean: float, std: float, channels: int) -> v2.Compos
     )
 
 
+def photograph_as_tensor(spec: InputSpec) -> v2.Compose:
+    return v2.Compose(
+        [
+            v2.RGB(),
+            v2.Resize(spec.resize_px),
+            v2.CenterCrop(spec.width),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(spec.mean, spec.std),
+        ]
+    )
+
+
 def shipped_accuracy(name: str) -> float:
     card = json.loads((Settings().models_dir / f"{name}.json").read_text())
     return float(card["test"]["accuracy"])
@@ -109,6 +123,19 @@ def test_cifar10_as_served(client: httpx.Client, cifar: Labelled) -> None:
     assert np.abs(ours - theirs).max() < 1e-4
     accuracy = float((ours.argmax(axis=1) == labels).mean())
     assert accuracy == pytest.approx(shipped_accuracy("cifar10"), abs=0.035)
+
+
+def test_catdog_as_served(client: httpx.Client, datasets: Path) -> None:
+    with zipfile.ZipFile(datasets / "catdog.zip") as archive:
+        names = [name for name in archive.namelist() if "/test/" in name and name.endswith(".jpg")]
+        images = [archive.read(name) for name in names][::10]
+    labels = [CATDOG.classes.index(name.split("/")[-2]) for name in names][::10]
+    spec = checkpoint.load_card("catdog", Settings().models_dir).spec
+    ours = served(client, "catdog", images)
+    theirs = independent(spec, photograph_as_tensor(spec.input), images)
+    assert np.abs(ours - theirs).max() < 1e-3
+    accuracy = float((ours.argmax(axis=1) == labels).mean())
+    assert accuracy == pytest.approx(shipped_accuracy("catdog"), abs=0.06)
 
 
 def test_pen_on_paper_is_read_as_well_as_mnist_itself(

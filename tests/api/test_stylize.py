@@ -140,8 +140,9 @@ def test_waiting_is_a_preference(jobs: Studio) -> None:
 def test_a_key_makes_one_job(jobs: Studio) -> None:
     headers = {"Idempotency-Key": "one"}
     first = jobs.submit(headers, quality="preview").json()
-    again = jobs.submit(headers, quality="preview")
-    assert again.json()["id"] == first["id"]
+    for same in ({}, {"color": "style", "strength": "0.5"}):  # a default may be spelt out
+        again = jobs.submit(headers, quality="preview", **same)
+        assert again.json()["id"] == first["id"]
     other = jobs.submit(headers, quality="high")
     assert other.status_code == 422
     assert other.json()["code"] == "idempotency_key_reused"

@@ -1,6 +1,8 @@
 """What can befall the database and the disk under a running job."""
 
+import os
 import resource
+import signal
 import sqlite3
 import time
 from pathlib import Path
@@ -29,6 +31,18 @@ def test_a_database_locked_for_a_while_delays_and_breaks_nothing(tmp_path: Path)
         assert refused.headers["retry-after"]
         assert jobs.wait(job_id)["status"] == "succeeded"
         assert len(service.events("job claimed")) == 1
+
+
+def test_a_database_file_that_is_taken_away_is_made_again(tmp_path: Path) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        assert jobs.wait(jobs.start(quality="preview"))["status"] == "succeeded"
+        (tmp_path / "var/atelier.db").write_bytes(b"this is no database" * 1000)
+        assert jobs.client.get("/jobs").status_code == 503
+        (tmp_path / "var/atelier.db").unlink()
+        worker = service.worker_pid()
+        assert worker is not None
+        os.kill(worker, signal.SIGTERM)  # the next one makes the tables
+        wait_until(lambda: jobs.client.get("/jobs").json().get("jobs") == [])
 
 
 def test_a_worker_that_cannot_renew_its_lease_ends_itself(tmp_path: Path) -> None:

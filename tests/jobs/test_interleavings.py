@@ -57,9 +57,9 @@ class Interleavings(RuleBasedStateMachine):
     def report(self, mine: Job | None, step: int) -> None:
         self._write(mine, lambda job: self.leases.report(job, Progress(step, 9), 1.0, None))
 
-    @rule(mine=held, step=STEPS)
-    def keep(self, mine: Job | None, step: int) -> None:
-        self._write(mine, lambda job: self.leases.keep(job, "c", "b", Progress(step, 9)))
+    @rule(mine=held)
+    def keep(self, mine: Job | None) -> None:
+        self._write(mine, lambda job: self.leases.keep(job, "c", "b"))
 
     @rule(mine=held)
     def renew(self, mine: Job | None) -> None:

@@ -62,7 +62,7 @@ def test_a_report_shows_and_tells(store: JobStore, leases: Leases) -> None:
 
 def test_a_finished_job_has_its_files_and_nothing_else(store: JobStore, leases: Leases) -> None:
     new, _ = store.create(order())
-    mine = leases.keep(claimed(leases), "jobs/x/1/checkpoint-5", None, HALF)
+    mine = leases.keep(claimed(leases), "jobs/x/1/checkpoint-5", None)
     done = leases.finish(mine, HALF, OUTCOME)
     assert done.status is JobStatus.SUCCEEDED
     assert done.files() == {
@@ -93,7 +93,7 @@ def test_who_was_replaced_can_write_nothing(
     writes: list[Callable[[], Job]] = [
         lambda: leases.renew(old),
         lambda: leases.report(old, HALF, 1.0, "jobs/x/1/preview.jpg"),
-        lambda: leases.keep(old, "jobs/x/1/checkpoint-5", None, HALF),
+        lambda: leases.keep(old, "jobs/x/1/checkpoint-5", None),
         lambda: leases.give_back(old),
         lambda: leases.retry(old, PASSING),
         lambda: leases.finish(old, HALF, OUTCOME),
@@ -132,7 +132,7 @@ def test_progress_forgives_crashes(store: JobStore, leases: Leases) -> None:
     store.create(order())
     for number in range(MAX_CRASHES + 1):
         mine = claimed(leases)
-        leases.keep(mine, f"jobs/x/{mine.attempt}/checkpoint-{number}", None, HALF)
+        leases.keep(mine, f"jobs/x/{mine.attempt}/checkpoint-{number}", None)
         leases.release("w")
     assert store.find(mine.id).status is JobStatus.QUEUED
 

@@ -113,6 +113,32 @@ def test_files_of_another_databases_jobs_are_left_alone(
     other.close()
 
 
+def test_another_database_does_not_take_files_over_that_are_there(
+    database: Database, store: JobStore, leases: Leases, blobs: Blobs, tmp_path: Path
+) -> None:
+    kept = finished(store, leases, blobs)
+    other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
+    other.create_tables()
+    maintenance(other, Leases(other, 30, 0.1), blobs, orphan_s=0).tick()
+    other.close()
+    assert all(blobs.path(key).exists() for key in kept.files())
+    stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
+    maintenance(database, leases, blobs, orphan_s=0).tick()
+    assert not blobs.path(stray).exists()
+
+
+def test_empty_folders_go_when_they_are_old(
+    database: Database, leases: Leases, blobs: Blobs
+) -> None:
+    empty = blobs.path(f"{folder_of('0' * 32)}/0")
+    empty.mkdir(parents=True)
+    maintenance(database, leases, blobs, orphan_s=60).tick()
+    assert empty.exists()
+    maintenance(database, leases, blobs, orphan_s=0).tick()
+    assert not empty.exists()
+    assert not empty.parent.exists()
+
+
 def test_a_file_that_cannot_be_removed_is_no_error(
     store: JobStore, leases: Leases, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,6 @@
-from app.style.calibrate import calibrate
+import pytest
+
+from app.style.calibrate import GivenUpError, calibrate
 from app.style.targets import StyleTargets
 
 
@@ -7,3 +9,15 @@ def test_a_calibration_is_positive_and_grows_with_the_picture(targets: StyleTarg
     assert found.step_s >= 0
     assert found.pixel_s > 0
     assert found.network_bytes_per_px > 0
+
+
+def test_what_is_urgent_does_not_wait_for_the_measurement(targets: StyleTargets) -> None:
+    asked: list[bool] = []
+
+    def is_urgent() -> bool:
+        asked.append(len(asked) == 2)
+        return asked[-1]
+
+    with pytest.raises(GivenUpError):
+        calibrate(targets, is_urgent)
+    assert len(asked) == 3

@@ -21,7 +21,7 @@ from app.vision.specs import CATDOG
 from training import figures, report
 from training.data import Part, read_catdog_photographs
 from training.distillation.distiller import Compared, Distiller
-from training.distillation.lessons import KeptLessons, lessons_folder
+from training.distillation.lessons import KeptLessons, digest, lessons_folder
 from training.distillation.recipe import Recipe
 from training.distillation.teacher import PACKAGES, Teacher
 from training.progress import shown
@@ -73,7 +73,7 @@ class Session:
         make_folder(self._folder.path)
         if options.restart:
             self._folder.complete()
-        train, validation = self._lessons()
+        self._lessons = train, validation = self._read()
         self._train_count = train.photograph_count
         self._validation_count = validation.photograph_count
         state = self._folder.load(self._identity()) if self._folder.interrupted else None
@@ -100,9 +100,11 @@ class Session:
                 self._write()
         self._draw()
         self._folder.complete()
+        for lessons in self._lessons:
+            lessons.discard()
         self._say(f"the backbone is {self._folder.path / _NAME}.pt")
 
-    def _lessons(self) -> tuple[KeptLessons, KeptLessons]:
+    def _read(self) -> tuple[KeptLessons, KeptLessons]:
         """Lessons on the photographs to train on, and on those to validate on."""
         options, recipe = self._options, self._recipe
         images, labels = read_catdog_photographs(options.data_dir, Part.TRAIN, options.limit)
@@ -110,8 +112,9 @@ class Session:
         teacher = Teacher(recipe.teacher_px, self._device)
 
         def lessons(chosen: Tensor) -> KeptLessons:
-            folder = lessons_folder(self._folder.path, recipe, options.seed, dog[chosen])
             photographs = [images[index] for index in chosen.tolist()]
+            known = digest(photographs, dog[chosen])
+            folder = lessons_folder(self._folder.path, recipe, options.seed, known)
             return KeptLessons(photographs, dog[chosen], teacher, recipe, options.seed, folder)
 
         train, validation = positions(len(images), options.split_seed)
@@ -132,7 +135,7 @@ class Session:
             **asdict(self._recipe),
             "seed": self._options.seed,
             "split_seed": self._options.split_seed,
-            "photographs": self._train_count,
+            "photographs": self._lessons[0].name,
         }
 
     def _write(self) -> None:

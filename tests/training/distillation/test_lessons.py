@@ -9,7 +9,7 @@ from app.vision.preprocess import prepare
 from app.vision.specs import CATDOG
 from tests.training.distillation.tiny import TINY, colour_teacher
 from tests.training.tiny import photographs
-from training.distillation.lessons import KeptLessons, blend, lessons_folder
+from training.distillation.lessons import KeptLessons, blend, digest, lessons_folder
 from training.distillation.recipe import Recipe
 
 _PICTURES, _LABELS = photographs(12)
@@ -82,11 +82,25 @@ def test_blends_are_between_two_views_and_their_labels() -> None:
     "change", [{"view_px": 32}, {"min_area": 0.9}, {"blended": 0.1}, {"teacher_px": 64}]
 )
 def test_other_views_are_kept_elsewhere(tmp_path: Path, change: dict[str, int]) -> None:
-    folder = lessons_folder(tmp_path, TINY, 0, _DOG)
-    assert lessons_folder(tmp_path, replace(TINY, learning_rate=1.0), 0, _DOG) == folder
+    folder = lessons_folder(tmp_path, TINY, 0, "a")
+    assert lessons_folder(tmp_path, replace(TINY, learning_rate=1.0), 0, "a") == folder
     others = {
-        lessons_folder(tmp_path, replace(TINY, **change), 0, _DOG),  # type: ignore[arg-type]
-        lessons_folder(tmp_path, TINY, 1, _DOG),
-        lessons_folder(tmp_path, TINY, 0, _DOG[1:]),
+        lessons_folder(tmp_path, replace(TINY, **change), 0, "a"),  # type: ignore[arg-type]
+        lessons_folder(tmp_path, TINY, 1, "a"),
+        lessons_folder(tmp_path, TINY, 0, "b"),
     }
     assert len(others | {folder}) == 4
+
+
+def test_the_digest_is_that_of_photographs_and_labels() -> None:
+    known = digest(_PICTURES, _DOG)
+    assert digest([picture.copy() for picture in _PICTURES], _DOG.clone()) == known
+    assert digest(_PICTURES[::-1], _DOG) != known
+    assert digest(_PICTURES, 1 - _DOG) != known
+
+
+def test_lessons_are_discarded_with_their_folder(tmp_path: Path) -> None:
+    lessons = _lessons(tmp_path / "lessons")
+    assert len(lessons[0]) == 12
+    lessons.discard()
+    assert not (tmp_path / "lessons").exists()

@@ -1,0 +1,68 @@
+"""Which checkpoint a job goes on from, and which it keeps."""
+
+from pathlib import Path
+
+from app.jobs.blobs import Blobs
+from app.jobs.checkpoints import newest_readable
+from app.jobs.job import Job, Progress
+from app.jobs.journal import Journal, Pace
+from app.jobs.leases import Leases
+from app.jobs.store import JobStore
+from app.jobs.work import File, Product, Update
+from tests.jobs.orders import order
+
+
+def step(number: int) -> Update:
+    progress = Progress(number, 100)
+    product = Product(File("result.png", b"picture"))
+    return Update(progress, None, None, lambda: b"%d" % number, lambda: product)
+
+
+def reader(data: bytes) -> int:
+    return int(data)
+
+
+def kept(job: Job, blobs: Blobs) -> list[bytes]:
+    return [blobs.get(key) for key in job.checkpoints]
+
+
+def test_a_damaged_checkpoint_does_not_take_the_place_of_a_good_one(
+    tmp_path: Path, store: JobStore, leases: Leases
+) -> None:
+    blobs, pace = Blobs(tmp_path / "var"), Pace(report_s=0, checkpoint_s=0)
+    store.create(order())
+    first = leases.claim("w")
+    assert first is not None
+    journal = Journal(first, leases, blobs, pace)
+    for number in (5, 10, 20):
+        journal.note(step(number))
+    assert kept(journal.job, blobs) == [b"20", b"10"]
+    blobs.path(journal.job.checkpoints[0]).write_bytes(b"")
+    leases.release("w")
+
+    second = leases.claim("w")
+    assert second is not None
+    assert newest_readable(second, blobs, reader) == 10
+    journal = Journal(second, leases, blobs, pace)
+    journal.note(step(12))
+    assert kept(journal.job, blobs) == [b"12", b"10"]
+
+
+def test_where_nothing_can_be_read_there_is_nothing(
+    tmp_path: Path, store: JobStore, leases: Leases
+) -> None:
+    blobs = Blobs(tmp_path / "var")
+    store.create(order())
+    job = leases.claim("w")
+    assert job is not None
+    assert newest_readable(job, blobs, reader) is None
+    job = leases.keep(job, blobs.put("jobs/x/1/checkpoint-2", b"two"), "jobs/x/1/checkpoint-1")
+    assert newest_readable(job, blobs, reader) is None
+    assert not blobs.exists("jobs/x/1/checkpoint-2")
+
+
+def test_clients_do_not_see_checkpoints(store: JobStore, leases: Leases) -> None:
+    store.create(order())
+    job = leases.claim("w")
+    assert job is not None
+    assert leases.keep(job, "jobs/x/1/checkpoint-1", None).version == job.version
