@@ -77,6 +77,8 @@ class Reference:
 
 def choose(classifier: Classifier, options: EngineOptions) -> Choice:
     """Choose, or build what was chosen before."""
+    if options.is_exact:
+        return Choice(Reference(classifier), "the settings ask for exactly this")
     builders = dict(_candidates(classifier, options))
     verdicts = Verdicts(options.cache / "verdicts.json")
     key = f"{classifier.card.version} {options.preference} {circumstances(classifier.device)}"
@@ -98,8 +100,6 @@ def _candidates(
     """Every engine that this host and the operator's preference allow, the reference first."""
     yield Reference.kind, lambda: Reference(classifier)
     device = classifier.device
-    if options.is_exact:
-        return
     if options.preference != "openvino" and supports_bfloat16(device):
         compiled = options.compiled and device.type == "cuda"
         yield (

@@ -19,6 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from app.vision import checkpoint
+from app.vision.digits import digit
 from benchmarks.classify.ceiling import ceiling
 from benchmarks.classify.contestants import (
     ROOT,
@@ -106,7 +107,7 @@ def _digit() -> bytes:
     """Return a digit as MNIST has them, of 28 px."""
     buffer = io.BytesIO()
     with Image.open(ROOT / "docs/examples/seven.jpg") as picture:
-        picture.convert("L").resize((28, 21)).save(buffer, "PNG")
+        digit(picture.convert("RGB")).save(buffer, "PNG")
     return buffer.getvalue()
 
 

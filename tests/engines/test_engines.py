@@ -71,6 +71,7 @@ def test_exact_is_float32_pytorch_itself(classifier: Classifier, tmp_path: Path)
     choice = choose(classifier, options(tmp_path, "exact"))
     pictures = probes(classifier.card.spec.input)
     assert choice.engine.kind == Kind("torch", "float32")
+    assert choice.reason == "the settings ask for exactly this"
     expected = classifier.probabilities(pictures)
     assert torch.equal(choice.engine.probabilities(pictures), expected)
 
