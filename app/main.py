@@ -18,6 +18,7 @@ from app.api.openapi import DocumentedApp
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
+from app.engines.choice import EngineOptions
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
@@ -26,6 +27,7 @@ from app.jobs.leases import Leases
 from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.roster import Roster
 from app.jobs.store import JobStore, QueueLimits
+from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
@@ -78,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
                 submissions=Submissions(store, blobs, settings.min_free_bytes),
                 watch=watch,
                 max_size=settings.max_size,
+                classify_deadline_s=settings.classify_deadline_s,
             )
             tasks = [
                 asyncio.create_task(services.registry.load(settings.models_dir, device)),
@@ -113,8 +116,14 @@ def _registry(
         settings.default_model,
         model_thread,
         metrics,
-        max_batch=settings.max_batch,
-        max_queue=settings.max_queue,
+        _engine_options(settings),
+        BatchLimits(settings.max_batch, settings.max_queue),
+    )
+
+
+def _engine_options(settings: Settings) -> EngineOptions:
+    return EngineOptions(
+        settings.engine, settings.compute_threads, settings.compile, settings.engines_dir
     )
 
 

@@ -25,6 +25,19 @@ class Settings(BaseSettings):
     device: str = Field(
         "auto", description="`auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`"
     )
+    engine: Literal["auto", "torch", "openvino", "exact"] = Field(
+        "exact",
+        description="what runs the networks; `exact`: PyTorch in float32, on pictures decoded in "
+        "full, `auto`: the fastest that answers alike, or `torch`, `openvino`",
+    )
+    compile: bool = Field(
+        False, description="on CUDA, compile networks: a longer start, then faster"
+    )
+    compute_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        gt=0,
+        description="threads in which a model computes on a CPU; default: one per core",
+    )
     default_model: str = Field(
         "catdog", description="model used when a request names none; else the first available"
     )
@@ -69,6 +82,9 @@ class Settings(BaseSettings):
     max_batch: int = Field(32, gt=0, le=1024, description="images in one forward pass")
     max_queue: int = Field(
         256, gt=0, description="images waiting for a model, or for decoding; then 503"
+    )
+    classify_deadline_s: float = Field(
+        10.0, gt=0, description="seconds in which images that have arrived are classified; then 503"
     )
     workers: int = Field(1, ge=0, description="processes that paint; 0 for none on this host")
     database_url: str | None = Field(
@@ -138,6 +154,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The URL of the job database."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
+
+    @property
+    def engines_dir(self) -> Path:
+        """Where engines keep what they have prepared."""
+        return self.data_dir / "engines"
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> "Settings":

@@ -12,6 +12,7 @@ from typing import TypeVar
 import structlog
 import torch
 
+from app.engines.choice import EngineOptions
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.calibrations import Calibrations
@@ -164,6 +165,9 @@ def _evaluating(settings: Settings, device: torch.device, blobs: Blobs) -> Evalu
         settings.models_dir,
         settings.datasets,
         device,
+        EngineOptions(
+            settings.engine, settings.compute_threads, settings.compile, settings.engines_dir
+        ),
         blobs,
         ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
         ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),

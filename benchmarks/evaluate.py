@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from app.engines.choice import Reference
 from app.evaluation.answers import Answers
 from app.evaluation.evaluator import Evaluator
 from app.evaluation.labelled import Labels, label
@@ -95,7 +96,12 @@ def _compare(model: str, folder: Path, rounds: int) -> None:
     device = torch.device("cpu")
     classifier = Classifier.load(model, Path(__file__).parents[1] / "models", device)
     evaluator = Evaluator(
-        classifier, ImageLimits(), PixelBudget(200_000_000), threads=os.cpu_count() or 1
+        classifier,
+        Reference(classifier),
+        None,
+        ImageLimits(),
+        PixelBudget(200_000_000),
+        threads=os.cpu_count() or 1,
     )
     source = Folder(folder)
     labels = label(source.names, classifier.card.spec.class_of)

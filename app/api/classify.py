@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError
-from app.api.deps import Services, ServicesDep, together, unless_gone
+from app.api.deps import Services, ServicesDep, before, together, unless_gone
 from app.api.errors import problem_of, problem_responses
 from app.api.multipart import MalformedUploadError
 from app.api.schemas import (
@@ -20,6 +20,7 @@ from app.api.schemas import (
 )
 from app.api.uploads import Layout, UnsupportedUploadError, Upload, UploadsBusyError
 from app.serving.errors import (
+    DeadlineError,
     InferenceError,
     ModelUnavailableError,
     QueueFullError,
@@ -63,6 +64,18 @@ class ClassifyQuery(BaseModel):
     top_k: int = Field(5, ge=1, description="how many classes; more than there are means all")
 
 
+class ClassifyHeaders(BaseModel):
+    """The headers of a classify request."""
+
+    x_request_timeout: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds that the client will wait, once all of its images have arrived; "
+        "not more than the service allows",
+    )
+
+
 @router.post(
     "/classify",
     openapi_extra=_REQUEST_BODY,
@@ -75,6 +88,7 @@ class ClassifyQuery(BaseModel):
         UnsupportedUploadError,
         UndecodableImageError,
         MalformedUploadError,
+        DeadlineError,
         InferenceError,
         ModelUnavailableError,
         QueueFullError,
@@ -82,23 +96,28 @@ class ClassifyQuery(BaseModel):
     ),
 )
 async def classify(
-    request: Request, query: Annotated[ClassifyQuery, Query()], services: ServicesDep
+    request: Request,
+    query: Annotated[ClassifyQuery, Query()],
+    headers: Annotated[ClassifyHeaders, Header()],
+    services: ServicesDep,
 ) -> Classification | Classifications:
     """Label one image, or several at once (each on its own: a bad one fails alone)."""
     model = services.registry.get(query.model)
+    most_s = services.classify_deadline_s
+    deadline_s = min(headers.x_request_timeout or most_s, most_s)
     async with services.uploads.receive(request, _LAYOUT) as form:
         if len(form.images) == 1:
             work = _classify_one(services, model, form.images[0], query.top_k)
-            return await unless_gone(request, work)
+            return await unless_gone(request, before(deadline_s, work))
         works = _classify_several(services, model, form.images, query.top_k)
-        return await unless_gone(request, works)
+        return await unless_gone(request, before(deadline_s, works))
 
 
 async def _classify_one(
     services: Services, model: ServedModel, upload: Upload, top_k: int
 ) -> Classification:
     classifier = model.classifier
-    prepared = await services.decoder.prepare(upload.data, classifier.prepare)
+    prepared = await services.decoder.prepare(upload.data, classifier.prepare, model.enough_px)
     probabilities = await model.batcher.submit(prepared.picture)
     return Classification(
         model=_reference(model),

@@ -19,6 +19,7 @@ from app.jobs.job import Job
 from app.jobs.roster import Roster
 from app.jobs.store import JobStore
 from app.serving.decoder import Decoder
+from app.serving.errors import DeadlineError
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
 
@@ -41,6 +42,7 @@ class Services:
     submissions: Submissions
     watch: JobWatch
     max_size: int
+    classify_deadline_s: float
 
 
 def _services(request: Request) -> Services:
@@ -74,6 +76,19 @@ async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def before(deadline_s: float, work: Coroutine[Any, Any, T]) -> T:
+    """Do the work, or cancel it when the time is over.
+
+    Raises:
+        DeadlineError: it was not done in time.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await work
+    except TimeoutError:
+        raise DeadlineError(f"no answer within {deadline_s:g} s; the service is busy") from None
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

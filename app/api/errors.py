@@ -59,6 +59,9 @@ KINDS: dict[type[Exception], Kind] = {
         503, "model_unavailable", "The model is not available", retry_after_s=5
     ),
     serving.QueueFullError: Kind(503, "overloaded", "The service is busy", retry_after_s=1),
+    serving.DeadlineError: Kind(
+        503, "deadline_exceeded", "The answer was not ready in time", retry_after_s=1
+    ),
     serving.InferenceError: Kind(500, "inference_failed", "The model failed"),
     InvalidRequestError: INVALID_REQUEST,
     style_files.UnknownStyleError: Kind(404, "unknown_style", "There is no such style"),

@@ -15,7 +15,7 @@ from app.api.schemas import (
     UnavailableModelOut,
 )
 from app.serving.errors import UnknownModelError
-from app.serving.registry import ENGINE, ServedModel, Unavailable
+from app.serving.registry import ServedModel, Unavailable
 
 router = APIRouter(tags=["models"])
 
@@ -54,7 +54,8 @@ def _describe(name: str, model: ServedModel | Unavailable) -> ModelOut | Unavail
             test=ScoresOut.model_validate(card.test),
         ),
         sha256=card.sha256,
-        engine=ENGINE,
+        engine=model.choice.engine.kind.name,
+        engine_reason=model.choice.reason,
         device=str(classifier.device),
-        dtype=str(classifier.dtype).removeprefix("torch."),
+        dtype=model.choice.engine.kind.dtype,
     )

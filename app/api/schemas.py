@@ -148,7 +148,8 @@ class ModelOut(Schema):
     layers: list[LayerOut]
     metrics: MetricsOut
     sha256: str
-    engine: str = Field(description="what runs the network")
+    engine: str = Field(description="what runs the network", examples=["openvino"])
+    engine_reason: str = Field(description="why this one, with what was measured")
     device: str
     dtype: str
 

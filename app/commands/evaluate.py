@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _evaluate(path: Path, classifier: "Classifier", settings: Settings) -> "Report":
-    from app.evaluation.answers import Answers  # noqa: PLC0415 - imports torch
+    from app.engines.choice import Reference  # noqa: PLC0415 - imports torch
+    from app.evaluation.answers import Answers  # noqa: PLC0415
     from app.evaluation.evaluator import Evaluator  # noqa: PLC0415
     from app.evaluation.labelled import label, open_source  # noqa: PLC0415
     from app.evaluation.sources import ArchiveLimits  # noqa: PLC0415
@@ -63,7 +64,8 @@ def _evaluate(path: Path, classifier: "Classifier", settings: Settings) -> "Repo
     limits = ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries)
     image_limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
     budget = PixelBudget(settings.max_decoding_pixels)
-    evaluator = Evaluator(classifier, image_limits, budget, settings.decode_threads)
+    engine = Reference(classifier)
+    evaluator = Evaluator(classifier, engine, None, image_limits, budget, settings.decode_threads)
     answers = Answers()
     with open_source(path, limits) as source:
         labels = label(source.names, classifier.card.spec.class_of)

@@ -7,11 +7,12 @@ the size at which an image costs it least.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import perf_counter
 
 from torch import Tensor
 
+from app.engines.engine import Engine
 from app.evaluation.answers import Answers
 from app.evaluation.errors import UnreadableError
 from app.evaluation.labelled import LabelledFile, Labels, Skipped
@@ -33,9 +34,14 @@ _YIELD_S = 1.0
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates one model, in float32, as exactly as `POST /classify` prepares a picture."""
+    """Evaluates one model, by any engine.
+
+    Photographs are decoded in full, or with a shorter side of `enough_px` at least.
+    """
 
     classifier: Classifier
+    engine: Engine
+    enough_px: int | None
     limits: ImageLimits
     budget: PixelBudget
     threads: int
@@ -76,11 +82,7 @@ class Evaluator:
         return Report(
             **vars(measure(probabilities, truth, spec.classes)),
             model={"name": spec.name, "version": card.version},
-            engine={
-                "name": "torch",
-                "device": str(self.classifier.device),
-                "dtype": str(self.classifier.dtype).removeprefix("torch."),
-            },
+            engine={"device": str(self.classifier.device), **asdict(self.engine.kind)},
             worst_mistakes=worst(probabilities, files, spec.classes),
             skipped=skipped[:_SKIPPED_SHOWN],
             skipped_count=len(skipped),
@@ -94,7 +96,7 @@ class Evaluator:
         if not pictures:
             return
         began = perf_counter()
-        answers.rows.extend(self.classifier.probabilities(pictures).numpy())
+        answers.rows.extend(self.engine.probabilities(pictures).numpy())
         batch.note(len(pictures), perf_counter() - began)
 
     def prepared(self, source: Source, files: Sequence[LabelledFile]) -> Iterator[Tensor | Skipped]:
@@ -119,7 +121,7 @@ class Evaluator:
         try:
             header = read_header(source.read(file.name, self.limits.max_bytes), self.limits)
             with self.budget.reserve(header.pixels):
-                return self.classifier.prepare(header.decode())
+                return self.classifier.prepare(header.decode(enough_px=self.enough_px))
         except (UnreadableError, ImageError) as error:
             return Skipped(file.name, str(error))
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import structlog
 import torch
 
+from app.engines.choice import EngineOptions, Reference, choose
+from app.engines.engine import Engine
 from app.evaluation.answers import Answers, AnswersError
 from app.evaluation.datasets import find_dataset
 from app.evaluation.errors import (
@@ -40,6 +42,7 @@ class Evaluating:
     models: Path
     datasets: Path
     device: torch.device
+    engines: EngineOptions
     blobs: Blobs
     limits: ImageLimits
     archive_limits: ArchiveLimits
@@ -74,8 +77,9 @@ class Evaluating:
             labels = label(source.names, classifier.card.spec.class_of)
         except NothingLabelledError as error:
             raise BadJobError("invalid_set", str(error)) from error
-        evaluator = Evaluator(classifier, self.limits, self.budget, self.threads)
-        of = f"{classifier.card.version} {labels.digest}"
+        engine, enough_px = self._engine(classifier, job.options["engine"])
+        evaluator = Evaluator(classifier, engine, enough_px, self.limits, self.budget, self.threads)
+        of = f"{classifier.card.version} {engine.kind} {enough_px} {labels.digest}"
         for answers in evaluator.run(source, labels, self._resume(job, of)):
             progress = Progress(step=answers.seen, steps=len(labels.files))
             left = progress.steps - progress.step
@@ -86,6 +90,12 @@ class Evaluating:
                 checkpoint=answers.to_bytes,
                 product=partial(self._product, evaluator, source, labels, answers),
             )
+
+    def _engine(self, classifier: Classifier, asked: str) -> tuple[Engine, int | None]:
+        """Return the engine and the pixels that are enough for it: exact, or as served."""
+        if asked == "exact" or self.engines.is_exact:
+            return Reference(classifier), None
+        return choose(classifier, self.engines).engine, classifier.card.spec.input.enough_px
 
     def _product(
         self, evaluator: Evaluator, source: Source, labels: Labels, answers: Answers

@@ -22,9 +22,18 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
+class BatchLimits:
+    """How many pictures one call of a model takes, and how many may wait for it."""
+
+    max_batch: int
+    max_queue: int
+
+
+@dataclass(frozen=True)
 class _Request:
     picture: Tensor
     answer: asyncio.Future[Tensor]
+    since: float
 
 
 class Batcher:
@@ -36,9 +45,7 @@ class Batcher:
         run: Callable[[Sequence[Tensor]], Tensor],
         thread: Executor,
         metrics: Metrics,
-        *,
-        max_batch: int,
-        max_queue: int,
+        limits: BatchLimits,
     ) -> None:
         """Create the queue.
 
@@ -47,15 +54,13 @@ class Batcher:
             run: maps n pictures to a tensor of n rows; called in `thread`.
             thread: the device's one thread, shared by all models on that device.
             metrics: where to count.
-            max_batch: pictures in one call of `run`.
-            max_queue: pictures that may wait.
+            limits: of a batch and of the queue.
         """
         self._name = name
         self._run = run
         self._thread = thread
         self._metrics = metrics
-        self._max_batch = max_batch
-        self._max_queue = max_queue
+        self._limits = limits
         self._waiting: deque[_Request] = deque()
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -65,13 +70,13 @@ class Batcher:
         Cancelling the call takes the picture out of the queue.
 
         Raises:
-            QueueFullError: `max_queue` pictures are waiting.
+            QueueFullError: as many pictures are waiting as may.
             InferenceError: the batch failed.
         """
-        if len(self._waiting) >= self._max_queue:
-            raise QueueFullError(f"{self._max_queue} images are waiting for {self._name}")
+        if len(self._waiting) >= self._limits.max_queue:
+            raise QueueFullError(f"{len(self._waiting)} images are waiting for {self._name}")
         answer: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(picture, answer))
+        self._waiting.append(_Request(picture, answer, time.perf_counter()))
         self._count_waiting()
         if self._loop_task is None:
             self._loop_task = asyncio.create_task(self._run_batches())
@@ -86,7 +91,7 @@ class Batcher:
 
     def _next_batch(self) -> list[_Request]:
         batch: list[_Request] = []
-        while self._waiting and len(batch) < self._max_batch:
+        while self._waiting and len(batch) < self._limits.max_batch:
             request = self._waiting.popleft()
             if request.answer.cancelled():
                 self._metrics.dropped_images.inc()
@@ -99,6 +104,8 @@ class Batcher:
         pictures = [request.picture for request in batch]
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
+        for request in batch:
+            self._metrics.wait_s.labels(self._name).observe(started - request.since)
         try:
             rows = await loop.run_in_executor(self._thread, self._run, pictures)
         except Exception as error:

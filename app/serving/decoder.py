@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -63,12 +64,18 @@ class Decoder:
         self._queued = 0
         self._started: dict[int, float] = {}  # by thread, when its present image was begun
 
-    async def prepare(self, data: bytes, prepare: Callable[[Image.Image], T]) -> Prepared[T]:
+    async def prepare(
+        self,
+        data: bytes,
+        prepare: Callable[[Image.Image], T],
+        enough_px: int | None = None,
+    ) -> Prepared[T]:
         """Decode an image and make of it what is needed.
 
         Args:
             data: the encoded image.
             prepare: maps an RGB image to, for instance, a model's input; called in the pool.
+            enough_px: the shorter side that this needs at least; None is all that there is.
 
         Raises:
             QueueFullError: too many images are waiting.
@@ -78,8 +85,11 @@ class Decoder:
             raise QueueFullError(f"{self._max_queue} images are waiting to be decoded")
         self._count(+1)
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._prepare, data, prepare)
+            loop, work = (
+                asyncio.get_running_loop(),
+                partial(self._prepare, data, prepare, enough_px),
+            )
+            return await loop.run_in_executor(self._pool, work, time.monotonic())
         except asyncio.CancelledError:
             self._metrics.dropped_images.inc()
             raise
@@ -104,18 +114,24 @@ class Decoder:
         """Let the threads end; work that has not begun is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, data: bytes, prepare: Callable[[Image.Image], T]) -> Prepared[T]:
+    def _prepare(
+        self,
+        data: bytes,
+        prepare: Callable[[Image.Image], T],
+        enough_px: int | None,
+        submitted: float,
+    ) -> Prepared[T]:
         thread, started = threading.get_ident(), time.monotonic()
+        self._metrics.wait_s.labels("decode").observe(started - submitted)
         self._started[thread] = started
         try:
             header = read_header(data, self._limits)
             with self._pixels.reserve(header.pixels):
-                image = header.decode()
-                picture = prepare(image)
+                picture = prepare(header.decode(enough_px=enough_px))
         finally:
             del self._started[thread]
             self._metrics.decode_s.observe(time.monotonic() - started)
-        return Prepared(picture, image.width, image.height, header.format)
+        return Prepared(picture, *header.upright_size, header.format)
 
     def _count(self, change: int) -> None:
         self._queued += change

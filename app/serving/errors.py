@@ -3,6 +3,7 @@
 model name --registry.get--> model       UnknownModelError, ModelUnavailableError
 bytes --decoder--> picture               QueueFullError (and vision's image errors)
 picture --batcher--> probabilities       QueueFullError, InferenceError
+both, within the time there is           DeadlineError
 """
 
 import signal
@@ -22,6 +23,10 @@ class ModelUnavailableError(AtelierError):
 
 class QueueFullError(AtelierError):
     """More work is waiting than the service accepts."""
+
+
+class DeadlineError(AtelierError):
+    """The answer was not ready when its client no longer waited for it."""
 
 
 class InferenceError(AtelierError):

@@ -30,6 +30,13 @@ class Metrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )
+        self.wait_s = Histogram(
+            "atelier_wait_seconds",
+            "Time that an image waits, by stage, until its work is begun",
+            ["stage"],
+            buckets=_LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
         self.inference_s = Histogram(
             "atelier_inference_seconds",
             "Time of one forward pass",
@@ -52,7 +59,7 @@ class Metrics:
         )
         self.dropped_images = Counter(
             "atelier_dropped_images",
-            "Images not computed because their client had gone",
+            "Images not computed because their client had gone or their time was over",
             registry=self.registry,
         )
         self.model_ready = Gauge(

@@ -9,7 +9,8 @@ from pathlib import Path
 import structlog
 import torch
 
-from app.serving.batcher import Batcher
+from app.engines.choice import Choice, EngineOptions, choose
+from app.serving.batcher import Batcher, BatchLimits
 from app.serving.errors import ModelUnavailableError, UnknownModelError, end_if_poisoned
 from app.serving.metrics import Metrics
 from app.vision.classifier import Classifier
@@ -18,16 +19,19 @@ from app.vision.layers import Layer, layer_table
 
 log = structlog.stdlib.get_logger(__name__)
 
-ENGINE = "torch"
-
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that is loaded and warm."""
+    """A model that is loaded and warm.
+
+    `enough_px` is the shorter side at which it may be shown a picture; None is the picture's own.
+    """
 
     classifier: Classifier
+    choice: Choice
     layers: list[Layer]
     batcher: Batcher
+    enough_px: int | None
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,8 @@ class ModelRegistry:
         default: str,
         thread: Executor,
         metrics: Metrics,
-        *,
-        max_batch: int,
-        max_queue: int,
+        engines: EngineOptions,
+        limits: BatchLimits,
     ) -> None:
         """Create a registry of models that are yet to be loaded.
 
@@ -57,8 +60,8 @@ class ModelRegistry:
             default: the model used when a request names none.
             thread: the device's one thread; all forward passes run there.
             metrics: where to count.
-            max_batch: images in one forward pass.
-            max_queue: images that may wait for one model.
+            engines: what may execute the models.
+            limits: of each model's batches and queue.
         """
         self._models: dict[str, ServedModel | Unavailable] = dict.fromkeys(
             names, Unavailable("it is being loaded; try again in a moment")
@@ -66,8 +69,8 @@ class ModelRegistry:
         self._default = default
         self._thread = thread
         self._metrics = metrics
-        self._max_batch = max_batch
-        self._max_queue = max_queue
+        self._engines = engines
+        self._limits = limits
         self._loaded = False
 
     @property
@@ -95,9 +98,11 @@ class ModelRegistry:
                 self._models[name] = Unavailable(f"it failed to load: {type(error).__name__}")
                 log.exception("model failed to load", model=name)
                 end_if_poisoned(error)
-            else:
-                log.info("model ready", model=name, device=str(device))
-            ready = isinstance(self._models[name], ServedModel)
+            model = self._models[name]
+            ready = isinstance(model, ServedModel)
+            if isinstance(model, ServedModel):
+                kind = model.choice.engine.kind
+                log.info("model ready", model=name, device=str(device), engine=str(kind))
             self._metrics.model_ready.labels(name).set(ready)
         self._loaded = True
 
@@ -128,14 +133,15 @@ class ModelRegistry:
         picture = classifier.card.spec.input
         shape = (picture.channels, picture.height, picture.width)
         layers = layer_table(classifier.network, shape)
-        for batch in {1, self._max_batch}:
-            classifier.probabilities([torch.zeros(shape, dtype=torch.uint8)] * batch)
+        choice = choose(classifier, self._engines)
+        for batch in {1, self._limits.max_batch}:
+            choice.engine.probabilities([torch.zeros(shape, dtype=torch.uint8)] * batch)
         batcher = Batcher(
             name,
-            classifier.probabilities,
+            choice.engine.probabilities,
             self._thread,
             self._metrics,
-            max_batch=self._max_batch,
-            max_queue=self._max_queue,
+            self._limits,
         )
-        return ServedModel(classifier, layers, batcher)
+        enough_px = None if self._engines.is_exact else picture.enough_px
+        return ServedModel(classifier, choice, layers, batcher, enough_px)

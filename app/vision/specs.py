@@ -19,6 +19,7 @@ from app.vision.mlp import mlp
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "densenet": densenet}
 
 _MAX_SIDE_PX = 4096
+_SHARPNESS = 4  # pixels for each that is needed, along a side: fewer change an answer now and then
 _MIN_STD = 1e-3
 
 
@@ -55,6 +56,14 @@ class InputSpec:
             raise ValueError(f"mean and std need {self.channels} values, one per channel")
         if not all(map(math.isfinite, self.mean)) or not all(_MIN_STD <= s < 1e6 for s in self.std):
             raise ValueError(f"mean must be finite, and std at least {_MIN_STD}")
+
+    @property
+    def enough_px(self) -> int | None:
+        """The shorter side at which a photograph is as good as larger, px.
+
+        None means that larger is always better: a digit may be a small part of a photograph.
+        """
+        return None if self.preparation is Preparation.DIGIT else _SHARPNESS * self.resize_px
 
     def sized(self, side_px: int) -> "InputSpec":
         """Return the same for a square of another size, with as much cropped off in proportion."""

@@ -128,3 +128,21 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> None:
     assert body["type"].endswith(code)
     assert body["title"]
     assert body["detail"]
+
+
+def test_an_answer_that_would_come_too_late_is_not_waited_for(client: httpx.Client) -> None:
+    headers = {"X-Request-Timeout": "0.000001"}
+    response = client.post("/classify?model=mnist", files=files(PICTURE), headers=headers)
+    assert response.status_code == 503
+    assert response.json()["code"] == "deadline_exceeded"
+    assert int(response.headers["retry-after"]) > 0
+    patient = {"X-Request-Timeout": "1000"}
+    assert client.post("/classify", files=files(PICTURE), headers=patient).status_code == 200
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_timeout_is_a_number_of_seconds(client: httpx.Client, seconds: str) -> None:
+    headers = {"X-Request-Timeout": seconds}
+    response = client.post("/classify", files=files(PICTURE), headers=headers)
+    assert response.status_code == 422
+    assert "x-request-timeout" in response.json()["detail"]

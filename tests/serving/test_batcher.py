@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.serving.batcher import Batcher
+from app.serving.batcher import Batcher, BatchLimits
 from app.serving.errors import InferenceError, QueueFullError
 from app.serving.metrics import Metrics
 
@@ -37,7 +37,7 @@ def model() -> DoublingModel:
 @pytest.fixture
 async def batcher(model: DoublingModel) -> AsyncIterator[Batcher]:
     with ThreadPoolExecutor(1) as thread:
-        yield Batcher("doubling", model, thread, Metrics(), max_batch=4, max_queue=6)
+        yield Batcher("doubling", model, thread, Metrics(), BatchLimits(4, 6))
         model.may_run.set()
 
 
@@ -103,8 +103,7 @@ async def test_two_models_on_one_thread_do_not_starve_each_other() -> None:
     model = DoublingModel()
     with ThreadPoolExecutor(1) as thread:
         one, two = (
-            Batcher(name, model, thread, Metrics(), max_batch=1, max_queue=100)
-            for name in ("one", "two")
+            Batcher(name, model, thread, Metrics(), BatchLimits(1, 100)) for name in ("one", "two")
         )
         model.may_run.clear()
         tasks = await submit_all(one, [1.0] * 20)

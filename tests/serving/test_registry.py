@@ -5,17 +5,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.engines.choice import EngineOptions
+from app.serving.batcher import BatchLimits
 from app.serving.errors import ModelUnavailableError, UnknownModelError
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry, ServedModel, Unavailable
 from tests.checkpoints import save_always
 
 
+def options(folder: Path) -> EngineOptions:
+    return EngineOptions("auto", threads=1, compiled=False, cache=folder / "engines")
+
+
 @pytest.fixture
-def registry() -> Iterator[ModelRegistry]:
+def registry(tmp_path: Path) -> Iterator[ModelRegistry]:
     with ThreadPoolExecutor(1) as thread:
         names = ["cifar10", "mnist"]
-        yield ModelRegistry(names, "catdog", thread, Metrics(), max_batch=4, max_queue=8)
+        yield ModelRegistry(
+            names, "catdog", thread, Metrics(), options(tmp_path), BatchLimits(4, 8)
+        )
 
 
 async def test_before_loading_nothing_answers(registry: ModelRegistry) -> None:
@@ -47,7 +55,12 @@ async def test_a_model_that_fails_in_an_unforeseen_way_does_not_stop_the_others(
     card = save_always(7, tmp_path)
     with ThreadPoolExecutor(1) as thread:
         registry = ModelRegistry(
-            ["mnist", "cifar10"], "mnist", thread, Metrics(), max_batch=2**48, max_queue=8
+            ["mnist", "cifar10"],
+            "mnist",
+            thread,
+            Metrics(),
+            options(tmp_path),
+            BatchLimits(2**48, 8),
         )
         await registry.load(tmp_path, torch.device("cpu"))
     assert card.spec.name == "mnist"

@@ -246,3 +246,30 @@ def test_the_pixel_budget_lets_in_only_what_fits() -> None:
     thread.join()
     with budget.reserve(1000):
         assert True
+
+
+@pytest.mark.parametrize(
+    ("enough_px", "size"), [(30, (100, 50)), (51, (200, 100)), (400, (800, 400))]
+)
+def test_a_jpeg_is_scaled_while_it_is_decoded_where_that_is_enough(
+    enough_px: int, size: tuple[int, int]
+) -> None:
+    header = read_header(encode(photograph(800, 400), "JPEG"), LIMITS)
+    image = header.decode(enough_px=enough_px)
+    assert image.size == size
+    assert header.upright_size == (800, 400)
+    whole = photograph(800, 400).resize(size, Image.Resampling.BOX)
+    assert np.abs(np.asarray(image, float) - np.asarray(whole, float)).mean() < 12
+
+
+def test_other_formats_are_decoded_in_full() -> None:
+    header = read_header(encode(photograph(800, 400), "PNG"), LIMITS)
+    assert header.decode(enough_px=30).size == (800, 400)
+
+
+def test_the_upright_size_is_that_of_the_file_turned() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    header = read_header(encode(photograph(800, 400), "JPEG", exif=exif), LIMITS)
+    assert header.decode(enough_px=40).size == (50, 100)
+    assert header.upright_size == (400, 800)
