@@ -83,7 +83,7 @@ def test_there_are_calls_to_run() -> None:
     assert len(CALLS) >= 5
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "catdog"])
 def test_the_accuracies_are_those_of_the_checkpoints(name: str) -> None:
     card = json.loads((Settings().models_dir / f"{name}.json").read_text())
     (row,) = re.findall(rf"^\| `{name}` \|.*$", README, re.MULTILINE)

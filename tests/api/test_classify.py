@@ -52,9 +52,11 @@ def test_probabilities_sum_to_one(client: httpx.Client, model: str) -> None:
     assert sum(each["probability"] for each in predictions) == pytest.approx(1, abs=1e-5)
 
 
-def test_five_classes_of_the_first_available_model_by_default(client: httpx.Client) -> None:
+def test_five_classes_by_default_or_as_many_as_there_are(client: httpx.Client) -> None:
     body = client.post("/classify", files=files(PICTURE)).json()
-    assert body["model"]["name"] == "mnist"
+    assert body["model"]["name"] == "catdog"
+    assert {each["label"] for each in body["predictions"]} == {"cat", "dog"}
+    body = client.post("/classify?model=mnist", files=files(PICTURE)).json()
     assert len(body["predictions"]) == 5
 
 
