@@ -133,7 +133,8 @@ def test_catdog_as_served(client: httpx.Client, datasets: Path) -> None:
     spec = checkpoint.load_card("catdog", Settings().models_dir).spec
     ours = served(client, "catdog", images)
     theirs = independent(spec, photograph_as_tensor(spec.input), images)
-    assert np.abs(ours - theirs).max() < 1e-3
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).all()
+    assert np.abs(ours - theirs).max() < 0.01  # ours crops at fractions of a pixel
     accuracy = float((ours.argmax(axis=1) == labels).mean())
     assert accuracy == pytest.approx(shipped_accuracy("catdog"), abs=0.06)
 
