@@ -58,8 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     device = choose_device(settings.device)
     metrics = Metrics()
     database = Database(settings.database, settings.store_timeout_s)
-    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
-    store = JobStore(database, limits)
+    store = _store(settings, database)
     watch = JobWatch(store, settings.events_poll_s)
 
     @asynccontextmanager
@@ -106,6 +105,11 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     app.state.end_streams = watch.close
     return app
+
+
+def _store(settings: Settings, database: Database) -> JobStore:
+    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
+    return JobStore(database, limits)
 
 
 def _registry(

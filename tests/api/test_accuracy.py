@@ -134,7 +134,7 @@ def test_catdog_as_served(client: httpx.Client, datasets: Path) -> None:
     ours = served(client, "catdog", images)
     theirs = independent(spec, photograph_as_tensor(spec.input), images)
     assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).all()
-    assert np.abs(ours - theirs).max() < 0.01  # ours crops at fractions of a pixel
+    assert np.abs(ours - theirs).max() < 0.01  # pixels differ by 2 levels at most
     accuracy = float((ours.argmax(axis=1) == labels).mean())
     assert accuracy == pytest.approx(shipped_accuracy("catdog"), abs=0.06)
 
