@@ -11,7 +11,8 @@ serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 	$(BIN)/python -m app serve
 
 test: $(DEV)  ## Run all tests; most of them wait for processes, so two run side by side
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --max-worker-restart 0 \
+		--dist loadfile --no-loadscope-reorder
 
 check: $(DEV)  ## Lint, types and import contracts
 	$(BIN)/ruff format --check .

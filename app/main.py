@@ -1,6 +1,7 @@
 """The web process: wires settings, models and routes into one ASGI app."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -83,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
             )
             tasks = [
                 asyncio.create_task(services.registry.load(settings.models_dir, device)),
-                asyncio.create_task(services.decoder.watch()),
+                asyncio.create_task(_end_without(services.decoder)),
                 asyncio.create_task(watch.run()),
                 asyncio.create_task(_maintain(settings, database, blobs)),
             ]
@@ -161,6 +162,13 @@ def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
         max_queue=settings.max_queue,
         timeout_s=settings.decode_timeout_s,
     )
+
+
+async def _end_without(decoder: Decoder) -> None:
+    """End the process, as by SIGTERM, once no thread can decode; the supervisor starts another."""
+    await decoder.until_lost()
+    log.critical("all decoding threads hang; the process ends")
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _maintain(settings: Settings, database: Database, blobs: Blobs) -> None:

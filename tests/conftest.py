@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service import Service, running_service
+from tests.service import MODELS, Service, running_service
 
 _ARCHIVES = ("mnist/train-images-idx3-ubyte.gz", "cifar10.zip", "catdog.zip")
 
@@ -29,7 +29,7 @@ def datasets() -> Path:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the shipped checkpoints, shared by all tests that do not stop it."""
-    with running_service(tmp_path_factory.mktemp("service")) as running:
+    with running_service(tmp_path_factory.mktemp("service"), models_dir=MODELS) as running:
         yield running
 
 

@@ -1,21 +1,26 @@
 """Starts the real service as a user would, and stops it."""
 
+import atexit
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "models"
 
 _MEASURED = "calibrations.json"
 _measured: dict[str, bytes] = {}  # by this name: what the first worker of this run has measured
@@ -89,14 +94,15 @@ def running_service(
 ) -> Iterator[Service]:
     """Run `python -m app serve` with its state in `folder` and `settings` as ATELIER_NAME.
 
-    There are no workers unless they are asked for; what the first of them has measured is handed
-    on to later ones. Tests run side by side, so that each process computes in one thread; None
-    leaves that to the service.
+    There are no workers unless they are asked for, and only the two small models; what the first
+    worker has measured is handed on to later ones. Tests run side by side, so that each process
+    computes in one thread; None leaves that to the service.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "var"
-    given = {"data_dir": state, "port": 0, "workers": 0, **settings}
-    environment = {f"ATELIER_{name.upper()}": str(value) for name, value in given.items()}
+    given = {"data_dir": state, "port": 0, "workers": 0, "models_dir": _small_models(), **settings}
+    environment = os.environ | {f"ATELIER_{name.upper()}": str(each) for name, each in given.items()}
+    environment.pop("OMP_NUM_THREADS", None)
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     if _measured and not state.exists():
@@ -107,7 +113,8 @@ def running_service(
         process = subprocess.Popen(
             [sys.executable, "-m", "app", "serve"],
             cwd=ROOT,
-            env=os.environ | environment,
+            env=environment,
+            stdout=subprocess.DEVNULL,  # should it outlive the tests, nobody waits for it
             stderr=stderr,
         )
     try:
@@ -121,6 +128,17 @@ def running_service(
         except subprocess.TimeoutExpired:
             process.kill()  # its children end with it
             raise
+
+
+@cache
+def _small_models() -> Path:
+    """A folder of the shipped checkpoints that are loaded in no time."""
+    folder = Path(tempfile.mkdtemp(prefix="atelier-models-"))
+    atexit.register(shutil.rmtree, folder)
+    for file in MODELS.iterdir():
+        if file.stem in {"mnist", "cifar10"}:
+            (folder / file.name).symlink_to(file)
+    return folder
 
 
 def _started(process: subprocess.Popen[bytes], log: Path) -> Service:

@@ -8,8 +8,8 @@ from typing import Self
 
 import numpy as np
 
+from app.evaluation.arrays import Indices, Probabilities
 from app.evaluation.labelled import Skipped
-from app.evaluation.metrics import Indices, Probabilities
 
 
 class AnswersError(ValueError):

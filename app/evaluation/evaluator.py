@@ -16,7 +16,6 @@ from app.engines.engine import Engine
 from app.evaluation.answers import Answers
 from app.evaluation.errors import UnreadableError
 from app.evaluation.labelled import LabelledFile, Labels, Skipped
-from app.evaluation.metrics import measure
 from app.evaluation.mistakes import worst
 from app.evaluation.report import Report
 from app.evaluation.sources import Source
@@ -73,6 +72,8 @@ class Evaluator:
 
     def report(self, labels: Labels, answers: Answers) -> Report:
         """Report on what has been answered; there must be something."""
+        from app.evaluation.metrics import measure  # noqa: PLC0415 - SciPy takes long to import
+
         card = self.classifier.card
         spec = card.spec
         files = [labels.files[position] for position in answers.positions]

@@ -14,10 +14,8 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
+from app.evaluation.arrays import Indices, Probabilities
 from app.evaluation.report import Bin, Calibration, ClassReport, Confusion, Metrics
-
-Probabilities = NDArray[np.float32]
-Indices = NDArray[np.int64]
 
 _BINS = 15
 _TOP_K = (1, 3, 5)

@@ -4,9 +4,9 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from app.evaluation.arrays import Probabilities
 from app.evaluation.errors import UnreadableError
 from app.evaluation.labelled import LabelledFile
-from app.evaluation.metrics import Probabilities
 from app.evaluation.report import Mistake
 from app.evaluation.sources import Source
 from app.vision.errors import ImageError

@@ -1,7 +1,6 @@
 """Decodes and prepares uploaded images, off the event loop and within bounds."""
 
 import asyncio
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -10,14 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-import structlog
 from PIL import Image
 
 from app.serving.errors import QueueFullError
 from app.serving.metrics import Metrics
 from app.vision.images import ImageLimits, PixelBudget, read_header
 
-log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -52,7 +49,7 @@ class Decoder:
             threads: how many images are decoded at one time.
             max_pixels: how many pixels all threads together hold decoded.
             max_queue: images that may wait.
-            timeout_s: the longest that an image may take before `watch` counts its thread as lost.
+            timeout_s: the longest that an image may take before its thread counts as lost.
         """
         self._limits = limits
         self._metrics = metrics
@@ -96,19 +93,16 @@ class Decoder:
         finally:
             self._count(-1)
 
-    async def watch(self) -> None:
-        """End the process, as by SIGTERM, when every thread is lost in an image.
+    async def until_lost(self) -> None:
+        """Return when every thread is lost in an image; only the end of the process frees them.
 
-        A decoder that hangs in native code cannot be stopped in any other way.
+        A decoder that hangs in native code cannot be stopped.
         """
-        while True:
+        lost = 0
+        while lost < self._threads:
             await asyncio.sleep(min(1.0, self._timeout_s))
             latest = time.monotonic() - self._timeout_s
             lost = sum(started < latest for started in list(self._started.values()))
-            if lost == self._threads:
-                log.critical("all decoding threads hang; the process ends", threads=lost)
-                signal.raise_signal(signal.SIGTERM)
-                return
 
     def close(self) -> None:
         """Let the threads end; work that has not begun is dropped."""

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 
 from torch import nn
-from torchvision.models import densenet121
 
 FEATURES = 1024
 """Width of what the convolutions say of a picture, and of what the head takes."""
@@ -15,6 +14,8 @@ def densenet(class_count: int) -> nn.Module:
     Input float32 (B, 3, H, W), normalised, 32 px a side or more; output float32 (B, class_count),
     log-probabilities.
     """
+    from torchvision.models import densenet121  # noqa: PLC0415 - takes a second to import
+
     network: nn.Module = densenet121()
     network.classifier = head(class_count)
     return network

@@ -20,7 +20,7 @@ from tests.evaluation import archives
 from tests.evaluation.archives import put, zipped
 from tests.jobs.studio import QUICK, Studio, studio
 from tests.pictures import encode, photograph
-from tests.service import ROOT, Service, running_service, wait_until
+from tests.service import MODELS, ROOT, Service, running_service, wait_until
 
 DIGIT = encode(Image.new("L", (28, 28)))
 FILES = {
@@ -309,7 +309,8 @@ def images_to_test(model: str, datasets: Path) -> bytes:
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """The shipped models, in a service that uses all cores."""
     folder = tmp_path_factory.mktemp("shipped")
-    with running_service(folder, **QUICK, threads=None) as service, studio(service) as jobs:
+    settings = {**QUICK, "models_dir": MODELS}
+    with running_service(folder, **settings, threads=None) as service, studio(service) as jobs:
         yield jobs
 
 
