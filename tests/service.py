@@ -101,7 +101,9 @@ def running_service(
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "var"
     given = {"data_dir": state, "port": 0, "workers": 0, "models_dir": _small_models(), **settings}
-    environment = os.environ | {f"ATELIER_{name.upper()}": str(each) for name, each in given.items()}
+    environment = os.environ | {
+        f"ATELIER_{name.upper()}": str(each) for name, each in given.items()
+    }
     environment.pop("OMP_NUM_THREADS", None)
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)

@@ -33,7 +33,7 @@ QUICK: dict[str, Any] = {
 }
 """Settings with every duration shrunk."""
 
-LONG = {"size": 128, "quality": "standard", "init": "noise"}  # some seconds of painting
+LONG = {"size": 64, "quality": "standard", "init": "noise"}  # some seconds of painting
 
 TERMINAL = {"succeeded", "failed", "cancelled"}
 
@@ -91,7 +91,7 @@ class Studio:
         while not until(job := self.show(job_id)):
             assert time.monotonic() < end, job
             assert job["status"] not in TERMINAL, job
-            time.sleep(0.01)
+            time.sleep(0.03)
         return job
 
     def wait_for_step(self, job_id: str, step: int) -> Job:

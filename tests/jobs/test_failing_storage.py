@@ -64,7 +64,7 @@ def test_a_disk_that_fills_up_during_a_checkpoint_costs_the_checkpoint_only(
         worker = service.worker_pid()
         assert worker is not None
         _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
-        job_id = jobs.start(**LONG)
+        job_id = jobs.start(**LONG | {"size": 128})
         jobs.wait_for_step(job_id, 10)
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (120_000, hard))  # the database fits
         wait_until(lambda: service.events("the checkpoint cannot be kept"))
