@@ -21,6 +21,7 @@ _ADVICE = (
     "Name a file with --backbone, or make one by: python -m training.densenet_backbone "
     "(see the README)."
 )
+_TORCHVISION_SHA256 = "a639ec97"  # how torchvision names its own file
 
 
 class BackboneError(AtelierError):
@@ -97,8 +98,8 @@ def _from_file(path: Path) -> Backbone:
         made = _sidecar(path.with_suffix(".json"), sha256)
         backbone = Backbone(
             _without_classifier({_modern(name): tensor for name, tensor in state.items()}),
-            {"file": path.name, "sha256": sha256, "made": made},
-            imagenet=not made,
+            {"file": path.name, "sha256": sha256, "made": made or "unknown"},
+            imagenet=not made and sha256.startswith(_TORCHVISION_SHA256),
             photographs=Photographs(made["photographs"], made["split_seed"]) if made else None,
         )
         backbone.network()
@@ -126,10 +127,7 @@ def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _sidecar(path: Path, sha256: str) -> dict[str, Any]:
-    """Read what the file beside a backbone says of it; nothing where there is none.
-
-    Then the backbone is taken for a download of torchvision's.
-    """
+    """Read what the file beside a backbone says of it; nothing where there is none."""
     if not path.exists():
         return {}
     made = dict(json.loads(path.read_text(encoding="utf-8")))

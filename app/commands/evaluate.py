@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     classifier = load_classifier(options.model, settings)
     report = _evaluate(options.path, classifier, settings)
     if options.json:
-        sys.stdout.write(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
     else:
         show(report, Console(highlight=False))
     if options.figure:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ def show(report: "Report", console: Console) -> None:
     console.print(_summary(report))
     _show_mistakes(report, console)
     _show_skipped(report, console)
+
+
+def escape(text: str) -> str:
+    """Show a name from an archive as it is, and nothing in it that a terminal would obey."""
+    seen = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return markup.escape(seen)
 
 
 def _classes(report: "Report") -> Table:

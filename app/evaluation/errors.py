@@ -18,7 +18,7 @@ class ArchiveTooLargeError(AtelierError):
 
 
 class NothingLabelledError(AtelierError):
-    """No file is in a folder that is named after a class."""
+    """No file is in a folder that is named after a class, or it is not clear after which."""
 
 
 class UnknownDatasetError(AtelierError):

@@ -4,6 +4,7 @@ Files are read and decoded in threads, a little ahead of the model, which answer
 the size at which an image costs it least.
 """
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,7 +49,7 @@ class Evaluator:
     def run(self, source: Source, labels: Labels, answers: Answers) -> Iterator[Answers]:
         """Answer the files that `answers` has not seen; yields it, grown, at least once a second.
 
-        That holds as long as one file takes less.
+        That holds as long as the few files that a thread takes at a time need less.
         """
         started = perf_counter() - answers.seconds
         due_s = answers.seconds + _YIELD_S
@@ -102,9 +103,10 @@ class Evaluator:
 
     def prepared(self, source: Source, files: Sequence[LabelledFile]) -> Iterator[Tensor | Skipped]:
         """Prepare files in threads; yields uint8 (C, H, W), or why there is none, in order."""
+        is_left = threading.Event()
 
         def prepare(chunk: Sequence[LabelledFile]) -> list[Tensor | Skipped]:
-            return [self._prepare(source, file) for file in chunk]
+            return [self._prepare(source, file) for file in chunk if not is_left.is_set()]
 
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="decode")
         begun: deque[Future[list[Tensor | Skipped]]] = deque()
@@ -116,6 +118,7 @@ class Evaluator:
             while begun:
                 yield from begun.popleft().result()
         finally:
+            is_left.set()
             pool.shutdown(cancel_futures=True)
 
     def _prepare(self, source: Source, file: LabelledFile) -> Tensor | Skipped:

@@ -15,6 +15,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 _CELL_IN = 0.7
+_FORMATS = (".pdf", ".png", ".svg")
 
 
 def check(path: Path) -> None:
@@ -23,9 +24,8 @@ def check(path: Path) -> None:
     Raises:
         AtelierError: its name says no format that can be written, or its folder is not there.
     """
-    formats = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lower().removeprefix(".") not in formats:
-        raise AtelierError(f"{path} cannot be written: use one of {', '.join(sorted(formats))}")
+    if path.suffix.lower() not in _FORMATS:
+        raise AtelierError(f"{path} cannot be written: its name must end in {', '.join(_FORMATS)}")
     if not path.parent.is_dir():
         raise AtelierError(f"{path} cannot be written: there is no folder {path.parent}")
 
@@ -42,7 +42,7 @@ def draw(report: Report, path: Path) -> None:
     draw_confusion(left, report.confusion_matrix.counts, report.confusion_matrix.labels)
     left.set_title(f"{report.model['name']}: {report.accuracy:.2%} of {report.n:,}")
     _draw_reliability(right, report.calibration)
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight")
 
 
 def _draw_reliability(axes: Axes, calibration: Calibration) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -14,6 +14,8 @@ from app.evaluation.sources import Archive, ArchiveLimits, Folder, Source
 
 ClassOf = Callable[[str], int | None]
 """Name of a folder -> index of the class that it stands for."""
+
+_Path = tuple[str, ...]
 
 _SHOWN = 10
 _LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")  # left in archives by desktops
@@ -67,16 +69,21 @@ def label(names: Iterable[str], class_of: ClassOf) -> Labels:
     """Find the class of every file.
 
     The class folders may lie in other folders that they all share, as in `pets/test/cat/1.jpg`, and
-    have folders in them; files beside the outermost folder do not matter. Hidden files and what
+    have folders in them; files beside the folders around them do not matter. Hidden files and what
     desktops leave behind are passed over.
 
     Raises:
-        NothingLabelledError: no file has a class.
+        NothingLabelledError: no file has a class, or folders inside one another are named after
+            different ones.
     """
-    times = Counter(names)
-    placed = {name: _parts(name) for name in times}
-    placed = {name: parts for name, parts in placed.items() if not any(map(_is_litter, parts))}
-    depth = _depth([folders for *folders, _ in placed.values() if folders], class_of)
+    by_parts: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        by_parts.setdefault(_parts(name), []).append(name)
+    times = {spelt[0]: len(spelt) for spelt in by_parts.values()}
+    placed = {
+        spelt[0]: parts for parts, spelt in by_parts.items() if not any(map(_is_litter, parts))
+    }
+    depth = _depth({tuple(folders) for *folders, _ in placed.values() if folders}, class_of)
     files: list[LabelledFile] = []
     skipped = [
         Skipped(name, f"the name comes {count} times; the first counts")
@@ -110,12 +117,19 @@ def _is_litter(part: str) -> bool:
     return part.startswith(".") or part in _LITTER
 
 
-def _depth(paths: Sequence[list[str]], class_of: ClassOf) -> int:
+def _depth(paths: Set[_Path], class_of: ClassOf) -> int:
     """How many folders lie around the class folders."""
-    ends = zip(min(paths), max(paths), strict=False) if paths else ()
+    innermost = paths - {path[:length] for path in paths for length in range(1, len(path))}
+    ends = zip(min(innermost), max(innermost), strict=False) if innermost else ()
     shared = [first for first, last in takewhile(lambda pair: pair[0] == pair[1], ends)]
-    if all(path == shared for path in paths):
-        shared = shared[:-1]  # a single class folder
-    while shared and class_of(shared[-1]) is not None:
-        shared = shared[:-1]
-    return len(shared)
+    inside = sorted({path[len(shared)] for path in innermost if len(path) > len(shared)})
+    named = [folder for folder in [*shared, *inside] if class_of(folder) is not None]
+    outer = next((depth for depth, folder in enumerate(shared) if folder in named), None)
+    if outer is None:
+        return len(shared) if inside else max(len(shared) - 1, 0)
+    if len(set(map(class_of, named))) > 1:
+        raise NothingLabelledError(
+            f"the folder {shared[outer]!r} is named after a class, and so is {named[-1]!r} in it; "
+            "name the outer one otherwise"
+        )
+    return outer

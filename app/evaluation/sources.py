@@ -80,13 +80,17 @@ def as_text(path: Path) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         place = Path(parent).stat()
         if (place.st_dev, place.st_ino) in seen:
             folders.clear()  # links that lead in a circle
             continue
         seen.add((place.st_dev, place.st_ino))
         yield from (path for path in (Path(parent, name) for name in names) if path.is_file())
+
+
+def _refuse(error: OSError) -> None:
+    raise ArchiveError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 class Archive(Source):
@@ -148,7 +152,10 @@ class _Bounded(io.FileIO):
     """
 
     def __init__(self, path: Path, max_read_bytes: int) -> None:
-        super().__init__(path)
+        try:
+            super().__init__(path)
+        except PermissionError as error:
+            raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
         self._max_read_bytes = max_read_bytes
 
     def read(self, size: int | None = -1, /) -> bytes:

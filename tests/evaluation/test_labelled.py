@@ -46,6 +46,9 @@ def test_case_and_aliases_do_not_matter() -> None:
         ("pets\\cat\\1.jpg", "pets\\dog\\1.jpg"),
         ("./cat/1.jpg", "./dog/1.jpg"),
         ("pets/cat/1.jpg", "pets/dog/1.jpg", "README.txt"),
+        ("pets/README", "pets/test/cat/1.jpg", "pets/test/dog/1.jpg"),
+        ("cat/2020/01/1.jpg", "cat/2020/02/2.jpg"),
+        ("pets/cat/a/b/1.jpg",),
     ],
 )
 def test_class_folders_may_lie_in_others_and_have_folders(names: tuple[str, ...]) -> None:
@@ -73,6 +76,20 @@ def test_unknown_folders_are_reported_and_never_guessed() -> None:
         "catfish/2.jpg": "'catfish' is not a class of the model",
         "lost.jpg": "it is in no class folder",
     }
+
+
+@pytest.mark.parametrize(
+    "names", [("cats/cat/1.jpg", "cats/dog/2.jpg"), ("dog/of/cat/1.jpg",), ("cat/dog/1.jpg",)]
+)
+def test_classes_inside_one_another_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(NothingLabelledError, match="name the outer one otherwise"):
+        labelled(*names)
+
+
+def test_a_name_counts_once_however_it_is_spelt() -> None:
+    labels = labelled("cat/1.jpg", "./cat/1.jpg", "cat//1.jpg", "cat\\1.jpg", "dog/1.jpg")
+    assert classes(labels) == {"cat/1.jpg": CAT, "dog/1.jpg": DOG}
+    assert reasons(labels) == {"cat/1.jpg": "the name comes 4 times; the first counts"}
 
 
 def test_what_desktops_leave_behind_is_passed_over() -> None:
