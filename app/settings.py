@@ -79,6 +79,9 @@ class Settings(BaseSettings):
         gt=0,
         description="threads that decode images; default: one per core",
     )
+    max_evaluation_s: float = Field(
+        3600.0, gt=0, description="seconds after which an evaluation reports on what it has seen"
+    )
     max_batch: int = Field(32, gt=0, le=1024, description="images in one forward pass")
     max_queue: int = Field(
         256, gt=0, description="images waiting for a model, or for decoding; then 503"

@@ -173,6 +173,7 @@ def _evaluating(settings: Settings, device: torch.device, blobs: Blobs) -> Evalu
         ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
         PixelBudget(settings.max_decoding_pixels),
         threads=settings.decode_threads,
+        max_s=settings.max_evaluation_s,
     )
 
 

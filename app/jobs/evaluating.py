@@ -37,7 +37,11 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Evaluating:
-    """Evaluates any of the models in a folder, on an archive or on one of the host's data sets."""
+    """Evaluates any of the models in a folder, on an archive or on one of the host's data sets.
+
+    What is not answered after `max_s` seconds is left out of the report, as if it had been asked
+    to finish then.
+    """
 
     models: Path
     datasets: Path
@@ -48,6 +52,7 @@ class Evaluating:
     archive_limits: ArchiveLimits
     budget: PixelBudget
     threads: int
+    max_s: float
 
     def __call__(self, job: Job) -> Generator[Update]:
         """Evaluate from the newest checkpoint that can be read.
@@ -90,6 +95,8 @@ class Evaluating:
                 checkpoint=answers.to_bytes,
                 product=partial(self._product, evaluator, source, labels, answers),
             )
+            if answers.seconds > self.max_s:
+                return
 
     def _engine(self, classifier: Classifier, asked: str) -> tuple[Engine, int | None]:
         """Return the engine and the pixels that are enough for it: exact, or as served."""

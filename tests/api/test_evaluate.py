@@ -287,6 +287,19 @@ def test_an_evaluation_is_cancelled_and_finished_early(jobs: Studio, many: bytes
     assert 8 <= jobs.result(finished).json()["n"] < 100
 
 
+def test_an_evaluation_that_takes_too_long_reports_on_what_it_has_seen(
+    tmp_path: Path, many: bytes
+) -> None:
+    save_always(3, tmp_path / "models")
+    settings = {**QUICK, "models_dir": tmp_path / "models", "max_evaluation_s": 0.01}
+    with running_service(tmp_path, **settings) as service, studio(service) as jobs:
+        wait_until(service.is_measured)
+        job_id = send(jobs, many).json()["id"]
+        assert jobs.wait(job_id)["status"] == "succeeded"
+        report = jobs.result(job_id).json()
+        assert (report["n"] < report["labelled"], report["labelled"]) == (True, 100)
+
+
 def images_to_test(model: str, datasets: Path) -> bytes:
     """All test images of a model's data set, in an archive with class folders."""
     if model == "mnist":
