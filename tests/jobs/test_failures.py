@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import threading
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +58,19 @@ def test_a_job_survives_the_death_of(tmp_path: Path, victims: tuple[str, ...]) -
         assert jobs.result(job_id).headers["content-type"] == "image/png"
 
 
+def _stop_between_writes(pid: int, database: Path) -> None:
+    """Stop a process while it does not hold SQLite's one lock, without which all would wait."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with closing(sqlite3.connect(database, timeout=0.3)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+        else:
+            return
+
+
 def test_a_worker_that_slept_too_long_fences_itself(tmp_path: Path) -> None:
     with quick_service(tmp_path, workers=2) as (service, jobs):
         wait_until(lambda: len(service.events("worker ready")) == 2)
@@ -63,7 +78,7 @@ def test_a_worker_that_slept_too_long_fences_itself(tmp_path: Path) -> None:
         jobs.wait_for_step(job_id, 20)
         (claim,) = service.events("job claimed")
         sleeper = claim["pid"]
-        os.kill(sleeper, signal.SIGSTOP)
+        _stop_between_writes(sleeper, tmp_path / "var/atelier.db")
         try:
             wait_until(lambda: len(service.events("job claimed")) == 2)
         finally:
