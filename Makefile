@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SERVICE := $(VENV)/.service
 DEV := $(VENV)/.dev
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.14.1 torchvision==0.29.1
 
 .PHONY: serve test check format clean
@@ -11,8 +12,8 @@ serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 	$(BIN)/python -m app serve
 
 test: $(DEV)  ## Run all tests; most of them wait for processes, so two run side by side
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --max-worker-restart 0 \
-		--dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
+		--max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 
 check: $(DEV)  ## Lint, types and import contracts
 	$(BIN)/ruff format --check .
@@ -31,11 +32,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(SERVICE): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(PIP) $(TORCH)
+	$(PIP) --editable .
 	touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(PIP) $(TORCH)
+	$(PIP) --editable '.[dev]'
 	touch $@ $(SERVICE)

@@ -1,6 +1,7 @@
 """Fixtures that every part of the suite may use."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 from tests.service import MODELS, Service, running_service
 
 _ARCHIVES = ("mnist/train-images-idx3-ubyte.gz", "cifar10.zip", "catdog.zip")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs under test, even where a shell runs the tests with `&`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,17 @@ def test_a_killed_web_process_is_started_again_and_clients_wait_for_it(tmp_path:
         assert "child died" in service.log.read_text()
 
 
+def test_a_web_process_that_can_decode_no_more_is_replaced(tmp_path: Path) -> None:
+    slow = encode(photograph(6000, 6000), "JPEG")
+    with running_service(tmp_path, decode_threads=1, decode_timeout_s=0.02) as service:
+        first = web_pid(service)
+        httpx.post(f"{service.url}/classify?model=cifar10", files={"file": slow}, timeout=60)
+        wait_until(lambda: not is_running(first))
+        wait_until(service.is_ready)
+        assert web_pid(service) != first
+        assert "all decoding threads hang" in service.log.read_text()
+
+
 def test_sigterm_ends_everything_and_lets_running_requests_finish(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         child = web_pid(service)

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -21,7 +21,6 @@ _ADVICE = (
     "Name a file with --backbone, or make one by: python -m training.densenet_backbone "
     "(see the README)."
 )
-_TORCHVISION_SHA256 = "a639ec97"  # how torchvision names its own file
 
 
 class BackboneError(AtelierError):
@@ -99,7 +98,7 @@ def _from_file(path: Path) -> Backbone:
         backbone = Backbone(
             _without_classifier({_modern(name): tensor for name, tensor in state.items()}),
             {"file": path.name, "sha256": sha256, "made": made or "unknown"},
-            imagenet=not made and sha256.startswith(_TORCHVISION_SHA256),
+            imagenet=not made and _is_torchvisions(sha256),
             photographs=Photographs(made["photographs"], made["split_seed"]) if made else None,
         )
         backbone.network()
@@ -111,6 +110,12 @@ def _from_file(path: Path) -> Backbone:
             f"{path} does not hold a state_dict of torchvision's densenet121: {reason}. {_ADVICE}"
         ) from error
     return backbone
+
+
+def _is_torchvisions(sha256: str) -> bool:
+    """Whether this is the hash that torchvision's own file bears in its name."""
+    name = PurePosixPath(DenseNet121_Weights.IMAGENET1K_V1.url).stem  # such as densenet121-a639ec97
+    return sha256.startswith(name.rpartition("-")[2])
 
 
 def _modern(name: str) -> str:

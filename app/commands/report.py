@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from rich import markup
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ def show(report: "Report", console: Console) -> None:
     _show_skipped(report, console)
 
 
-def escape(text: str) -> str:
-    """Show a name from an archive as it is, and nothing in it that a terminal would obey."""
-    seen = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-    return markup.escape(seen)
-
-
 def _classes(report: "Report") -> Table:
     table = Table("class", show_footer=True, caption=" ".join(report.model.values()))
     table.columns[0].footer = "all"
@@ -42,7 +36,7 @@ def _classes(report: "Report") -> Table:
     for each in report.classes:
         scores = (each.precision, each.recall, each.f1)
         shown = ("-" if score is None else f"{score:.2%}" for score in scores)
-        table.add_row(escape(each.label), *shown, f"{each.support:,}")
+        table.add_row(_plain(each.label), *shown, f"{each.support:,}")
     return table
 
 
@@ -50,9 +44,9 @@ def _confusion(report: "Report") -> Table:
     matrix = report.confusion_matrix
     table = Table("true / predicted", caption="confusion matrix")
     for label in matrix.labels:
-        table.add_column(escape(label), justify="right")
+        table.add_column(_plain(label), justify="right")
     for label, counts in zip(matrix.labels, matrix.counts, strict=True):
-        table.add_row(escape(label), *(f"{count:,}" if count else "" for count in counts))
+        table.add_row(_plain(label), *(f"{count:,}" if count else "" for count in counts))
     return table
 
 
@@ -69,8 +63,8 @@ def _summary(report: "Report") -> str:
 def _show_mistakes(report: "Report", console: Console) -> None:
     for each in report.worst_mistakes[:_FILES_SHOWN]:
         console.print(
-            f"  {escape(each.filename)}: {escape(each.predicted)} "
-            f"({each.predicted_probability:.2%}), but {escape(each.label)}",
+            f"  {_plain(each.filename)}: {_plain(each.predicted)} "
+            f"({each.predicted_probability:.2%}), but {_plain(each.label)}",
             soft_wrap=True,
         )
 
@@ -82,6 +76,11 @@ def _show_skipped(report: "Report", console: Console) -> None:
         return
     console.print(f"{report.skipped_count:,} files skipped:")
     for skipped in report.skipped[:_FILES_SHOWN]:
-        console.print(f"  {escape(skipped.filename)}: {escape(skipped.reason)}", soft_wrap=True)
+        console.print(f"  {_plain(skipped.filename)}: {_plain(skipped.reason)}", soft_wrap=True)
     if report.skipped_count > _FILES_SHOWN:
         console.print(f"  ... ({len(report.skipped):,} of them with --json)")
+
+
+def _plain(text: str) -> str:
+    """Escape what the terminal or rich would obey in a name from an archive."""
+    return escape("".join(each if each.isprintable() else ascii(each)[1:-1] for each in text))

@@ -10,7 +10,7 @@ from app.vision.errors import AtelierError
 
 
 class ArchiveError(AtelierError):
-    """Not a zip archive, a damaged one, or one that no honest program makes."""
+    """Not a zip archive, a damaged one, one that no honest program makes, or an unreadable set."""
 
 
 class ArchiveTooLargeError(AtelierError):

@@ -60,7 +60,7 @@ def open_source(path: Path, limits: ArchiveLimits) -> Source:
     """Open a folder or an archive.
 
     Raises:
-        ArchiveError, ArchiveTooLargeError: as `Archive` does.
+        ArchiveError, ArchiveTooLargeError: as `Archive` and `Folder` do.
     """
     return Folder(path) if path.is_dir() else Archive(path, limits)
 

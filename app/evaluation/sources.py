@@ -51,10 +51,18 @@ class Source(AbstractContextManager["Source"], Protocol):
 
 
 class Folder(Source):
-    """A folder of the host's own; links in it are followed."""
+    """A folder of the host's own; links in it are followed.
+
+    Raises:
+        ArchiveError: a part of it cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._paths = {as_text(each.relative_to(path)): each for each in sorted(_files(path))}
+        try:
+            self._paths = {as_text(each.relative_to(path)): each for each in sorted(_files(path))}
+        except PermissionError as error:
+            place = Path(error.filename).relative_to(path.parent)
+            raise ArchiveError(f"{as_text(place)} cannot be read: {error.strerror}") from error
 
     @property
     def names(self) -> Sequence[str]:
@@ -79,18 +87,17 @@ def as_text(path: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise error  # else the walk would leave out what it cannot read, and say nothing
+
     seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=fail):
         place = Path(parent).stat()
         if (place.st_dev, place.st_ino) in seen:
             folders.clear()  # links that lead in a circle
             continue
         seen.add((place.st_dev, place.st_ino))
         yield from (path for path in (Path(parent, name) for name in names) if path.is_file())
-
-
-def _refuse(error: OSError) -> None:
-    raise ArchiveError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 class Archive(Source):
@@ -155,7 +162,7 @@ class _Bounded(io.FileIO):
         try:
             super().__init__(path)
         except PermissionError as error:
-            raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
+            raise ArchiveError(f"{path.name} cannot be read: {error.strerror}") from error
         self._max_read_bytes = max_read_bytes
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -1,5 +1,7 @@
 """What the web process counts, for Prometheus."""
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -10,67 +12,40 @@ class Metrics:
     """All instruments, in a registry of their own so that a process may hold several."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "atelier_requests",
-            "Requests answered",
-            ["method", "route", "status"],
-            registry=self.registry,
+        self.registry = registry = CollectorRegistry()
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        latency = partial(Histogram, registry=registry, buckets=_LATENCY_BUCKETS_S)
+        self.requests = counter(
+            "atelier_requests", "Requests answered", ["method", "route", "status"]
         )
-        self.request_s = Histogram(
+        self.request_s = latency(
             "atelier_request_seconds",
             "Time from a request's head to the end of its answer",
             ["route"],
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
         )
-        self.decode_s = Histogram(
-            "atelier_decode_seconds",
-            "Time to decode and prepare one image",
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.wait_s = Histogram(
+        self.decode_s = latency("atelier_decode_seconds", "Time to decode and prepare one image")
+        self.wait_s = latency(
             "atelier_wait_seconds",
             "Time that an image waits, by stage, until its work is begun",
             ["stage"],
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
         )
-        self.inference_s = Histogram(
-            "atelier_inference_seconds",
-            "Time of one forward pass",
-            ["model"],
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
+        self.inference_s = latency(
+            "atelier_inference_seconds", "Time of one forward pass", ["model"]
         )
         self.batch_images = Histogram(
             "atelier_batch_images",
             "Images in one forward pass",
             ["model"],
+            registry=registry,
             buckets=_BATCH_BUCKETS,
-            registry=self.registry,
         )
-        self.queued_images = Gauge(
-            "atelier_queued_images",
-            "Images waiting, by stage",
-            ["stage"],
-            registry=self.registry,
-        )
-        self.dropped_images = Counter(
+        self.queued_images = gauge("atelier_queued_images", "Images waiting, by stage", ["stage"])
+        self.dropped_images = counter(
             "atelier_dropped_images",
             "Images not computed because their client had gone or their time was over",
-            registry=self.registry,
         )
-        self.model_ready = Gauge(
-            "atelier_model_ready",
-            "1 when the model answers, else 0",
-            ["model"],
-            registry=self.registry,
+        self.model_ready = gauge(
+            "atelier_model_ready", "1 when the model answers, else 0", ["model"]
         )
-        self.jobs = Gauge(
-            "atelier_jobs",
-            "Jobs that wait or run",
-            ["status"],
-            registry=self.registry,
-        )
+        self.jobs = gauge("atelier_jobs", "Jobs that wait or run", ["status"])

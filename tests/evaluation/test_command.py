@@ -57,6 +57,7 @@ def test_the_table_shows_what_the_report_has(
         ({"zebra/1.png": PICTURE}, [], "the folders are: 'zebra'"),
         ({"3/1.png": b"text"}, [], "no image can be used; the first: not an image"),
         (FILES, ["--figure", "figure.txt"], "figure.txt cannot be written"),
+        (FILES, ["--figure", "figure.pgf"], "its name must end in .pdf, .png, .svg"),
         (FILES, ["--model", "resnet"], "there is no model 'resnet'"),
     ],
 )
@@ -72,3 +73,16 @@ def test_what_is_wrong_is_said_in_words(
         put(folder, files)
     assert main(["evaluate", str(folder), "--model", "mnist", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_name_in_an_archive_does_not_command_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    names = ("7/\x1b]0;title\x07.png", "7/\x9b31m.png")
+    (tmp_path / "set.zip").write_bytes(zipped(dict.fromkeys(names, PICTURE)))
+    assert main(["evaluate", str(tmp_path / "set.zip"), "--model", "mnist", *options]) == 0
+    shown = capsys.readouterr().out
+    assert shown.replace("\n", "").isprintable()
+    assert "title" in shown

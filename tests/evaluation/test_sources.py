@@ -2,6 +2,8 @@ import os
 import random
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from app.evaluation.labelled import open_source
 from app.evaluation.sources import Archive, ArchiveLimits, Folder
 from tests.evaluation import archives
 from tests.evaluation.archives import PICTURE, put, zipped
+
+_NOBODY = 65534
 
 LIMITS = ArchiveLimits(max_bytes=10_000_000, max_entries=1000)
 
@@ -157,3 +161,36 @@ def test_a_file_that_goes_missing_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "3/1.png").unlink()
     with pytest.raises(UnreadableError):
         source.read("3/1.png", 100_000)
+
+
+@contextmanager
+def without_access(path: Path) -> Iterator[None]:
+    """Take away the right to read, from root too."""
+    before, user = path.stat().st_mode, os.geteuid()
+    path.chmod(0)
+    if user == 0:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.seteuid(user)
+        path.chmod(before)
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
+    put(tmp_path, {"set/cat/1.png": PICTURE, "set/dog/1.png": PICTURE})
+    with (
+        without_access(tmp_path / "set/dog"),
+        pytest.raises(ArchiveError, match=r"^set(/dog)? cannot be read: Permission denied"),
+    ):
+        Folder(tmp_path / "set")
+
+
+def test_an_archive_that_cannot_be_read_is_said_in_words(path: Path) -> None:
+    path.write_bytes(zipped({"3/1.png": PICTURE}))
+    with (
+        without_access(path),
+        pytest.raises(ArchiveError, match=r"^set\.zip cannot be read: Permission denied"),
+    ):
+        Archive(path, LIMITS)

@@ -113,6 +113,7 @@ def test_torchvisions_weights_are_downloaded(
         server.shutdown()
     assert found.imagenet
     assert found.origin["url"] == url
+    assert find_backbone(tmp_path / f"densenet121-{digest[:8]}.pth").imagenet
     for name, value in found.state.items():
         assert torch.equal(value, state[name])
 

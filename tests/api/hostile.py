@@ -1,0 +1,37 @@
+"""Speaks to the service as no honest client does, and looks at it afterwards."""
+
+import re
+import socket
+
+import httpx
+
+from tests.pictures import encode, photograph
+from tests.service import Service
+
+GOOD = encode(photograph())
+
+
+def exchange(service: Service, request: bytes) -> bytes:
+    """Send raw bytes and return the answer, or what came of it before the connection ended."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(request)
+        answer = b""
+        while True:
+            received = connection.recv(65_536)
+            answer += received
+            head, _, body = answer.partition(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            if not received or (length and len(body) >= int(length[1])):
+                return answer
+
+
+def raw_head(length: int) -> bytes:
+    """The head of a raw image upload of so many bytes."""
+    return (
+        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+        b"Content-Length: %d\r\n\r\n" % length
+    )
+
+
+def assert_still_serves(client: httpx.Client) -> None:
+    assert client.post("/classify", files={"file": GOOD}).status_code == 200

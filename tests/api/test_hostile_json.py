@@ -1,0 +1,54 @@
+"""JSON bodies that are none, or never end."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.api.hostile import assert_still_serves, exchange
+from tests.service import Service
+
+JSON_PATHS = ["/stylize/estimate", "/jobs/nosuch/continue"]
+
+
+@pytest.mark.parametrize("path", JSON_PATHS)
+def test_a_json_body_without_end_is_cut_off(
+    strict: Service, strict_client: httpx.Client, path: str
+) -> None:
+    def blanks() -> Iterator[bytes]:
+        for _ in range(2000):
+            yield b" " * 100_000
+
+    before = strict.resident_bytes()
+    headers = {"Content-Type": "application/json"}
+    response = strict_client.post(path, content=blanks(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "request_too_large")
+    assert strict.resident_bytes() - before < 50_000_000
+    assert_still_serves(strict_client)
+
+
+@pytest.mark.parametrize("path", JSON_PATHS)
+def test_a_json_body_that_stalls_is_given_up(strict: Service, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    answer = exchange(strict, head.encode() + b"Content-Length: 100\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"{", "application/json", 422),
+        (b"[" * 60_000, "application/json", 422),
+        (b"[]", "application/json; charset=utf-8", 422),
+        (b'{"width": 1, "height": 1, "colour": 1}', "application/json", 422),
+        (b"{}", "text/plain", 415),
+        (b"{}", "multipart/form-data; boundary=x", 415),
+    ],
+)
+def test_what_is_not_the_json_asked_for_is_a_problem(
+    strict_client: httpx.Client, body: bytes, content_type: str, status: int
+) -> None:
+    headers = {"Content-Type": content_type}
+    response = strict_client.post("/stylize/estimate", content=body, headers=headers)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,101 @@
+"""Too much at a time, and clients that leave before their answer."""
+
+import resource
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from tests.api.hostile import GOOD, assert_still_serves, raw_head
+from tests.pictures import encode, photograph
+from tests.service import Service, running_service, wait_until
+
+
+def test_uploads_together_hold_a_bounded_amount_of_memory(
+    strict: Service, strict_client: httpx.Client
+) -> None:
+    head = raw_head(290000)
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=10) as holder:
+        holder.sendall(head + b"\xff" * 250_000)
+        time.sleep(0.3)
+        refused = strict_client.post("/classify", files=[("file", b"x" * 99_000)] * 2)
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert refused.headers["Retry-After"] == "1"
+        assert_still_serves(strict_client)  # what fits is still taken
+        assert holder.recv(100).startswith(b"HTTP/1.1 408")
+    assert strict_client.post("/classify", files=[("file", b"x" * 99_000)] * 2).status_code == 200
+
+
+def test_a_client_that_leaves_in_mid_upload_costs_nothing(
+    strict: Service, strict_client: httpx.Client
+) -> None:
+    head = raw_head(290000)
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", strict.port), timeout=10) as connection:
+            connection.sendall(head + b"\xff" * 200_000)
+    wait_until(lambda: strict_client.post("/classify", files={"file": GOOD}).status_code == 200)
+    assert "request failed" not in strict.log.read_text()
+
+
+def test_a_client_that_leaves_before_its_answer_is_not_computed(tmp_path: Path) -> None:
+    picture = encode(photograph(3000, 3000), "JPEG", quality=95)
+    with running_service(tmp_path, decode_threads=1) as service:
+        head = (
+            "POST /classify?model=cifar10 HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+            f"Content-Length: {len(picture)}\r\n\r\n"
+        )
+        leavers = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(12)]
+        for connection in leavers:
+            connection.sendall(head.encode() + picture)
+        time.sleep(0.1)
+        for connection in leavers:
+            connection.close()
+
+        def dropped() -> float:
+            text = httpx.get(f"{service.url}/metrics").text
+            (line,) = (
+                line
+                for line in text.splitlines()
+                if line.startswith("atelier_dropped_images_total")
+            )
+            return float(line.split()[1])
+
+        wait_until(lambda: dropped() >= 5, 10)
+        assert httpx.post(f"{service.url}/classify", files={"file": GOOD}).status_code == 200
+
+
+def test_overload_answers_503_and_recovers(tmp_path: Path) -> None:
+    picture = encode(photograph(2000, 2000), "JPEG", quality=95)
+    limits = {"decode_threads": 1, "max_queue": 3, "max_request_files": 3}
+    with running_service(tmp_path, **limits) as service:
+
+        def send(number: int) -> httpx.Response:
+            files = [("file", picture)] * (1 + number % 2)
+            return httpx.post(f"{service.url}/classify?model=cifar10", files=files, timeout=60)
+
+        with ThreadPoolExecutor(16) as senders:
+            answers = list(senders.map(send, range(32)))
+        statuses = {answer.status_code for answer in answers}
+        assert statuses == {200, 503}
+        for answer in answers:
+            if answer.status_code == 503:
+                assert answer.json()["code"] == "overloaded"
+                assert answer.headers["Retry-After"] == "1"
+        assert send(0).status_code == 200
+
+
+def test_idle_connections_leave_room_for_the_service(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        with running_service(tmp_path) as service:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            idle = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(300)]
+            assert "Too many open files" not in service.log.read_text()
+            for connection in idle:
+                connection.close()
+            wait_until(service.is_ready)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
