@@ -22,6 +22,8 @@ _ADVICE = (
     "(see the README)."
 )
 
+_WITHOUT_SIDECAR = "put the right file there, or none to use weights of unknown origin."
+
 
 class BackboneError(AtelierError):
     """Weights that cannot be downloaded, or a file that does not hold them."""
@@ -94,14 +96,16 @@ def _from_file(path: Path) -> Backbone:
         data = path.read_bytes()
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         sha256 = hashlib.sha256(data).hexdigest()
-        made = _sidecar(path.with_suffix(".json"), sha256)
+        made, photographs = _sidecar(path.with_suffix(".json"), sha256)
         backbone = Backbone(
             _without_classifier({_modern(name): tensor for name, tensor in state.items()}),
             {"file": path.name, "sha256": sha256, "made": made or "unknown"},
             imagenet=not made and _is_torchvisions(sha256),
-            photographs=Photographs(made["photographs"], made["split_seed"]) if made else None,
+            photographs=photographs,
         )
         backbone.network()
+    except BackboneError:
+        raise
     except OSError as error:
         raise BackboneError(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from error
     except Exception as error:  # what is not a state_dict may fail in almost any way
@@ -131,11 +135,18 @@ def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _sidecar(path: Path, sha256: str) -> dict[str, Any]:
+def _sidecar(path: Path, sha256: str) -> tuple[dict[str, Any], Photographs | None]:
     """Read what the file beside a backbone says of it; nothing where there is none."""
     if not path.exists():
-        return {}
-    made = dict(json.loads(path.read_text(encoding="utf-8")))
-    if made["sha256"] != sha256:
-        raise ValueError(f"it is not the one that {path.name} describes")
-    return made
+        return {}, None
+    try:
+        made = dict(json.loads(path.read_text(encoding="utf-8")))
+        photographs = Photographs(int(made["photographs"]), int(made["split_seed"]))
+        described = made["sha256"]
+    except KeyError as error:
+        raise BackboneError(f"{path} does not say {error}; {_WITHOUT_SIDECAR}") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise BackboneError(f"{path} cannot be read: {error}; {_WITHOUT_SIDECAR}") from error
+    if described != sha256:
+        raise BackboneError(f"{path} describes other weights; {_WITHOUT_SIDECAR}")
+    return made, photographs

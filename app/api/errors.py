@@ -49,7 +49,7 @@ KINDS: dict[type[Exception], Kind] = {
     vision.UnsupportedFormatError: Kind(415, "unsupported_format", "Not a supported image"),
     vision.UndecodableImageError: Kind(422, "undecodable_image", "The image cannot be decoded"),
     vision.ImageTooLargeError: Kind(413, "image_too_large", "The image is too large"),
-    uploads.UnsupportedUploadError: Kind(415, "unsupported_media_type", "Not an image upload"),
+    uploads.UnsupportedUploadError: Kind(415, "unsupported_media_type", "Not a supported upload"),
     multipart.MalformedUploadError: Kind(422, "malformed_upload", "The upload is malformed"),
     arriving.UploadTooLargeError: Kind(413, "request_too_large", "The request is too large"),
     arriving.UploadTimeoutError: Kind(408, "upload_timeout", "The upload took too long"),

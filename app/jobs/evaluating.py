@@ -94,6 +94,7 @@ class Evaluating:
                 preview=None,
                 checkpoint=answers.to_bytes,
                 product=partial(self._product, evaluator, source, labels, answers),
+                can_finish=bool(answers.positions),
             )
             if answers.seconds > self.max_s:
                 return

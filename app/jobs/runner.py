@@ -88,7 +88,7 @@ class Runner:
                 journal.note(update)
                 if journal.job.cancel_requested:
                     return journal.cancel()
-                if journal.job.finish_requested:
+                if journal.job.finish_requested and update.can_finish:
                     break
                 if stopping.is_set():
                     return journal.give_back(update)

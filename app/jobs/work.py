@@ -28,7 +28,8 @@ class Product:
 class Update:
     """How far the work has come; the files are made only when they are asked for.
 
-    After the update whose progress is complete no other follows.
+    After the update whose progress is complete no other follows. `can_finish` says whether there is
+    enough to finish early with.
     """
 
     progress: Progress
@@ -36,6 +37,7 @@ class Update:
     preview: Callable[[], File] | None
     checkpoint: Callable[[], bytes] | None
     product: Callable[[], Product]
+    can_finish: bool = True
 
 
 class Work(Protocol):

@@ -287,6 +287,18 @@ def test_an_evaluation_is_cancelled_and_finished_early(jobs: Studio, many: bytes
     assert 8 <= jobs.result(finished).json()["n"] < 100
 
 
+def test_an_evaluation_finished_before_its_first_good_image_goes_on_to_it(jobs: Studio) -> None:
+    broken, whole = encode(photograph(2000, 1500), "PNG")[:-1000], encode(Image.new("L", (28, 28)))
+    pictures = [*[broken] * 60, *[whole] * 8]
+    archive = zipped((f"3/{number:03}.png", picture) for number, picture in enumerate(pictures))
+    job_id = send(jobs, archive).json()["id"]
+    jobs.wait_for_step(job_id, 1)
+    jobs.client.post(f"/jobs/{job_id}/finish")
+    assert jobs.wait(job_id)["status"] == "succeeded"
+    report = jobs.result(job_id).json()
+    assert (report["n"], report["skipped_count"]) == (8, 60)
+
+
 def test_an_evaluation_that_takes_too_long_reports_on_what_it_has_seen(
     tmp_path: Path, many: bytes
 ) -> None:

@@ -1,5 +1,8 @@
 import copy
 import json
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,29 @@ def digits(tmp_path: Path) -> Source:
     files["3/large.png"] = encode(photograph(400, 300))
     files["ten/1.png"] = picture
     return Folder(put(tmp_path, files))
+
+
+class _Gated(Source):
+    """Lets some files be read, and then none until the gate is opened."""
+
+    def __init__(self, files: Source, open_for: int) -> None:
+        self._files, self._open_for = files, open_for
+        self.reads = 0
+        self.is_stuck, self.gate = threading.Event(), threading.Event()
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self._files.names
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        self.reads += 1
+        if self.reads > self._open_for:
+            self.is_stuck.set()
+            assert self.gate.wait(timeout=60)
+        return self._files.read(name, max_bytes)
+
+    def __exit__(self, *_: object) -> None:
+        self._files.__exit__()
 
 
 def labelled(source: Source, evaluator: Evaluator) -> Labels:
@@ -120,6 +146,19 @@ def test_skipped_files_are_reported_as_they_come(evaluator: Evaluator, tmp_path:
     seen = [answers.seen for _ in evaluator.run(source, labels, answers)]
     assert seen[-1] == 2000
     assert len(seen) >= min(2, int(answers.seconds))
+
+
+def test_no_more_files_are_read_once_nobody_wants_them(
+    evaluator: Evaluator, digits: Source
+) -> None:
+    source = _Gated(digits, open_for=12)
+    files = labelled(digits, evaluator).files
+    prepared = replace(evaluator, threads=1).prepared(source, files)
+    next(prepared)
+    assert source.is_stuck.wait(timeout=60)
+    threading.Timer(0.5, source.gate.set).start()
+    prepared.close()  # in the middle of a chunk
+    assert source.reads == 13
 
 
 def test_worst_mistakes_get_thumbnails(evaluator: Evaluator, tmp_path: Path) -> None:

@@ -60,7 +60,24 @@ def test_what_is_known_of_a_file_is_told(tmp_path: Path) -> None:
     assert found.photographs == Photographs(count=48, split_seed=4)
     assert not found.imagenet
     torch.save(backbone_state(seed=1), path)
-    with pytest.raises(BackboneError, match=r"not the one that backbone\.json describes"):
+    with pytest.raises(BackboneError, match=r"backbone\.json describes other weights"):
+        find_backbone(path)
+
+
+@pytest.mark.parametrize(
+    "sidecar",
+    [
+        "no JSON",
+        "[1]",
+        '{"sha256": "0", "photographs": 5}',
+        '{"sha256": "0", "photographs": "five", "split_seed": 0}',
+    ],
+)
+def test_a_bad_sidecar_is_not_blamed_on_the_weights(tmp_path: Path, sidecar: str) -> None:
+    path = tmp_path / "backbone.pt"
+    torch.save(backbone_state(), path)
+    path.with_suffix(".json").write_text(sidecar)
+    with pytest.raises(BackboneError, match=r"backbone\.json .*or none to use weights"):
         find_backbone(path)
 
 

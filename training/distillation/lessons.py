@@ -8,7 +8,7 @@ teacher is patient and consistent", 2022). Lessons are made once and kept on dis
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,7 @@ from training.distillation.recipe import Recipe
 from training.seeding import seed_torch
 
 _TEACHER_BATCH = 64
+_FOLDER = "lessons-"
 
 Teaching = Callable[[Tensor], Tensor]
 """uint8 (B, 3, H, W), 0..255 -> logits, float32 (B, 1000)."""
@@ -91,10 +92,6 @@ class KeptLessons:
         """How many photographs each lesson has a view of."""
         return len(self._photographs)
 
-    def discard(self) -> None:
-        """Delete what is kept: some 250 MB for each lesson on 5,000 photographs."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def plain(self, spec: InputSpec) -> Lesson:
         """Return the photographs as a model with that input would be shown them."""
 
@@ -143,7 +140,17 @@ def lessons_folder(runs_folder: Path, recipe: Recipe, seed: int, photographs: st
     """Where the lessons are kept that recipe, seed and photographs (their digest) lead to."""
     views = [recipe.view_px, recipe.min_area, recipe.blended, recipe.teacher_px]
     identity = json.dumps([*views, seed, photographs])
-    return runs_folder / f"lessons-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    return runs_folder / f"{_FOLDER}{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def discard_lessons(runs_folder: Path, except_for: Collection[str] = ()) -> None:
+    """Delete the lessons kept there, but for those of the names given.
+
+    Lessons on 5,000 photographs take some 250 MB each.
+    """
+    for folder in runs_folder.glob(f"{_FOLDER}*"):
+        if folder.name not in except_for:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _kept(path: Path, make: Callable[[], Lesson]) -> Lesson:

@@ -21,7 +21,7 @@ from app.vision.specs import CATDOG
 from training import figures, report
 from training.data import Part, read_catdog_photographs
 from training.distillation.distiller import Compared, Distiller
-from training.distillation.lessons import KeptLessons, digest, lessons_folder
+from training.distillation.lessons import KeptLessons, digest, discard_lessons, lessons_folder
 from training.distillation.recipe import Recipe
 from training.distillation.teacher import PACKAGES, Teacher
 from training.progress import shown
@@ -74,6 +74,8 @@ class Session:
         if options.restart:
             self._folder.complete()
         self._lessons = train, validation = self._read()
+        if options.restart:
+            discard_lessons(self._folder.path, except_for=(train.name, validation.name))
         self._train_count = train.photograph_count
         self._validation_count = validation.photograph_count
         state = self._folder.load(self._identity()) if self._folder.interrupted else None
@@ -100,8 +102,7 @@ class Session:
                 self._write()
         self._draw()
         self._folder.complete()
-        for lessons in self._lessons:
-            lessons.discard()
+        discard_lessons(self._folder.path)
         self._say(f"the backbone is {self._folder.path / _NAME}.pt")
 
     def _read(self) -> tuple[KeptLessons, KeptLessons]:

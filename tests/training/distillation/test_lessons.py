@@ -9,7 +9,13 @@ from app.vision.preprocess import prepare
 from app.vision.specs import CATDOG
 from tests.training.distillation.tiny import TINY, colour_teacher
 from tests.training.tiny import photographs
-from training.distillation.lessons import KeptLessons, blend, digest, lessons_folder
+from training.distillation.lessons import (
+    KeptLessons,
+    blend,
+    digest,
+    discard_lessons,
+    lessons_folder,
+)
 from training.distillation.recipe import Recipe
 
 _PICTURES, _LABELS = photographs(12)
@@ -99,8 +105,11 @@ def test_the_digest_is_that_of_photographs_and_labels() -> None:
     assert digest(_PICTURES, 1 - _DOG) != known
 
 
-def test_lessons_are_discarded_with_their_folder(tmp_path: Path) -> None:
-    lessons = _lessons(tmp_path / "lessons")
-    assert len(lessons[0]) == 12
-    lessons.discard()
-    assert not (tmp_path / "lessons").exists()
+def test_lessons_are_discarded_but_for_those_still_wanted(tmp_path: Path) -> None:
+    for name in ("lessons-a", "lessons-b"):
+        assert len(_lessons(tmp_path / name)[0]) == 12
+    (tmp_path / "others").mkdir()
+    discard_lessons(tmp_path, except_for=["lessons-b"])
+    assert {path.name for path in tmp_path.iterdir()} == {"lessons-b", "others"}
+    discard_lessons(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"others"}

