@@ -6,7 +6,7 @@ the size at which an image costs it least.
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from time import perf_counter
@@ -101,7 +101,9 @@ class Evaluator:
         answers.rows.extend(self.engine.probabilities(pictures).numpy())
         batch.note(len(pictures), perf_counter() - began)
 
-    def prepared(self, source: Source, files: Sequence[LabelledFile]) -> Iterator[Tensor | Skipped]:
+    def prepared(
+        self, source: Source, files: Sequence[LabelledFile]
+    ) -> Generator[Tensor | Skipped]:
         """Prepare files in threads; yields uint8 (C, H, W), or why there is none, in order."""
         is_left = threading.Event()
 

@@ -68,7 +68,7 @@ class _Gated(Source):
         return self._files.read(name, max_bytes)
 
     def __exit__(self, *_: object) -> None:
-        self._files.__exit__()
+        return None
 
 
 def labelled(source: Source, evaluator: Evaluator) -> Labels:
