@@ -109,7 +109,7 @@ def _from_file(path: Path) -> Backbone:
     except OSError as error:
         raise BackboneError(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from error
     except Exception as error:  # what is not a state_dict may fail in almost any way
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0].rstrip(".")
         raise BackboneError(
             f"{path} does not hold a state_dict of torchvision's densenet121: {reason}. {_ADVICE}"
         ) from error

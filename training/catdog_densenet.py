@@ -115,7 +115,7 @@ def begin_unfrozen(task: Task, options: Options) -> FineTuning:
         card, network = checkpoint.load(HEAD.spec.name, folder)
     except CheckpointError as error:
         raise RunError(
-            f"{error} Before --unfreeze, the head is trained: python -m {_MODULE}"
+            f"{error}. Before --unfreeze, the head is trained: python -m {_MODULE}"
         ) from error
     return FineTuning(**_with_spec(task, card.spec), card=card, network=network)
 

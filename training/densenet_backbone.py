@@ -6,6 +6,7 @@ hours; the same command goes on with a run that was interrupted.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     cli.add_common_options(parser)
-    parser.add_argument("--save-every-s", type=float, default=180, help="seconds between saves")
+    parser.add_argument("--save-every-s", type=_seconds, default=180, help="between two saves")
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished backbone")
     parser.add_argument("--restart", action="store_true", help="discard a run that stopped")
     cli.add_recipe(parser, RECIPE)
     values = vars(parser.parse_args(arguments))
@@ -53,6 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lambda: Session(recipe, options, Console()).run(),
         lambda: "The same command goes on where it was saved last.",
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time")
+    return seconds
 
 
 if __name__ == "__main__":

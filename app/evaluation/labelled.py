@@ -6,7 +6,8 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import cache
+from itertools import takewhile, zip_longest
 from pathlib import Path, PurePosixPath
 
 from app.evaluation.errors import NothingLabelledError
@@ -69,13 +70,14 @@ def label(names: Iterable[str], class_of: ClassOf) -> Labels:
     """Find the class of every file.
 
     The class folders may lie in other folders that they all share, as in `pets/test/cat/1.jpg`, and
-    have folders in them; files beside the folders around them do not matter. Hidden files and what
-    desktops leave behind are passed over.
+    have folders in them; files beside the folders around them do not matter. A file in folders of
+    two classes counts for neither. Hidden files and what desktops leave behind are passed over.
 
     Raises:
-        NothingLabelledError: no file has a class, or folders inside one another are named after
-            different ones.
+        NothingLabelledError: no file has a class, or a folder that they all share is named after
+            one and those in it after others.
     """
+    class_of = cache(class_of)
     by_parts: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         by_parts.setdefault(_parts(name), []).append(name)
@@ -97,6 +99,9 @@ def label(names: Iterable[str], class_of: ClassOf) -> Labels:
         elif (found := class_of(folders[depth])) is None:
             unknown[folders[depth]] += 1
             skipped.append(Skipped(name, f"{folders[depth]!r} is not a class of the model"))
+        elif other := _other_class(found, folders[depth + 1 :], class_of):
+            reason = f"it is in {folders[depth]!r}, and in {other!r} inside: two classes"
+            skipped.append(Skipped(name, reason))
         else:
             files.append(LabelledFile(name, found))
     if not files:
@@ -117,10 +122,20 @@ def _is_litter(part: str) -> bool:
     return part.startswith(".") or part in _LITTER
 
 
+def _other_class(label: int, folders: Sequence[str], class_of: ClassOf) -> str | None:
+    """Return the first folder that is named after another class."""
+    return next((each for each in folders if class_of(each) not in (None, label)), None)
+
+
 def _depth(paths: Set[_Path], class_of: ClassOf) -> int:
     """How many folders lie around the class folders."""
-    innermost = paths - {path[:length] for path in paths for length in range(1, len(path))}
-    ends = zip(min(innermost), max(innermost), strict=False) if innermost else ()
+    ordered = sorted(paths)
+    innermost = [  # a folder around others is followed by one of them
+        path
+        for path, after in zip_longest(ordered, ordered[1:], fillvalue=())
+        if after[: len(path)] != path
+    ]
+    ends = zip(innermost[0], innermost[-1], strict=False) if innermost else ()
     shared = [first for first, last in takewhile(lambda pair: pair[0] == pair[1], ends)]
     inside = sorted({path[len(shared)] for path in innermost if len(path) > len(shared)})
     named = [folder for folder in [*shared, *inside] if class_of(folder) is not None]

@@ -23,6 +23,7 @@ _PIECE_BYTES = 1 << 16  # read and unpacked at a time
 _MOST_READ_AT_ONCE_BYTES = 1 << 17  # in a small archive, by zipfile in search of the directory
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others cannot be unpacked bit by bit
 _ENCRYPTED = 0x1
+_MAX_NAME = 1024  # characters, with the folders
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,8 @@ def _screened(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[zipfile.Z
     if unpacked > _UNPACKED_FACTOR * limits.max_bytes:
         raise ArchiveTooLargeError(f"unpacked, the archive would have {unpacked:,} bytes")
     for entry in entries:
+        if len(entry.filename) > _MAX_NAME:
+            raise ArchiveError(f"a name in the archive has {len(entry.filename):,} characters")
         if _leads_out(entry.filename):
             raise ArchiveError(f"the name {entry.filename!r} leads out of the archive")
     return [entry for entry in entries if not entry.filename.endswith(("/", "\\"))]

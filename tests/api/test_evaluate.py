@@ -148,6 +148,7 @@ HOSTILE = {
     "no archive": (b"GIF89a", 422),
     "cut short": (zipped(FILES)[:-50], 422),
     "path traversal": (zipped({"../../3/1.png": DIGIT}), 422),
+    "a name of 64 kB": (zipped({"3/" + "a/" * 32_000 + "1.png": DIGIT}), 422),
     "absolute name": (zipped({"/etc/3/1.png": DIGIT}), 422),
     "overlapping": (archives.overlapping(), 422),
     "a directory without end": (archives.endless_directory(), 422),

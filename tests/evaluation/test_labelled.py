@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +86,21 @@ def test_unknown_folders_are_reported_and_never_guessed() -> None:
 def test_classes_inside_one_another_are_refused(names: tuple[str, ...]) -> None:
     with pytest.raises(NothingLabelledError, match="name the outer one otherwise"):
         labelled(*names)
+
+
+def test_a_file_in_folders_of_two_classes_counts_for_neither() -> None:
+    labels = labelled("cat/dog/1.jpg", "cat/cats/2.jpg", "cat/box/3.jpg", "dog/4.jpg")
+    assert classes(labels) == {"cat/cats/2.jpg": CAT, "cat/box/3.jpg": CAT, "dog/4.jpg": DOG}
+    assert reasons(labels) == {"cat/dog/1.jpg": "it is in 'cat', and in 'dog' inside: two classes"}
+
+
+def test_a_deep_folder_costs_no_more_than_its_name() -> None:
+    tracemalloc.start()
+    labels = labelled("cat/" + "a/" * 20_000 + "1.jpg", "dog/2.jpg")
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(labels.files) == 2
+    assert peak_bytes < 10_000_000
 
 
 def test_a_name_counts_once_however_it_is_spelt() -> None:

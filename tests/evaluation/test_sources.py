@@ -59,6 +59,7 @@ def test_no_more_is_read_than_one_byte_over_the_limit(tmp_path: Path, path: Path
         zipped({"/etc/3/1.png": PICTURE}),
         zipped({"C:/3/1.png": PICTURE}),
         zipped({"..\\cat\\1.png": PICTURE}),
+        zipped({"3/" + "a/" * 600 + "1.png": PICTURE}),
     ],
 )
 def test_what_is_no_honest_archive_is_refused(path: Path, data: bytes) -> None:

@@ -185,13 +185,18 @@ class Distiller:
         loss: Tensor = self._loss(
             outputs.float(), lesson.logits[chosen].float(), lesson.dog[chosen]
         )
+        self._losses.append(loss.item())
+        if not math.isfinite(self._losses[-1]):
+            raise DivergedError(
+                f"the loss diverged in step {self._step + 1}; "
+                "lower --learning-rate and begin anew by --restart"
+            )
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         self._schedule.step()
         self._step += 1
         self._average.update(self._network, self._step)
-        self._losses.append(loss.item())
 
     def _compare(self, epoch: int) -> Compared:
         side_px, known = self._recipe.side_px(epoch), self._validation
@@ -200,8 +205,6 @@ class Distiller:
         validation_loss = self._loss(outputs, teacher, known.dog).item()
         training_loss = sum(self._losses) / len(self._losses)
         self._losses.clear()
-        if not math.isfinite(training_loss + validation_loss):
-            raise DivergedError(f"the loss diverged before epoch {epoch}; lower --learning-rate")
         before = [done.validation_loss for done in self.history if done.side_px == side_px]
         compared = Compared(
             epoch,

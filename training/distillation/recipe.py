@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 _TEACHER_MULTIPLE_PX = 32
+_SMALLEST_PX = 32  # of which the student's last layers see one pixel
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not len(self.sizes_px) == len(self.epochs) > 0:
             raise ValueError("as many epochs as sizes are needed")
-        counts = (*self.sizes_px, *self.epochs, self.batch_size, self.lesson_count, self.view_px)
-        if min(*counts, self.compare_every) < 1:
-            raise ValueError("sizes, epochs and counts must be at least 1")
+        if min(*self.sizes_px, self.view_px) < _SMALLEST_PX:
+            raise ValueError(f"sizes must be at least {_SMALLEST_PX} px")
+        if min(*self.epochs, self.batch_size, self.lesson_count, self.compare_every) < 1:
+            raise ValueError("epochs and counts must be at least 1")
         if self.teacher_px < 1 or self.teacher_px % _TEACHER_MULTIPLE_PX:
             raise ValueError(f"the teacher's side must be a multiple of {_TEACHER_MULTIPLE_PX} px")
         if not (0 < self.min_area <= 1 and 0 <= self.blended <= 1):

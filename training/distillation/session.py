@@ -25,7 +25,7 @@ from training.distillation.lessons import KeptLessons, digest, discard_lessons, 
 from training.distillation.recipe import Recipe
 from training.distillation.teacher import PACKAGES, Teacher
 from training.progress import shown
-from training.runs import RunFolder, make_folder
+from training.runs import RunError, RunFolder, make_folder
 from training.seeding import make_repeatable
 from training.splits import positions
 
@@ -49,6 +49,7 @@ class Options:
     limit: int | None
     save_every_s: float
     restart: bool
+    overwrite: bool
 
     @property
     def folder(self) -> RunFolder:
@@ -60,8 +61,8 @@ class Session:
     """A distillation, begun or resumed.
 
     Raises:
-        AtelierError: the device or the data are not there, the folder cannot be made, or an
-            interrupted run had other options.
+        AtelierError: the device or the data are not there, the folder cannot be made, an
+            interrupted run had other options, or a finished backbone is in the way.
     """
 
     def __init__(self, recipe: Recipe, options: Options, console: Console) -> None:
@@ -71,6 +72,11 @@ class Session:
         keep_freed()
         self._folder = options.folder
         make_folder(self._folder.path)
+        if self._is_finished() and not options.overwrite:
+            raise RunError(
+                f"{self._weights} is finished; replace it by --overwrite, "
+                "or give another --runs-dir"
+            )
         if options.restart:
             self._folder.complete()
         self._lessons = train, validation = self._read()
@@ -103,7 +109,14 @@ class Session:
         self._draw()
         self._folder.complete()
         discard_lessons(self._folder.path)
-        self._say(f"the backbone is {self._folder.path / _NAME}.pt")
+        self._say(f"the backbone is {self._weights}")
+
+    @property
+    def _weights(self) -> Path:
+        return self._folder.path / f"{_NAME}.pt"
+
+    def _is_finished(self) -> bool:
+        return self._weights.exists() and not self._folder.interrupted
 
     def _read(self) -> tuple[KeptLessons, KeptLessons]:
         """Lessons on the photographs to train on, and on those to validate on."""
@@ -144,8 +157,8 @@ class Session:
         buffer = io.BytesIO()
         torch.save(self._distiller.backbone(), buffer)
         card = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), **self._card()}
-        path = self._folder.path / f"{_NAME}.pt"
-        with atomic_write(path) as weights, atomic_write(path.with_suffix(".json")) as description:
+        sidecar = self._weights.with_suffix(".json")
+        with atomic_write(self._weights) as weights, atomic_write(sidecar) as description:
             weights.write(buffer.getvalue())
             description.write(json.dumps(card, indent=2).encode() + b"\n")
 

@@ -107,6 +107,20 @@ def test_a_restart_leaves_no_lessons_of_other_options(workplace: Path) -> None:
     assert not stale.exists()
 
 
+def test_a_finished_backbone_is_replaced_only_on_demand(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert densenet_backbone.main(_options(workplace)) == 0
+    path = workplace / "runs" / "densenet121" / "densenet121.pt"
+    made = path.read_bytes()
+    trial = [*_options(workplace), "--seed=1"]
+    assert densenet_backbone.main(trial) == 1
+    assert "densenet121.pt is finished; replace it by --overwrite" in capsys.readouterr().err
+    assert path.read_bytes() == made
+    assert densenet_backbone.main([*trial, "--overwrite"]) == 0
+    assert path.read_bytes() != made
+
+
 def test_help_needs_no_teacher() -> None:
     hidden = "import sys; sys.modules['efficientnet_lite_pytorch'] = None; "
     run = "from training.densenet_backbone import main; main(sys.argv[1:])"
@@ -130,6 +144,9 @@ def test_without_a_teacher_the_message_says_what_to_install(
         (["--epochs", "1", "2"], "as many epochs as sizes"),
         (["--blended=2"], "blended"),
         (["--limit=3"], "--limit"),
+        (["--save-every-s=nan"], "--save-every-s"),
+        (["--save-every-s=-1"], "--save-every-s"),
+        (["--sizes-px", "8"], "at least 32 px"),
     ],
 )
 def test_nonsense_on_the_command_line_is_refused(
