@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError
-from app.api.deps import Services, ServicesDep, before, together, unless_gone
+from app.api.deps import Services, ServicesDep, together, while_awaited
 from app.api.errors import problem_of, problem_responses
 from app.api.multipart import MalformedUploadError
 from app.api.schemas import (
@@ -105,12 +105,13 @@ async def classify(
     model = services.registry.get(query.model)
     most_s = services.classify_deadline_s
     deadline_s = min(headers.x_request_timeout or most_s, most_s)
-    async with services.uploads.receive(request, _LAYOUT) as form:
+    async with (
+        services.uploads.receive(request, _LAYOUT) as form,
+        while_awaited(request, deadline_s),
+    ):
         if len(form.images) == 1:
-            work = _classify_one(services, model, form.images[0], query.top_k)
-            return await unless_gone(request, before(deadline_s, work))
-        works = _classify_several(services, model, form.images, query.top_k)
-        return await unless_gone(request, before(deadline_s, works))
+            return await _classify_one(services, model, form.images[0], query.top_k)
+        return await _classify_several(services, model, form.images, query.top_k)
 
 
 async def _classify_one(

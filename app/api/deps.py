@@ -1,7 +1,8 @@
 """What endpoints share: the services of this process, and not working for clients that left."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -45,7 +46,7 @@ class Services:
     classify_deadline_s: float
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services = request.state.services
     assert isinstance(services, Services)
     return services
@@ -78,37 +79,32 @@ async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def before(deadline_s: float, work: Coroutine[Any, Any, T]) -> T:
-    """Do the work, or cancel it when the time is over.
+@asynccontextmanager
+async def while_awaited(request: Request, deadline_s: float) -> AsyncIterator[None]:
+    """Cancel what is done inside when its time is over, or when nobody waits for it any more.
+
+    The request must have been received in full.
 
     Raises:
         DeadlineError: it was not done in time.
-    """
-    try:
-        async with asyncio.timeout(deadline_s):
-            return await work
-    except TimeoutError:
-        raise DeadlineError(f"no answer within {deadline_s:g} s; the service is busy") from None
-
-
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Do the work, or cancel it as soon as the client of a fully received request disconnects.
-
-    Raises:
         ClientDisconnect: the client has gone.
     """
-    working = asyncio.create_task(work)
-    gone = asyncio.create_task(_disconnected(request))
+    is_gone = False
+
+    async def leave_with_client() -> None:
+        nonlocal is_gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        is_gone = True
+        limit.reschedule(0)
+
+    watching = asyncio.create_task(leave_with_client())
     try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
+        async with asyncio.timeout(deadline_s) as limit:
+            yield
+    except TimeoutError:
+        if is_gone:
+            raise ClientDisconnect from None
+        raise DeadlineError(f"no answer within {deadline_s:g} s; the service is busy") from None
     finally:
-        working.cancel()
-        gone.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        watching.cancel()

@@ -59,8 +59,12 @@ class Batcher:
         self._name = name
         self._run = run
         self._thread = thread
-        self._metrics = metrics
         self._limits = limits
+        self._wait_s = metrics.wait_s.labels(name)
+        self._inference_s = metrics.inference_s.labels(name)
+        self._batch_images = metrics.batch_images.labels(name)
+        self._queued_images = metrics.queued_images.labels(name)
+        self._dropped_images = metrics.dropped_images
         self._waiting: deque[_Request] = deque()
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -94,7 +98,7 @@ class Batcher:
         while self._waiting and len(batch) < self._limits.max_batch:
             request = self._waiting.popleft()
             if request.answer.cancelled():
-                self._metrics.dropped_images.inc()
+                self._dropped_images.inc()
             else:
                 batch.append(request)
         self._count_waiting()
@@ -105,7 +109,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
         for request in batch:
-            self._metrics.wait_s.labels(self._name).observe(started - request.since)
+            self._wait_s.observe(started - request.since)
         try:
             rows = await loop.run_in_executor(self._thread, self._run, pictures)
         except Exception as error:
@@ -116,11 +120,11 @@ class Batcher:
                     request.answer.set_exception(InferenceError(reason))
             end_if_poisoned(error)
             return
-        self._metrics.inference_s.labels(self._name).observe(time.perf_counter() - started)
-        self._metrics.batch_images.labels(self._name).observe(len(batch))
+        self._inference_s.observe(time.perf_counter() - started)
+        self._batch_images.observe(len(batch))
         for request, row in zip(batch, rows, strict=True):
             if not request.answer.done():
                 request.answer.set_result(row)
 
     def _count_waiting(self) -> None:
-        self._metrics.queued_images.labels(self._name).set(len(self._waiting))
+        self._queued_images.set(len(self._waiting))

@@ -13,9 +13,12 @@ from PIL import Image
 
 from app.serving.errors import QueueFullError
 from app.serving.metrics import Metrics
-from app.vision.images import ImageLimits, PixelBudget, read_header
+from app.vision.images import EncodedImage, ImageLimits, PixelBudget, is_simple, read_header
 
 T = TypeVar("T")
+
+_TINY_BYTES, _TINY_PX = 4096, 32 * 32
+"""Up to here, decoding takes less time than waking a thread for it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Decoder:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._threads = threads
         self._max_queue = max_queue
+        self._wait_s = metrics.wait_s.labels("decode")
+        self._queued_images = metrics.queued_images.labels("decode")
         self._timeout_s = timeout_s
         self._queued = 0
         self._started: dict[int, float] = {}  # by thread, when its present image was begun
@@ -78,15 +83,16 @@ class Decoder:
             QueueFullError: too many images are waiting.
             ImageError: the image cannot be used.
         """
+        if len(data) <= _TINY_BYTES and is_simple(data):
+            header = read_header(data, self._limits)
+            if header.pixels <= _TINY_PX:
+                return self._prepared(header, prepare, enough_px)
         if self._queued >= self._max_queue:
             raise QueueFullError(f"{self._max_queue} images are waiting to be decoded")
         self._count(+1)
         try:
-            loop, work = (
-                asyncio.get_running_loop(),
-                partial(self._prepare, data, prepare, enough_px),
-            )
-            return await loop.run_in_executor(self._pool, work, time.monotonic())
+            work = partial(self._prepare, data, prepare, enough_px, time.monotonic())
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except asyncio.CancelledError:
             self._metrics.dropped_images.inc()
             raise
@@ -115,18 +121,24 @@ class Decoder:
         enough_px: int | None,
         submitted: float,
     ) -> Prepared[T]:
+        """Work in a thread of the pool."""
         thread, started = threading.get_ident(), time.monotonic()
-        self._metrics.wait_s.labels("decode").observe(started - submitted)
+        self._wait_s.observe(started - submitted)
         self._started[thread] = started
         try:
             header = read_header(data, self._limits)
             with self._pixels.reserve(header.pixels):
-                picture = prepare(header.decode(enough_px=enough_px))
+                return self._prepared(header, prepare, enough_px)
         finally:
             del self._started[thread]
-            self._metrics.decode_s.observe(time.monotonic() - started)
-        return Prepared(picture, *header.upright_size, header.format)
+
+    def _prepared(
+        self, header: EncodedImage, prepare: Callable[[Image.Image], T], enough_px: int | None
+    ) -> Prepared[T]:
+        with self._metrics.decode_s.time():
+            picture = prepare(header.decode(enough_px=enough_px))
+            return Prepared(picture, *header.upright_size, header.format)
 
     def _count(self, change: int) -> None:
         self._queued += change
-        self._metrics.queued_images.labels("decode").set(self._queued)
+        self._queued_images.set(self._queued)

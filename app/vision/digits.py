@@ -59,11 +59,12 @@ def digit(image: Image.Image) -> Image.Image:
 
 
 def _is_as_in_mnist(grey: npt.NDArray[np.uint8]) -> bool:
-    frame = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    if np.median(frame) > _BLACK or grey.max() <= _BLACK:
+    ink = grey > _BLACK
+    frame = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
+    if 2 * np.count_nonzero(frame) > frame.size or not ink.any():
         return False
     off_centre_px = max(abs(centre - _CANVAS_PX / 2) for centre in _centre_of_mass(grey))
-    return abs(_extent(grey > _BLACK) - _DIGIT_PX) <= 1 and off_centre_px <= 1
+    return abs(_extent(ink) - _DIGIT_PX) <= 1 and off_centre_px <= 1
 
 
 def _at_most(
@@ -191,8 +192,9 @@ def _fit(ink: Image.Image) -> Image.Image:
 
 def _centre_of_mass(grey: npt.NDArray[np.uint8]) -> tuple[float, float]:
     """Return the row and the column of the centre."""
-    rows, columns = (float((at * grey).sum() / max(grey.sum(), 1)) for at in np.indices(grey.shape))
-    return rows, columns
+    down, across = grey.sum(axis=1), grey.sum(axis=0)
+    mass = max(int(down.sum()), 1)
+    return float(down @ np.arange(len(down)) / mass), float(across @ np.arange(len(across)) / mass)
 
 
 def _centre_by_mass(ink: Image.Image) -> Image.Image:

@@ -83,10 +83,11 @@ def main() -> None:
 
 def _trials(models: Sequence[str], sizes: Sequence[int], source: Path, to: Path) -> Iterator[Trial]:
     for model in models:
-        if model != "catdog":
-            yield Trial(model, model, source, _digit())
-            continue
         card, network = checkpoint.load(model, source)
+        if model != "catdog":
+            checkpoint.save(card, network.state_dict(), to / model)
+            yield Trial(model, model, to / model, _digit())
+            continue
         for size in sizes:
             side_px = size or card.spec.input.width
             spec = replace(card.spec, input=card.spec.input.sized(side_px))
