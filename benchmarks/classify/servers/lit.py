@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import litserve
+from fastapi import Request
 from torch import Tensor
 
 from benchmarks.classify.servers.common import answers, load, prepared
@@ -17,7 +18,7 @@ class Api(litserve.LitAPI):
         """Load the model."""
         self.classifier = load(device)
 
-    def decode_request(self, request: Any) -> Tensor:
+    def decode_request(self, request: Request) -> Tensor:
         """Decode and prepare one image."""
         return prepared(self.classifier, request["file"].file.read())
 
