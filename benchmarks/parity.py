@@ -1,0 +1,103 @@
+"""How far what is served is from float32 PyTorch on pictures decoded in full.
+
+    python -m benchmarks.parity [--limit 1000]
+
+For each model, on its real test images: whether the engine that `auto` chooses names the same
+class, and the largest difference of a probability. For photographs, the same after enlarging them,
+so that they are scaled while they are decoded, as large ones are.
+"""
+
+import argparse
+import io
+import os
+import random
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from app.engines.choice import EngineOptions, Reference, choose
+from app.engines.engine import Engine
+from app.evaluation.sources import Archive, ArchiveLimits
+from app.vision.classifier import Classifier
+from app.vision.images import EncodedImage, ImageLimits, read_header
+from training.data import Part, find_mnist
+
+ROOT = Path(__file__).parents[1]
+_BATCH = 32
+_LARGE_PX = 1400
+_LARGE_COUNT = 1000
+
+
+def main() -> None:
+    """Compare all models, and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data-dir", type=Path, default=os.environ.get("ATELIER_DATASETS", "data"))
+    parser.add_argument("--models-dir", type=Path, default=ROOT / "models")
+    parser.add_argument("--limit", type=int, help="only so many images of each test set")
+    args = parser.parse_args()
+    threads = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as cache:
+        options = EngineOptions("auto", threads=threads, compiled=False, cache=Path(cache))
+        for name in ("mnist", "cifar10", "catdog"):
+            classifier = Classifier.load(name, args.models_dir, torch.device("cpu"))
+            engine = choose(classifier, options).engine
+            files = _test_files(name, args.data_dir)[: args.limit]
+            _compare(f"{name}, {engine.kind}", classifier, engine, files)
+            if classifier.card.spec.input.enough_px:
+                large = [_enlarged(file) for file in files[:_LARGE_COUNT]]
+                _compare(f"{name}, {engine.kind}, enlarged", classifier, engine, large)
+
+
+def _compare(title: str, classifier: Classifier, engine: Engine, files: Sequence[bytes]) -> None:
+    reference, enough_px = Reference(classifier), classifier.card.spec.input.enough_px
+    same, largest = 0, 0.0
+    for start in range(0, len(files), _BATCH):
+        batch = files[start : start + _BATCH]
+        exact = [classifier.prepare(_opened(file).decode()) for file in batch]
+        served = [classifier.prepare(_opened(file).decode(enough_px=enough_px)) for file in batch]
+        expected, answers = reference.probabilities(exact), engine.probabilities(served)
+        same += int((expected.argmax(dim=1) == answers.argmax(dim=1)).sum())
+        largest = max(largest, (expected - answers).abs().max().item())
+    print(
+        f"{title}: the same class for {same:,} of {len(files):,} ({same / len(files):.2%}), "
+        f"probabilities within {largest:.4f}",
+        flush=True,
+    )
+
+
+def _test_files(name: str, folder: Path) -> list[bytes]:
+    """Return the encoded test images, in an order that is random but always the same."""
+    if name == "mnist":
+        images = find_mnist(folder).read(Part.TEST, None).images
+        files = [_encoded(Image.fromarray(image[0].numpy()), "PNG") for image in images]
+    else:
+        limits = ImageLimits()
+        with Archive(folder / f"{name}.zip", ArchiveLimits(max_entries=100_000)) as archive:
+            names = [each for each in archive.names if "/test/" in each]
+            files = [archive.read(each, limits.max_bytes) for each in names]
+    random.Random(0).shuffle(files)
+    return files
+
+
+def _opened(file: bytes) -> EncodedImage:
+    return read_header(file, ImageLimits())
+
+
+def _enlarged(file: bytes) -> bytes:
+    image = _opened(file).decode()
+    factor = _LARGE_PX / min(image.size)
+    size = (round(image.width * factor), round(image.height * factor))
+    return _encoded(image.resize(size, Image.Resampling.BICUBIC), "JPEG")
+
+
+def _encoded(image: Image.Image, file_format: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, quality=90)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()
