@@ -26,9 +26,9 @@ class Settings(BaseSettings):
         "auto", description="`auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`"
     )
     engine: Literal["auto", "torch", "openvino", "exact"] = Field(
-        "exact",
-        description="what runs the networks; `exact`: PyTorch in float32, on pictures decoded in "
-        "full, `auto`: the fastest that answers alike, or `torch`, `openvino`",
+        "auto",
+        description="what runs the networks; `auto`: the fastest that answers alike, `exact`: "
+        "PyTorch in float32, on pictures decoded in full, or `torch`, `openvino`",
     )
     compile: bool = Field(
         False, description="on CUDA, compile networks: a longer start, then faster"

@@ -13,6 +13,7 @@ import os
 import random
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -44,14 +45,31 @@ def main() -> None:
         for name in ("mnist", "cifar10", "catdog"):
             classifier = Classifier.load(name, args.models_dir, torch.device("cpu"))
             engine = choose(classifier, options).engine
-            files = _test_files(name, args.data_dir)[: args.limit]
-            _compare(f"{name}, {engine.kind}", classifier, engine, files)
+            files = encoded_tests(name, args.data_dir)[: args.limit]
+            print(f"{name}, {engine.kind}: {compare(classifier, engine, files)}", flush=True)
             if classifier.card.spec.input.enough_px:
                 large = [_enlarged(file) for file in files[:_LARGE_COUNT]]
-                _compare(f"{name}, {engine.kind}, enlarged", classifier, engine, large)
+                print(f"  enlarged: {compare(classifier, engine, large)}", flush=True)
 
 
-def _compare(title: str, classifier: Classifier, engine: Engine, files: Sequence[bytes]) -> None:
+@dataclass(frozen=True)
+class Parity:
+    """For how many of `count` files the same class came first; the largest difference, 0..1."""
+
+    count: int
+    same: int
+    largest: float
+
+    def __str__(self) -> str:
+        """Show all of it in one line."""
+        return (
+            f"the same class for {self.same:,} of {self.count:,} ({self.same / self.count:.2%}), "
+            f"probabilities within {self.largest:.4f}"
+        )
+
+
+def compare(classifier: Classifier, engine: Engine, files: Sequence[bytes]) -> Parity:
+    """Compare what an engine answers with float32 PyTorch, and decoding as served with full."""
     reference, enough_px = Reference(classifier), classifier.card.spec.input.enough_px
     same, largest = 0, 0.0
     for start in range(0, len(files), _BATCH):
@@ -61,14 +79,10 @@ def _compare(title: str, classifier: Classifier, engine: Engine, files: Sequence
         expected, answers = reference.probabilities(exact), engine.probabilities(served)
         same += int((expected.argmax(dim=1) == answers.argmax(dim=1)).sum())
         largest = max(largest, (expected - answers).abs().max().item())
-    print(
-        f"{title}: the same class for {same:,} of {len(files):,} ({same / len(files):.2%}), "
-        f"probabilities within {largest:.4f}",
-        flush=True,
-    )
+    return Parity(len(files), same, largest)
 
 
-def _test_files(name: str, folder: Path) -> list[bytes]:
+def encoded_tests(name: str, folder: Path) -> list[bytes]:
     """Return the encoded test images, in an order that is random but always the same."""
     if name == "mnist":
         images = find_mnist(folder).read(Part.TEST, None).images
@@ -78,7 +92,7 @@ def _test_files(name: str, folder: Path) -> list[bytes]:
         with Archive(folder / f"{name}.zip", ArchiveLimits(max_entries=100_000)) as archive:
             names = [each for each in archive.names if "/test/" in each]
             files = [archive.read(each, limits.max_bytes) for each in names]
-    random.Random(0).shuffle(files)
+    random.Random(0).shuffle(files)  # noqa: S311 - an order, not a secret
     return files
 
 

@@ -100,7 +100,14 @@ def running_service(
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "var"
-    given = {"data_dir": state, "port": 0, "workers": 0, "models_dir": _small_models(), **settings}
+    given = {
+        "data_dir": state,
+        "port": 0,
+        "workers": 0,
+        "models_dir": _small_models(),
+        "engine": "exact",  # nothing is converted or compared at the start
+        **settings,
+    }
     environment = os.environ | {
         f"ATELIER_{name.upper()}": str(each) for name, each in given.items()
     }

@@ -26,8 +26,12 @@ from app.vision.specs import InputSpec
 
 log = structlog.stdlib.get_logger(__name__)
 
-TOLERANCE = 0.02
-"""Largest difference of any probability from float32 PyTorch's."""
+TOLERANCE = 0.005
+"""Largest difference of any probability from float32 PyTorch's, on the probes.
+
+On real test images, engines that keep to it named the same class at least 999 times in 1000, with
+probabilities within 0.03 (benchmarks/parity.py); one that had 0.006 did not.
+"""
 
 Preference = Literal["auto", "torch", "openvino", "exact"]
 """`exact` is float32 PyTorch and nothing else."""

@@ -19,6 +19,7 @@ from app.vision.mlp import mlp
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "densenet": densenet}
 
 _MAX_SIDE_PX = 4096
+_FEW_PX = 64
 _SHARPNESS = 4  # pixels for each that is needed, along a side: fewer change an answer now and then
 _MIN_STD = 1e-3
 
@@ -61,9 +62,12 @@ class InputSpec:
     def enough_px(self) -> int | None:
         """The shorter side at which a photograph is as good as larger, px.
 
-        None means that larger is always better: a digit may be a small part of a photograph.
+        None means that larger is always better: a digit may be a small part of a photograph, and
+        a network that sees few pixels changes its answer for the least difference.
         """
-        return None if self.preparation is Preparation.DIGIT else _SHARPNESS * self.resize_px
+        if self.preparation is Preparation.DIGIT or self.resize_px < _FEW_PX:
+            return None
+        return _SHARPNESS * self.resize_px
 
     def sized(self, side_px: int) -> "InputSpec":
         """Return the same for a square of another size, with as much cropped off in proportion."""
