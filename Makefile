@@ -5,6 +5,7 @@ SERVICE := $(VENV)/.service
 DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.14.1 torchvision==0.29.1
+SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
 
 .PHONY: serve test check format clean
 
@@ -33,7 +34,7 @@ $(BIN)/python:
 
 $(SERVICE): pyproject.toml | $(BIN)/python
 	$(PIP) $(TORCH)
-	$(PIP) --editable .
+	$(PIP) --editable '$(SELF)'
 	touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python

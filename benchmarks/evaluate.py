@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from app.engines.choice import Reference
+from app.engines.choice import Choice, Reference
 from app.evaluation.answers import Answers
 from app.evaluation.evaluator import Evaluator
 from app.evaluation.labelled import Labels, label
@@ -98,8 +98,7 @@ def _compare(model: str, folder: Path, rounds: int) -> None:
     classifier = Classifier.load(model, Path(__file__).parents[1] / "models", device)
     evaluator = Evaluator(
         classifier,
-        Reference(classifier),
-        None,
+        Choice(Reference(classifier), "as PyTorch has it", enough_px=None),
         ImageLimits(),
         PixelBudget(200_000_000),
         threads=os.cpu_count() or 1,

@@ -118,7 +118,9 @@ async def _classify_one(
     services: Services, model: ServedModel, upload: Upload, top_k: int
 ) -> Classification:
     classifier = model.classifier
-    prepared = await services.decoder.prepare(upload.data, classifier.prepare, model.enough_px)
+    prepared = await services.decoder.prepare(
+        upload.data, classifier.prepare, model.choice.enough_px
+    )
     probabilities = await model.batcher.submit(prepared.picture)
     return Classification(
         model=_reference(model),

@@ -16,6 +16,7 @@ from app.settings import Settings
 from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
+    from app.engines.choice import Preference
     from app.evaluation.report import Report
     from app.vision.classifier import Classifier
 
@@ -29,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="FOLDER_OR_ZIP")
     parser.add_argument("--model", help="default: ATELIER_DEFAULT_MODEL, else the first available")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
+    parser.add_argument(
+        "--engine",
+        choices=("exact", "served"),
+        default="exact",
+        help="float32 PyTorch (the default), or what ATELIER_ENGINE serves with",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument(
         "--figure", type=Path, metavar="FILE", help="draw the report, as PNG, PDF or SVG"
@@ -43,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
         _check_figure(options.figure)
     settings = read_settings(device=options.device)
     classifier = load_classifier(options.model, settings)
-    report = _evaluate(options.path, classifier, settings)
+    preference = "exact" if options.engine == "exact" else settings.engine
+    report = _evaluate(options.path, classifier, settings, preference)
     if options.json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
     else:
@@ -53,8 +61,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate(path: Path, classifier: "Classifier", settings: Settings) -> "Report":
-    from app.engines.choice import Reference  # noqa: PLC0415 - imports torch
+def _evaluate(
+    path: Path, classifier: "Classifier", settings: Settings, preference: "Preference"
+) -> "Report":
+    from app.engines.choice import EngineOptions, choose  # noqa: PLC0415 - imports torch
     from app.evaluation.answers import Answers  # noqa: PLC0415
     from app.evaluation.evaluator import Evaluator  # noqa: PLC0415
     from app.evaluation.labelled import label, open_source  # noqa: PLC0415
@@ -64,8 +74,11 @@ def _evaluate(path: Path, classifier: "Classifier", settings: Settings) -> "Repo
     limits = ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries)
     image_limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
     budget = PixelBudget(settings.max_decoding_pixels)
-    engine = Reference(classifier)
-    evaluator = Evaluator(classifier, engine, None, image_limits, budget, settings.decode_threads)
+    choice = choose(
+        classifier,
+        EngineOptions(preference, settings.compute_threads, settings.compile, settings.engines_dir),
+    )
+    evaluator = Evaluator(classifier, choice, image_limits, budget, settings.decode_threads)
     answers = Answers()
     with open_source(path, limits) as source:
         labels = label(source.names, classifier.card.spec.class_of)

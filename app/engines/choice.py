@@ -7,7 +7,7 @@ the same.
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -64,10 +64,14 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine, and why it was chosen."""
+    """An engine, and why it was chosen.
+
+    Photographs are decoded for it with a shorter side of `enough_px` at least; None is in full.
+    """
 
     engine: Engine
     reason: str
+    enough_px: int | None
 
 
 class Reference:
@@ -82,7 +86,8 @@ class Reference:
 def choose(classifier: Classifier, options: EngineOptions) -> Choice:
     """Choose, or build what was chosen before."""
     if options.is_exact:
-        return Choice(Reference(classifier), "the settings ask for exactly this")
+        return Choice(Reference(classifier), "the settings ask for exactly this", enough_px=None)
+    enough_px = classifier.card.spec.input.enough_px
     builders = dict(_candidates(classifier, options))
     verdicts = Verdicts(options.cache / "verdicts.json")
     key = f"{classifier.card.version} {options.preference} {circumstances(classifier.device)}"
@@ -90,12 +95,12 @@ def choose(classifier: Classifier, options: EngineOptions) -> Choice:
     known = verdicts.find(key)
     if known is not None and known.kind in builders:
         try:
-            return Choice(builders[known.kind](), known.reason)
+            return Choice(builders[known.kind](), known.reason, enough_px)
         except Exception:  # whatever it was, the candidates are compared again
             log.exception("the engine chosen before fails", engine=str(known.kind))
-    choice = _compared(classifier, builders)
-    verdicts.keep(key, Verdict(choice.engine.kind, choice.reason))
-    return choice
+    engine, reason = _compared(classifier, builders)
+    verdicts.keep(key, Verdict(engine.kind, reason))
+    return Choice(engine, reason, enough_px)
 
 
 def _candidates(
@@ -127,7 +132,10 @@ def _has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def _compared(classifier: Classifier, builders: dict[Kind, Callable[[], Engine]]) -> Choice:
+def _compared(
+    classifier: Classifier, builders: Mapping[Kind, Callable[[], Engine]]
+) -> tuple[Engine, str]:
+    """Return the fastest that agrees, and what was measured."""
     pictures = probes(classifier.card.spec.input)
     expected = classifier.probabilities(pictures)
     best, best_s, notes = None, float("inf"), []
@@ -147,7 +155,7 @@ def _compared(classifier: Classifier, builders: dict[Kind, Callable[[], Engine]]
         if seconds < _WORTHWHILE * best_s:
             best, best_s = engine, seconds
     assert best is not None, "the reference agrees with itself"
-    return Choice(best, f"fastest that agrees with float32 PyTorch: {', '.join(notes)} an image")
+    return best, f"fastest that agrees with float32 PyTorch: {', '.join(notes)} an image"
 
 
 def probes(spec: InputSpec) -> list[Tensor]:

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from torch import Tensor
 
-from app.engines.engine import Engine
+from app.engines.choice import Choice
 from app.evaluation.answers import Answers
 from app.evaluation.errors import UnreadableError
 from app.evaluation.labelled import LabelledFile, Labels, Skipped
@@ -34,14 +34,10 @@ _YIELD_S = 1.0
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates one model, by any engine.
-
-    Photographs are decoded in full, or with a shorter side of `enough_px` at least.
-    """
+    """Evaluates one model, by any engine."""
 
     classifier: Classifier
-    engine: Engine
-    enough_px: int | None
+    choice: Choice
     limits: ImageLimits
     budget: PixelBudget
     threads: int
@@ -84,7 +80,7 @@ class Evaluator:
         return Report(
             **vars(measure(probabilities, truth, spec.classes)),
             model={"name": spec.name, "version": card.version},
-            engine={"device": str(self.classifier.device), **asdict(self.engine.kind)},
+            engine={"device": str(self.classifier.device), **asdict(self.choice.engine.kind)},
             worst_mistakes=worst(probabilities, files, spec.classes),
             skipped=skipped[:_SKIPPED_SHOWN],
             skipped_count=len(skipped),
@@ -98,7 +94,7 @@ class Evaluator:
         if not pictures:
             return
         began = perf_counter()
-        answers.rows.extend(self.engine.probabilities(pictures).numpy())
+        answers.rows.extend(self.choice.engine.probabilities(pictures).numpy())
         batch.note(len(pictures), perf_counter() - began)
 
     def prepared(
@@ -127,7 +123,7 @@ class Evaluator:
         try:
             header = read_header(source.read(file.name, self.limits.max_bytes), self.limits)
             with self.budget.reserve(header.pixels):
-                return self.classifier.prepare(header.decode(enough_px=self.enough_px))
+                return self.classifier.prepare(header.decode(enough_px=self.choice.enough_px))
         except (UnreadableError, ImageError) as error:
             return Skipped(file.name, str(error))
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import structlog
 import torch
 
-from app.engines.choice import EngineOptions, Reference, choose
-from app.engines.engine import Engine
+from app.engines.choice import EngineOptions, choose
 from app.evaluation.answers import Answers, AnswersError
 from app.evaluation.datasets import find_dataset
 from app.evaluation.errors import (
@@ -82,9 +81,9 @@ class Evaluating:
             labels = label(source.names, classifier.card.spec.class_of)
         except NothingLabelledError as error:
             raise BadJobError("invalid_set", str(error)) from error
-        engine, enough_px = self._engine(classifier, job.options["engine"])
-        evaluator = Evaluator(classifier, engine, enough_px, self.limits, self.budget, self.threads)
-        of = f"{classifier.card.version} {engine.kind} {enough_px} {labels.digest}"
+        choice = choose(classifier, self._options(job.options["engine"]))
+        evaluator = Evaluator(classifier, choice, self.limits, self.budget, self.threads)
+        of = f"{classifier.card.version} {choice.engine.kind} {choice.enough_px} {labels.digest}"
         for answers in evaluator.run(source, labels, self._resume(job, of)):
             progress = Progress(step=answers.seen, steps=len(labels.files))
             left = progress.steps - progress.step
@@ -99,11 +98,8 @@ class Evaluating:
             if answers.seconds > self.max_s:
                 return
 
-    def _engine(self, classifier: Classifier, asked: str) -> tuple[Engine, int | None]:
-        """Return the engine and the pixels that are enough for it: exact, or as served."""
-        if asked == "exact" or self.engines.is_exact:
-            return Reference(classifier), None
-        return choose(classifier, self.engines).engine, classifier.card.spec.input.enough_px
+    def _options(self, asked: str) -> EngineOptions:
+        return replace(self.engines, preference="exact") if asked == "exact" else self.engines
 
     def _product(
         self, evaluator: Evaluator, source: Source, labels: Labels, answers: Answers

@@ -22,16 +22,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that is loaded and warm.
-
-    `enough_px` is the shorter side at which it may be shown a picture; None is the picture's own.
-    """
+    """A model that is loaded and warm."""
 
     classifier: Classifier
     choice: Choice
     layers: list[Layer]
     batcher: Batcher
-    enough_px: int | None
 
 
 @dataclass(frozen=True)
@@ -143,5 +139,4 @@ class ModelRegistry:
             self._metrics,
             self._limits,
         )
-        enough_px = None if self._engines.is_exact else picture.enough_px
-        return ServedModel(classifier, choice, layers, batcher, enough_px)
+        return ServedModel(classifier, choice, layers, batcher)

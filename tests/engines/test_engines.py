@@ -39,14 +39,14 @@ def test_engines_answer_as_the_network_does(
 ) -> None:
     pictures = probes(classifier.card.spec.input)[:count]
     expected = classifier.probabilities(pictures)
-    tolerance = 1e-5 if dtype is torch.float32 else TOLERANCE
+    tolerance = 1e-5 if dtype is torch.float32 else 0.02
     for engine in (
         PyTorchEngine(classifier, dtype),
         OpenVinoEngine(classifier, dtype, threads=1, cache=cache),
     ):
         answers = engine.probabilities(pictures)
         assert (answers.shape, answers.dtype) == (expected.shape, torch.float32)
-        assert disagreement(answers, expected) < tolerance
+        assert (answers - expected).abs().max() < tolerance
         assert engine.kind.dtype == str(dtype).removeprefix("torch.")
 
 
@@ -150,4 +150,6 @@ def test_disagreement(answers: list[list[float]], expected: float) -> None:
 
 
 def test_two_that_are_equally_likely_may_change_places() -> None:
-    assert disagreement(Tensor([[0.495, 0.505]]), Tensor([[0.505, 0.495]])) == pytest.approx(0.01)
+    near = TOLERANCE / 4
+    first = Tensor([[0.5 - near, 0.5 + near]])
+    assert disagreement(first, first.flip(1)) == pytest.approx(2 * near, abs=1e-6)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from app.engines.choice import Reference
+from app.engines.choice import Choice, Reference
 from app.evaluation.answers import Answers, AnswersError
 from app.evaluation.evaluator import Evaluator
 from app.evaluation.labelled import Labels, label
@@ -31,8 +31,8 @@ def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
     models = tmp_path_factory.mktemp("models")
     save_always(3, models)
     classifier = Classifier.load("mnist", models, torch.device("cpu"))
-    engine = Reference(classifier)
-    return Evaluator(classifier, engine, None, LIMITS, PixelBudget(1_000_000), threads=2)
+    choice = Choice(Reference(classifier), "for a test", enough_px=None)
+    return Evaluator(classifier, choice, LIMITS, PixelBudget(1_000_000), threads=2)
 
 
 @pytest.fixture
