@@ -2,10 +2,15 @@
 
 import argparse
 import socket
+import time
+
+import structlog
 
 from app.commands.options import add_address, read_settings
 from app.logs import configure_logging
 from app.supervisor import exit_with_supervisor, listen
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +26,11 @@ def run(options: argparse.Namespace) -> int:
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
         exit_with_supervisor(settings)
+    started = time.perf_counter()
     from app import server  # noqa: PLC0415 - imports torch, which --help and errors need not
     from app.main import create_app  # noqa: PLC0415
+
+    log.info("program loaded", seconds=round(time.perf_counter() - started, 2))
 
     with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:
         server.run(create_app(settings), listener, settings.shutdown_grace_s)

@@ -1,6 +1,7 @@
 """The models that this process serves, by name."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class ModelRegistry:
         """Load, check and warm up every model."""
         loop = asyncio.get_running_loop()
         for name in self._models:
+            started = time.perf_counter()
             try:
                 self._models[name] = await loop.run_in_executor(
                     self._thread, self._load_one, name, folder, device
@@ -98,7 +100,10 @@ class ModelRegistry:
             ready = isinstance(model, ServedModel)
             if isinstance(model, ServedModel):
                 kind = model.choice.engine.kind
-                log.info("model ready", model=name, device=str(device), engine=str(kind))
+                seconds = round(time.perf_counter() - started, 2)
+                log.info(
+                    "model ready", model=name, device=str(device), engine=str(kind), seconds=seconds
+                )
             self._metrics.model_ready.labels(name).set(ready)
         self._loaded = True
 
