@@ -10,16 +10,12 @@ is decoding and the engine alone, on the same cores.
 """
 
 import argparse
-import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
 from app.vision import checkpoint
-from app.vision.digits import digit
 from benchmarks.classify.ceiling import ceiling
 from benchmarks.classify.contestants import (
     ROOT,
@@ -32,6 +28,7 @@ from benchmarks.classify.contestants import (
     plain,
     running,
 )
+from benchmarks.classify.images import sample
 from benchmarks.classify.load import Load, closed_loop, open_loop
 
 _CLIENTS = (1, 8, 32)
@@ -86,30 +83,14 @@ def _trials(models: Sequence[str], sizes: Sequence[int], source: Path, to: Path)
         card, network = checkpoint.load(model, source)
         if model != "catdog":
             checkpoint.save(card, network.state_dict(), to / model)
-            yield Trial(model, model, to / model, _digit())
+            yield Trial(model, model, to / model, sample(model))
             continue
         for size in sizes:
             side_px = size or card.spec.input.width
             spec = replace(card.spec, input=card.spec.input.sized(side_px))
             folder = to / str(side_px)
             checkpoint.save(replace(card, spec=spec), network.state_dict(), folder)
-            yield Trial(f"{model} at {side_px} px", model, folder, _photograph())
-
-
-def _photograph() -> bytes:
-    """Return a photograph of about 16 kB."""
-    buffer = io.BytesIO()
-    with Image.open(ROOT / "docs/examples/cat.jpg") as photograph:
-        photograph.resize((320, 213)).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
-
-
-def _digit() -> bytes:
-    """Return a digit as MNIST has them, of 28 px."""
-    buffer = io.BytesIO()
-    with Image.open(ROOT / "docs/examples/seven.jpg") as picture:
-        digit(picture.convert("RGB")).save(buffer, "PNG")
-    return buffer.getvalue()
+            yield Trial(f"{model} at {side_px} px", model, folder, sample(model))
 
 
 def _run(trial: Trial, seconds: float, *, with_peers: bool) -> None:
