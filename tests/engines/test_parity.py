@@ -11,7 +11,7 @@ from benchmarks.parity import compare, encoded_tests
 from tests.service import ROOT
 
 
-@pytest.mark.parametrize(("model", "count"), [("mnist", 1000), ("cifar10", 1000), ("catdog", 150)])
+@pytest.mark.parametrize(("model", "count"), [("mnist", 500), ("cifar10", 500), ("catdog", 60)])
 def test_what_is_served_answers_as_the_exact_network(
     model: str, count: int, datasets: Path, tmp_path: Path
 ) -> None:
