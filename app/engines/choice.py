@@ -90,7 +90,7 @@ def choose(classifier: Classifier, options: EngineOptions) -> Choice:
     enough_px = classifier.card.spec.input.enough_px
     builders = dict(_candidates(classifier, options))
     verdicts = Verdicts(options.cache / "verdicts.json")
-    key = f"{classifier.card.version} {options.preference} {circumstances(classifier.device)}"
+    key = f"{classifier.card.digest} {options.preference} {circumstances(classifier.device)}"
     key = f"{key} x{options.threads}"
     known = verdicts.find(key)
     if known is not None and known.kind in builders:

@@ -84,7 +84,7 @@ class _Whole(nn.Module):
 def _converted(core: openvino.Core, classifier: Classifier, cache: Path) -> openvino.Model:
     """Read what was kept, or convert the network and keep it."""
     card = classifier.card
-    folder = cache / f"{card.spec.name}-{card.version}-{VERSION.partition('-')[0]}"
+    folder = cache / f"{card.spec.name}-{card.digest}-{VERSION.partition('-')[0]}"
     try:
         return core.read_model(folder / "model.xml")
     except RuntimeError:  # not there, or damaged

@@ -57,6 +57,12 @@ class Card:
         """Short name of these weights."""
         return self.sha256[:12]
 
+    @property
+    def digest(self) -> str:
+        """Short name of these weights with this spec."""
+        spec = json.dumps(self.spec.to_json(), sort_keys=True)
+        return hashlib.sha256(f"{self.sha256} {spec}".encode()).hexdigest()[:12]
+
     def to_json(self) -> dict[str, Any]:
         """Return the card as JSON types, the inverse of `from_json`."""
         return asdict(self)

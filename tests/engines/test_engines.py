@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from app.engines.engine import Kind
 from app.engines.openvino import OpenVinoEngine
 from app.engines.pytorch import PyTorchEngine
 from app.engines.verdicts import Verdict, Verdicts, circumstances
+from app.vision import checkpoint
 from app.vision.classifier import Classifier
 from app.vision.specs import CATDOG, MNIST
 from tests.checkpoints import save_always
@@ -89,10 +92,22 @@ def test_an_engine_that_answers_otherwise_is_not_used(tmp_path: Path) -> None:
     wrong, right = (Classifier.load("mnist", folder, CPU) for folder in folders)
     OpenVinoEngine(wrong, torch.float32, threads=1, cache=tmp_path)
     (kept,) = tmp_path.glob("mnist-*")
-    kept.rename(tmp_path / kept.name.replace(wrong.card.version, right.card.version))
+    kept.rename(tmp_path / kept.name.replace(wrong.card.digest, right.card.digest))
     choice = choose(right, options(tmp_path))
     assert choice.engine.kind.name == "torch"
     assert "openvino float32 differs by inf" in choice.reason
+
+
+def test_the_same_weights_with_another_input_are_converted_anew(tmp_path: Path) -> None:
+    save_always(3, tmp_path)
+    card, network = checkpoint.load("mnist", tmp_path)
+    lighter = replace(card, spec=replace(card.spec, input=replace(card.spec.input, mean=(0.9,))))
+    for each in (card, lighter):
+        classifier = Classifier(each, network, CPU)
+        choose(classifier, options(tmp_path / "cache", "openvino"))
+        (folder,) = (tmp_path / "cache").glob("mnist-*")
+        assert each.digest in folder.name
+    assert len(json.loads((tmp_path / "cache" / "verdicts.json").read_text())) == 2
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
