@@ -13,7 +13,6 @@ def configure_logging(level: str, log_format: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.PositionalArgumentsFormatter(),
     ]
     renderer: list[Processor] = (
         [_exceptions_as_json(), structlog.processors.JSONRenderer()]

@@ -56,11 +56,6 @@ class EngineOptions:
     compiled: bool
     cache: Path
 
-    @property
-    def is_exact(self) -> bool:
-        """Whether nothing is allowed that may change an answer."""
-        return self.preference == "exact"
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -85,7 +80,7 @@ class Reference:
 
 def choose(classifier: Classifier, options: EngineOptions) -> Choice:
     """Choose, or build what was chosen before."""
-    if options.is_exact:
+    if options.preference == "exact":
         return Choice(Reference(classifier), "the settings ask for exactly this", enough_px=None)
     enough_px = classifier.card.spec.input.enough_px
     builders = dict(_candidates(classifier, options))

@@ -198,7 +198,10 @@ def _screened(archive: zipfile.ZipFile, limits: ArchiveLimits) -> list[zipfile.Z
         raise ArchiveTooLargeError(f"unpacked, the archive would have {unpacked:,} bytes")
     for entry in entries:
         if len(entry.filename) > _MAX_NAME:
-            raise ArchiveError(f"a name in the archive has {len(entry.filename):,} characters")
+            raise ArchiveError(
+                f"a name in the archive has {len(entry.filename):,} characters, with its folders; "
+                f"at most {_MAX_NAME:,} are accepted"
+            )
         if _leads_out(entry.filename):
             raise ArchiveError(f"the name {entry.filename!r} leads out of the archive")
     return [entry for entry in entries if not entry.filename.endswith(("/", "\\"))]

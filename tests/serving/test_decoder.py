@@ -60,6 +60,23 @@ async def test_it_is_noticed_when_every_thread_is_lost(decoder: Decoder) -> None
     await asyncio.gather(first, second)
 
 
+async def test_a_tiny_image_does_not_wait_for_large_ones(decoder: Decoder) -> None:
+    may_run = threading.Event()
+
+    def slowly(image: Image.Image) -> Tensor:
+        assert may_run.wait(5)
+        return size_of(image)
+
+    tasks = [asyncio.create_task(decoder.prepare(PICTURE, slowly)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    tiny = await decoder.prepare(encode(photograph(32, 32)), size_of)
+    assert (tiny.width, tiny.height, tiny.format) == (32, 32, "PNG")
+    with pytest.raises(UndecodableImageError):
+        await decoder.prepare(encode(photograph(32, 32))[:60], size_of)
+    may_run.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_a_full_queue_refuses_and_a_cancelled_image_makes_room(decoder: Decoder) -> None:
     may_run = threading.Event()
     started: list[Image.Image] = []

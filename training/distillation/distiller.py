@@ -185,12 +185,7 @@ class Distiller:
         loss: Tensor = self._loss(
             outputs.float(), lesson.logits[chosen].float(), lesson.dog[chosen]
         )
-        self._losses.append(loss.item())
-        if not math.isfinite(self._losses[-1]):
-            raise DivergedError(
-                f"the loss diverged in step {self._step + 1}; "
-                "lower --learning-rate and begin anew by --restart"
-            )
+        self._losses.append(_finite(loss.item(), f"in step {self._step + 1}"))
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -202,7 +197,8 @@ class Distiller:
         side_px, known = self._recipe.side_px(epoch), self._validation
         teacher = known.logits.float()
         outputs = predict(self._average.network, resized(known.images, side_px), self._spec)
-        validation_loss = self._loss(outputs, teacher, known.dog).item()
+        loss: float = self._loss(outputs, teacher, known.dog).item()
+        validation_loss = _finite(loss, f"before epoch {epoch}")
         training_loss = sum(self._losses) / len(self._losses)
         self._losses.clear()
         before = [done.validation_loss for done in self.history if done.side_px == side_px]
@@ -230,6 +226,14 @@ def flipped(images: Tensor) -> Tensor:
     """Flip a random half of the images (B, C, H, W)."""
     chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
     return torch.where(chosen, images.flip(3), images)
+
+
+def _finite(loss: float, when: str) -> float:
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the loss diverged {when}; lower --learning-rate and begin anew by --restart"
+        )
+    return loss
 
 
 def _mean(flags: Tensor) -> float:
