@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +29,13 @@ def rounded(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory, datasets: Path) -> Path:
-    """Where the calls are made: the repository, and an archive of images that a user would have."""
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the calls are made: what they need of the repository, and their archive."""
     folder = tmp_path_factory.mktemp("workplace")
     for name in ("README.md", "docs"):
         (folder / name).symlink_to(ROOT / name)
-    with (
-        zipfile.ZipFile(datasets / "cifar10.zip") as source,
-        zipfile.ZipFile(folder / "cifar10-test.zip", "w") as archive,
-    ):
-        for name in source.namelist():
-            if "/test/" in name and name.endswith(".jpg"):
-                archive.writestr(name.partition("/test/")[2], source.read(name))
+    (preparation,) = re.findall(r"^\$ (mkdir .*)$", README, re.MULTILINE)
+    subprocess.run(["bash", "-c", preparation], cwd=folder, check=True)
     return folder
 
 
