@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 import structlog
+import torch
 from fastapi import FastAPI
 
 from app.api import classify, continuation, errors, evaluate, health, jobs, models, styles, stylize
@@ -19,7 +20,7 @@ from app.api.openapi import DocumentedApp
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
-from app.engines.choice import EngineOptions
+from app.engines.candidates import EngineOptions
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         DeviceError: the host does not have the device that the settings name.
     """
     quiet_pillow()
+    torch.set_num_threads(settings.compute_threads)
     device = choose_device(settings.device)
     metrics = Metrics()
     database = Database(settings.database, settings.store_timeout_s)
@@ -122,13 +124,17 @@ def _registry(
         model_thread,
         metrics,
         _engine_options(settings),
-        BatchLimits(settings.max_batch, settings.max_queue),
+        BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s),
     )
 
 
 def _engine_options(settings: Settings) -> EngineOptions:
     return EngineOptions(
-        settings.engine, settings.compute_threads, settings.compile, settings.engines_dir
+        settings.engine,
+        threads=settings.compute_threads,
+        compiled=settings.compile,
+        cache=settings.engines_dir,
+        models=settings.models_dir,
     )
 
 

@@ -1,12 +1,13 @@
 """Every setting of the service, read once from the environment (`ATELIER_*`)."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.cores import available_cores, compute_threads
 
 _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
@@ -25,18 +26,20 @@ class Settings(BaseSettings):
     device: str = Field(
         "auto", description="`auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`"
     )
-    engine: Literal["auto", "torch", "openvino", "exact"] = Field(
+    engine: Literal["auto", "torch", "openvino", "int8", "exact"] = Field(
         "auto",
         description="what runs the networks; `auto`: the fastest that answers alike, `exact`: "
-        "PyTorch in float32, on pictures decoded in full, or `torch`, `openvino`",
+        "PyTorch in float32, on pictures decoded in full, `int8`: `auto` with networks in INT8 "
+        "where there are any, which answer only nearly alike, or `torch`, `openvino`",
     )
     compile: bool = Field(
         False, description="on CUDA, compile networks: a longer start, then faster"
     )
     compute_threads: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
+        default_factory=compute_threads,
         gt=0,
-        description="threads in which a model computes on a CPU; default: one per core",
+        description="threads in which a model computes on a CPU; default: `OMP_NUM_THREADS`, else "
+        "one per core that the process may use",
     )
     default_model: str = Field(
         "catdog", description="model used when a request names none; else the first available"
@@ -75,7 +78,7 @@ class Settings(BaseSettings):
         60.0, gt=0, description="when all decoding threads work longer, the web process restarts"
     )
     decode_threads: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
+        default_factory=available_cores,
         gt=0,
         description="threads that decode images; default: one per core",
     )

@@ -12,7 +12,7 @@ from typing import TypeVar
 import structlog
 import torch
 
-from app.engines.choice import EngineOptions
+from app.engines.candidates import EngineOptions
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.calibrations import Calibrations
@@ -65,6 +65,7 @@ class _Worker:
         self, settings: Settings, name: str, web_url: str | None, stopping: threading.Event
     ) -> None:
         keep_freed()
+        torch.set_num_threads(settings.compute_threads)
         device = choose_device(settings.device)
         if device.type == "cpu":
             os.nice(_NICE)
@@ -166,7 +167,11 @@ def _evaluating(settings: Settings, device: torch.device, blobs: Blobs) -> Evalu
         settings.datasets,
         device,
         EngineOptions(
-            settings.engine, settings.compute_threads, settings.compile, settings.engines_dir
+            settings.engine,
+            threads=settings.compute_threads,
+            compiled=settings.compile,
+            cache=settings.engines_dir,
+            models=settings.models_dir,
         ),
         blobs,
         ImageLimits(settings.max_image_bytes, settings.max_image_pixels),

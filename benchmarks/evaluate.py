@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from app.engines.choice import Choice, Reference
+from app.engines.choice import Choice
+from app.engines.pytorch import Reference
 from app.evaluation.answers import Answers
 from app.evaluation.evaluator import Evaluator
 from app.evaluation.labelled import Labels, label

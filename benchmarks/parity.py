@@ -1,8 +1,8 @@
 """How far what is served is from float32 PyTorch on pictures decoded in full.
 
-    python -m benchmarks.parity [--limit 1000]
+    python -m benchmarks.parity [--engine auto] [--limit 1000]
 
-For each model, on its real test images: whether the engine that `auto` chooses names the same
+For each model, on its real test images: whether the engine that is chosen names the same
 class, and the largest difference of a probability. For photographs, the same after enlarging them,
 so that they are scaled while they are decoded, as large ones are.
 """
@@ -15,12 +15,15 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from PIL import Image
 
-from app.engines.choice import EngineOptions, Reference, choose
+from app.engines.candidates import EngineOptions, Preference
+from app.engines.choice import choose
 from app.engines.engine import Engine
+from app.engines.pytorch import Reference
 from app.evaluation.sources import Archive, ArchiveLimits
 from app.vision.classifier import Classifier
 from app.vision.images import EncodedImage, ImageLimits, read_header
@@ -37,11 +40,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("ATELIER_DATASETS", "data"))
     parser.add_argument("--models-dir", type=Path, default=ROOT / "models")
+    parser.add_argument("--engine", choices=get_args(Preference), default="auto")
     parser.add_argument("--limit", type=int, help="only so many images of each test set")
     args = parser.parse_args()
-    threads = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as cache:
-        options = EngineOptions("auto", threads=threads, compiled=False, cache=Path(cache))
+        options = EngineOptions(
+            args.engine,
+            threads=os.cpu_count() or 1,
+            compiled=False,
+            cache=Path(cache),
+            models=args.models_dir,
+        )
         for name in ("mnist", "cifar10", "catdog"):
             classifier = Classifier.load(name, args.models_dir, torch.device("cpu"))
             engine = choose(classifier, options).engine

@@ -181,12 +181,15 @@ def _response(
 ) -> ProblemResponse:
     headers = dict(headers or {})
     if kind.retry_after_s is not None:
-        headers["Retry-After"] = str(kind.retry_after_s)
+        headers.setdefault("Retry-After", str(kind.retry_after_s))
     return ProblemResponse(document.model_dump(), kind.status, headers)
 
 
 def _on_known_error(_request: Request, error: Exception) -> Response:
-    return _response(KINDS[type(error)], problem_of(error))
+    headers = {}
+    if isinstance(error, serving.QueueFullError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return _response(KINDS[type(error)], problem_of(error), headers)
 
 
 def _on_invalid_request(_request: Request, error: Exception) -> Response:

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
-    from app.engines.choice import Preference
+    from app.engines.candidates import Preference
     from app.evaluation.report import Report
     from app.vision.classifier import Classifier
 
@@ -64,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate(
     path: Path, classifier: "Classifier", settings: Settings, preference: "Preference"
 ) -> "Report":
-    from app.engines.choice import EngineOptions, choose  # noqa: PLC0415 - imports torch
+    from app.engines.candidates import EngineOptions  # noqa: PLC0415 - imports torch
+    from app.engines.choice import choose  # noqa: PLC0415
     from app.evaluation.answers import Answers  # noqa: PLC0415
     from app.evaluation.evaluator import Evaluator  # noqa: PLC0415
     from app.evaluation.labelled import label, open_source  # noqa: PLC0415
@@ -76,7 +77,13 @@ def _evaluate(
     budget = PixelBudget(settings.max_decoding_pixels)
     choice = choose(
         classifier,
-        EngineOptions(preference, settings.compute_threads, settings.compile, settings.engines_dir),
+        EngineOptions(
+            preference,
+            threads=settings.compute_threads,
+            compiled=settings.compile,
+            cache=settings.engines_dir,
+            models=settings.models_dir,
+        ),
     )
     evaluator = Evaluator(classifier, choice, image_limits, budget, settings.decode_threads)
     answers = Answers()

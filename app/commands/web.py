@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
         exit_with_supervisor(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     from app import server  # noqa: PLC0415 - imports torch, which --help and errors need not
     from app.main import create_app  # noqa: PLC0415

@@ -1,16 +1,21 @@
 """Runs a network with OpenVINO, on the CPU.
 
+    Classifier --converted--> Model --OpenVinoEngine--> probabilities
+
 The network is converted from the loaded PyTorch module, together with its normalisation and its
 softmax, once for every checkpoint and version of OpenVINO; what was converted is kept on disk.
 """
 
+import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import openvino
+import structlog
 import torch
 from torch import Tensor, nn
 
@@ -20,35 +25,42 @@ from app.vision.classifier import Classifier
 from app.vision.preprocess import normalise
 from app.vision.specs import InputSpec
 
+log = structlog.stdlib.get_logger(__name__)
+
 VERSION: str = openvino.__version__
 
-_PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+FLOAT32 = Kind("openvino", "float32")
+BFLOAT16 = Kind("openvino", "bfloat16")
+
+_PRECISIONS = {
+    "float32": {"INFERENCE_PRECISION_HINT": "f32"},
+    "bfloat16": {"INFERENCE_PRECISION_HINT": "bf16"},
+    "int8": {},  # the rest of such a network runs in what suits the processor
+}
+_UNFINISHED = ".making-"
+_LEFT_S = 3600.0  # no conversion takes so long
 
 
 class OpenVinoEngine:
     """A network compiled for this processor, for batches of any size."""
 
-    def __init__(
-        self, classifier: Classifier, dtype: torch.dtype, *, threads: int, cache: Path
-    ) -> None:
+    def __init__(self, model: openvino.Model, kind: Kind, *, threads: int) -> None:
         """Compile a network.
 
         Args:
-            classifier: whose network to run; it stays as it is.
-            dtype: float32 or bfloat16.
+            model: uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
+            kind: of OpenVINO, in float32, bfloat16 or, where the model is, int8.
             threads: how many compute.
-            cache: folder for what was converted.
 
         Raises:
             RuntimeError: OpenVINO cannot run the network.
         """
-        self.kind = Kind("openvino", str(dtype).removeprefix("torch."))
-        core = openvino.Core()
-        compiled = core.compile_model(
-            _converted(core, classifier, cache),
+        self.kind = kind
+        compiled = openvino.Core().compile_model(
+            model,
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": _PRECISIONS[dtype],
+                **_PRECISIONS[kind.dtype],
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": 1,
                 "PERFORMANCE_HINT": "LATENCY",
@@ -63,8 +75,14 @@ class OpenVinoEngine:
         return torch.from_numpy(answer)
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor computes bfloat16 faster than float32, as OpenVINO sees it."""
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether this processor computes bfloat16 faster than float32, as OpenVINO sees it.
+
+    Raises:
+        RuntimeError: the device is not a CPU.
+    """
+    if device.type != "cpu":
+        raise RuntimeError(f"OpenVINO is used on CPUs only, not on {device}")
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -81,16 +99,24 @@ class _Whole(nn.Module):
         return outputs.softmax(dim=1)
 
 
-def _converted(core: openvino.Core, classifier: Classifier, cache: Path) -> openvino.Model:
-    """Read what was kept, or convert the network and keep it."""
+def converted(classifier: Classifier, cache: Path, *, fresh: bool = False) -> openvino.Model:
+    """Read a network that was kept in the folder `cache`, or convert it (if `fresh`, always).
+
+    The network stays as it is.
+
+    Returns uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
+
+    Raises:
+        RuntimeError: it cannot be converted.
+    """
     card = classifier.card
     folder = cache / f"{card.spec.name}-{card.digest}-{VERSION.partition('-')[0]}"
-    try:
-        return core.read_model(folder / "model.xml")
-    except RuntimeError:  # not there, or damaged
-        model = _convert(classifier)
-        _keep(model, folder, card)
-        return model
+    if not fresh:
+        with contextlib.suppress(RuntimeError):  # not there, or damaged
+            return openvino.Core().read_model(folder / "model.xml")
+    model = _convert(classifier)
+    _keep(model, folder, card)
+    return model
 
 
 def _convert(classifier: Classifier) -> openvino.Model:
@@ -108,13 +134,23 @@ def _convert(classifier: Classifier) -> openvino.Model:
 
 def _keep(model: openvino.Model, folder: Path, card: Card) -> None:
     """Put a model in its folder, whole or not at all, and remove those of other checkpoints."""
+    name = card.spec.name
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
+        _remove_leavings(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=_UNFINISHED) as temporary:
             made = Path(temporary, "made")
             openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
-            for old in folder.parent.glob(f"{card.spec.name}-*"):
+            for old in folder.parent.glob(f"{name}-*"):
                 shutil.rmtree(old, ignore_errors=True)
             made.replace(folder)
-    except OSError:
-        return  # no room: it is converted again at the next start
+    except (OSError, RuntimeError) as error:  # no room: it is converted again at the next start
+        log.warning("the converted network is not kept", model=name, error=str(error))
+
+
+def _remove_leavings(folder: Path) -> None:
+    """Remove what a process that was killed left behind."""
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - _LEFT_S:
+                shutil.rmtree(path, ignore_errors=True)

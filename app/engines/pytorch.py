@@ -11,6 +11,15 @@ from app.vision.classifier import Classifier
 from app.vision.preprocess import normalise
 
 
+class Reference:
+    """The network as it was loaded, in float32: what every other engine is compared with."""
+
+    kind = Kind("torch", "float32")
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.probabilities = classifier.probabilities
+
+
 class PyTorchEngine:
     """The network in channels-last layout; in bfloat16, products are autocast.
 

@@ -38,9 +38,13 @@ class Verdicts:
         """Return what was kept under a key."""
         try:
             found = self._read()[key]
-            return Verdict(Kind(**found["kind"]), str(found["reason"]))
+            kind, reason = found["kind"], found["reason"]
+            texts = (kind["name"], kind["dtype"], reason)
         except (KeyError, TypeError):
             return None
+        if not all(isinstance(text, str) for text in texts):
+            return None
+        return Verdict(Kind(kind["name"], kind["dtype"]), reason)
 
     def keep(self, key: str, verdict: Verdict) -> None:
         """Keep a verdict."""
@@ -53,7 +57,7 @@ class Verdicts:
     def _read(self) -> dict[str, Any]:
         try:
             found = json.loads(self._path.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import structlog
 import torch
 
-from app.engines.choice import EngineOptions, choose
+from app.engines.candidates import EngineOptions
+from app.engines.choice import choose
 from app.evaluation.answers import Answers, AnswersError
 from app.evaluation.datasets import find_dataset
 from app.evaluation.errors import (

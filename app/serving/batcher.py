@@ -6,6 +6,8 @@ fails is the batch itself; its requests get the reason and the next batch runs.
 """
 
 import asyncio
+import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,16 +22,19 @@ from app.serving.metrics import Metrics
 
 log = structlog.stdlib.get_logger(__name__)
 
+_SMOOTHING = 0.2  # the weight of the latest batch
+
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """How many pictures one call of a model takes, and how many may wait for it."""
+    """How many pictures one call of a model takes, and how many may wait for it, and how long."""
 
     max_batch: int
     max_queue: int
+    max_wait_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Request:
     picture: Tensor
     answer: asyncio.Future[Tensor]
@@ -66,6 +71,7 @@ class Batcher:
         self._queued_images = metrics.queued_images.labels(name)
         self._dropped_images = metrics.dropped_images
         self._waiting: deque[_Request] = deque()
+        self._image_s = 0.0  # what an image costs in a batch, of late
         self._loop_task: asyncio.Task[None] | None = None
 
     async def submit(self, picture: Tensor) -> Tensor:
@@ -74,17 +80,35 @@ class Batcher:
         Cancelling the call takes the picture out of the queue.
 
         Raises:
-            QueueFullError: as many pictures are waiting as may.
+            QueueFullError: as many pictures are waiting as may, or as can be answered in time.
             InferenceError: the batch failed.
         """
-        if len(self._waiting) >= self._limits.max_queue:
-            raise QueueFullError(f"{len(self._waiting)} images are waiting for {self._name}")
+        self._check_room()
         answer: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(picture, answer, time.perf_counter()))
+        request = _Request(picture, answer, time.perf_counter())
+        self._waiting.append(request)
         self._count_waiting()
         if self._loop_task is None:
             self._loop_task = asyncio.create_task(self._run_batches())
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._drop(request)
+            raise
+
+    def _check_room(self) -> None:
+        count = len(self._waiting)
+        wait_s = count * self._image_s
+        if count >= self._limits.max_queue or wait_s > self._limits.max_wait_s:
+            raise QueueFullError(
+                f"{count} images are waiting for {self._name}", max(1, math.ceil(wait_s))
+            )
+
+    def _drop(self, request: _Request) -> None:
+        with contextlib.suppress(ValueError):  # it is being computed
+            self._waiting.remove(request)
+            self._dropped_images.inc()
+            self._count_waiting()
 
     async def _run_batches(self) -> None:
         try:
@@ -94,13 +118,8 @@ class Batcher:
             self._loop_task = None
 
     def _next_batch(self) -> list[_Request]:
-        batch: list[_Request] = []
-        while self._waiting and len(batch) < self._limits.max_batch:
-            request = self._waiting.popleft()
-            if request.answer.cancelled():
-                self._dropped_images.inc()
-            else:
-                batch.append(request)
+        count = min(len(self._waiting), self._limits.max_batch)
+        batch = [self._waiting.popleft() for _ in range(count)]
         self._count_waiting()
         return batch
 
@@ -112,6 +131,7 @@ class Batcher:
             self._wait_s.observe(started - request.since)
         try:
             rows = await loop.run_in_executor(self._thread, self._run, pictures)
+            answers = list(zip(batch, rows, strict=True))
         except Exception as error:
             log.exception("batch failed", model=self._name, images=len(batch))
             for request in batch:
@@ -120,9 +140,11 @@ class Batcher:
                     request.answer.set_exception(InferenceError(reason))
             end_if_poisoned(error)
             return
-        self._inference_s.observe(time.perf_counter() - started)
+        took_s = time.perf_counter() - started
+        self._image_s += _SMOOTHING * (took_s / len(batch) - self._image_s)
+        self._inference_s.observe(took_s)
         self._batch_images.observe(len(batch))
-        for request, row in zip(batch, rows, strict=True):
+        for request, row in answers:
             if not request.answer.done():
                 request.answer.set_result(row)
 

@@ -13,12 +13,13 @@ from PIL import Image
 
 from app.serving.errors import QueueFullError
 from app.serving.metrics import Metrics
-from app.vision.images import EncodedImage, ImageLimits, PixelBudget, is_simple, read_header
+from app.vision.images import EncodedImage, ImageLimits, PixelBudget, read_header
+from app.vision.screening import is_plain
 
 T = TypeVar("T")
 
 _TINY_BYTES, _TINY_PX = 4096, 32 * 32
-"""Up to here, decoding takes less time than waking a thread for it."""
+"""Up to here, a plain image is decoded in less time than waking a thread for it takes."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Decoder:
             QueueFullError: too many images are waiting.
             ImageError: the image cannot be used.
         """
-        if len(data) <= _TINY_BYTES and is_simple(data):
+        if len(data) <= _TINY_BYTES and is_plain(data):
             header = read_header(data, self._limits)
             if header.pixels <= _TINY_PX:
                 return self._prepared(header, prepare, enough_px)

@@ -22,7 +22,11 @@ class ModelUnavailableError(AtelierError):
 
 
 class QueueFullError(AtelierError):
-    """More work is waiting than the service accepts."""
+    """More work is waiting than the service accepts; about when there may be room again, s."""
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineError(AtelierError):

@@ -10,7 +10,8 @@ from pathlib import Path
 import structlog
 import torch
 
-from app.engines.choice import Choice, EngineOptions, choose
+from app.engines.candidates import EngineOptions
+from app.engines.choice import Choice, choose
 from app.serving.batcher import Batcher, BatchLimits
 from app.serving.errors import ModelUnavailableError, UnknownModelError, end_if_poisoned
 from app.serving.metrics import Metrics
@@ -81,31 +82,17 @@ class ModelRegistry:
         return dict(self._models)
 
     async def load(self, folder: Path, device: torch.device) -> None:
-        """Load, check and warm up every model."""
-        loop = asyncio.get_running_loop()
-        for name in self._models:
-            started = time.perf_counter()
-            try:
-                self._models[name] = await loop.run_in_executor(
-                    self._thread, self._load_one, name, folder, device
-                )
-            except CheckpointError as error:
-                self._models[name] = Unavailable(str(error))
-                log.warning("model refused", model=name, reason=str(error))
-            except Exception as error:
-                self._models[name] = Unavailable(f"it failed to load: {type(error).__name__}")
-                log.exception("model failed to load", model=name)
-                end_if_poisoned(error)
-            model = self._models[name]
-            ready = isinstance(model, ServedModel)
-            if isinstance(model, ServedModel):
-                kind = model.choice.engine.kind
-                seconds = round(time.perf_counter() - started, 2)
-                log.info(
-                    "model ready", model=name, device=str(device), engine=str(kind), seconds=seconds
-                )
-            self._metrics.model_ready.labels(name).set(ready)
+        """Load, check and warm up every model; they answer from when the last of them is ready.
+
+        Until then the thread is not free for them.
+        """
+        started = time.perf_counter()
+        loaded = {name: await self._load_or_refuse(name, folder, device) for name in self._models}
+        self._models.update(loaded)
+        for name, model in loaded.items():
+            self._metrics.model_ready.labels(name).set(isinstance(model, ServedModel))
         self._loaded = True
+        log.info("all models loaded", seconds=_since(started))
 
     def get(self, name: str | None) -> ServedModel:
         """Return a model that can answer; None means the default.
@@ -129,13 +116,33 @@ class ModelRegistry:
         usable = (name for name in preferred if isinstance(self._models.get(name), ServedModel))
         return next(usable, next(iter(self._models)))
 
+    async def _load_or_refuse(
+        self, name: str, folder: Path, device: torch.device
+    ) -> ServedModel | Unavailable:
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        try:
+            model = await loop.run_in_executor(self._thread, self._load_one, name, folder, device)
+        except CheckpointError as error:
+            log.warning("model refused", model=name, reason=str(error))
+            return Unavailable(str(error))
+        except Exception as error:
+            log.exception("model failed to load", model=name)
+            end_if_poisoned(error)
+            return Unavailable(f"it failed to load: {type(error).__name__}")
+        kind = str(model.choice.engine.kind)
+        log.info(
+            "model ready", model=name, device=str(device), engine=kind, seconds=_since(started)
+        )
+        return model
+
     def _load_one(self, name: str, folder: Path, device: torch.device) -> ServedModel:
         classifier = Classifier.load(name, folder, device)
         picture = classifier.card.spec.input
         shape = (picture.channels, picture.height, picture.width)
         layers = layer_table(classifier.network, shape)
         choice = choose(classifier, self._engines)
-        for batch in {1, self._limits.max_batch}:
+        for batch in self._batch_sizes():
             choice.engine.probabilities([torch.zeros(shape, dtype=torch.uint8)] * batch)
         batcher = Batcher(
             name,
@@ -145,3 +152,15 @@ class ModelRegistry:
             self._limits,
         )
         return ServedModel(classifier, choice, layers, batcher)
+
+    def _batch_sizes(self) -> set[int]:
+        """Sizes to warm up with; a compiled network is compiled for each power of two."""
+        most = self._limits.max_batch
+        sizes = {1, most}
+        if self._engines.compiled:
+            sizes |= {1 << power for power in range(most.bit_length())}
+        return sizes
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 2)

@@ -156,11 +156,6 @@ def read_header(data: bytes, limits: ImageLimits) -> EncodedImage:
     return image
 
 
-def is_simple(data: bytes) -> bool:
-    """Whether this is a PNG or a JPEG: how long they take to decode follows from their size."""
-    return data.startswith(_SIGNATURES[:2])
-
-
 def _check_pixels(pixels: int, limits: ImageLimits) -> None:
     if pixels > limits.max_pixels:
         raise ImageTooLargeError(

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
 
 _MAX_PNG_CHUNKS = 50_000
+_UNPACKED_PNG_CHUNKS = frozenset(
+    b"IHDR PLTE tRNS IDAT IEND cHRM gAMA sRGB pHYs bKGD sBIT tIME".split()
+)
 _MAX_JPEG_SEGMENTS = 1_000
 _MAX_EXIF_SEGMENTS = 4  # 64 kB each
 _MAX_TIFF_ENTRIES = 4_096
@@ -58,14 +61,29 @@ def jpeg_scans(data: bytes) -> int:
     return data.count(bytes((0xFF, _JPEG_START_OF_SCAN)))
 
 
+def is_plain(data: bytes) -> bool:
+    """Whether this is a JPEG, or a PNG without anything that is packed but pixels.
+
+    How long such a file takes to decode follows from its size.
+    """
+    if data.startswith(b"\x89PNG"):
+        return all(kind in _UNPACKED_PNG_CHUNKS for kind in _png_chunks(data))
+    return data.startswith(b"\xff\xd8\xff")
+
+
 def _screen_png(data: bytes) -> None:
+    for count, _ in enumerate(_png_chunks(data)):
+        if count >= _MAX_PNG_CHUNKS:
+            raise _too_complex("chunks")
+
+
+def _png_chunks(data: bytes) -> Iterator[bytes]:
+    """Yield the kind of each chunk."""
     position = 8
-    for _ in range(_MAX_PNG_CHUNKS):
-        if position + 8 > len(data):
-            return
-        (length,) = struct.unpack_from(">L", data, position)
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, position)
+        yield kind
         position += 12 + length
-    raise _too_complex("chunks")
 
 
 def _screen_jpeg(data: bytes) -> None:

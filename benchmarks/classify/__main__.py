@@ -1,6 +1,6 @@
 """Measures `POST /classify` beside a plain service, LitServe and BentoML, on an idle host.
 
-    python -m benchmarks.classify [--models catdog mnist] [--seconds 15]
+    python -m benchmarks.classify [--models catdog mnist] [--engine auto] [--seconds 15]
 
 All serve the same weights at the same input size with the same preparation, and get the same
 picture, a JPEG in a form. They run one after another: wrk with 1, 8 and 32 clients, then a constant
@@ -10,16 +10,24 @@ is decoding and the engine alone, on the same cores.
 """
 
 import argparse
+import json
+import os
+import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
+from app.engines.candidates import EngineOptions, Preference
 from app.vision import checkpoint
 from benchmarks.classify.ceiling import ceiling
 from benchmarks.classify.contestants import (
     ROOT,
     Contestant,
+    Running,
     bentoml,
     constant,
     install_peers,
@@ -33,8 +41,11 @@ from benchmarks.classify.load import Load, closed_loop, open_loop
 
 _CLIENTS = (1, 8, 32)
 _WARM_S = 3.0
-_LITSERVE = ((8, 0.005, 1), (8, 0.02, 1), (4, 0.005, 2))
-"""Batch sizes, timeouts in seconds and worker processes; the best at 8 clients counts."""
+_LITSERVE = ((8, 0.005, 1, 2), (8, 0.02, 1, 2), (8, 0.005, 1, 1), (4, 0.005, 2, 1))
+"""Batch sizes, timeouts in seconds, worker processes and threads of each."""
+
+_THREADS = (1, 2)
+_SAMPLED_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,16 +62,11 @@ class Trial:
 class Result:
     """What one service did."""
 
-    name: str
+    contestant: Contestant
     closed: dict[int, Load]
-    constant: Load
-    memory_bytes: int
+    steady: Load
+    peak_bytes: int
     start_s: float
-
-    @property
-    def peak(self) -> float:
-        """Most answers a second."""
-        return max(load.rate for load in self.closed.values())
 
 
 def main() -> None:
@@ -68,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", nargs="+", default=["catdog", "mnist"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[224, 0], help="0: as shipped")
+    parser.add_argument("--engine", choices=get_args(Preference), default="auto", help="of ours")
     parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
     parser.add_argument("--models-dir", type=Path, default=ROOT / "models")
     parser.add_argument("--ours-alone", action="store_true", help="without the peers")
@@ -75,39 +82,56 @@ def main() -> None:
     install_peers()
     with tempfile.TemporaryDirectory() as folder:
         for trial in _trials(args.models, args.sizes, args.models_dir, Path(folder)):
-            _run(trial, args.seconds, with_peers=not args.ours_alone)
+            _run(trial, args.engine, args.seconds, with_peers=not args.ours_alone)
 
 
 def _trials(models: Sequence[str], sizes: Sequence[int], source: Path, to: Path) -> Iterator[Trial]:
     for model in models:
-        card, network = checkpoint.load(model, source)
-        if model != "catdog":
-            checkpoint.save(card, network.state_dict(), to / model)
-            yield Trial(model, model, to / model, sample(model))
-            continue
-        for size in sizes:
-            side_px = size or card.spec.input.width
-            spec = replace(card.spec, input=card.spec.input.sized(side_px))
-            folder = to / str(side_px)
-            checkpoint.save(replace(card, spec=spec), network.state_dict(), folder)
+        card = checkpoint.load_card(model, source)
+        shipped_px = card.spec.input.width
+        for side_px in (
+            {size or shipped_px for size in sizes} if model == "catdog" else [shipped_px]
+        ):
+            folder = to / model / str(side_px)
+            folder.mkdir(parents=True)
+            for path in source.glob(f"{model}.*"):
+                shutil.copy(path, folder)
+            resized = replace(card, spec=replace(card.spec, input=card.spec.input.sized(side_px)))
+            (folder / f"{model}.json").write_text(json.dumps(resized.to_json()))
             yield Trial(f"{model} at {side_px} px", model, folder, sample(model))
 
 
-def _run(trial: Trial, seconds: float, *, with_peers: bool) -> None:
+def _run(trial: Trial, engine: Preference, seconds: float, *, with_peers: bool) -> None:
     print(f"\n{trial.title}, a picture of {len(trial.image) / 1000:.1f} kB", flush=True)
-    cache = ROOT / "runs/classify-var/engines"
-    top = ceiling(trial.model, trial.models, cache, trial.image, seconds)
+    options = EngineOptions(
+        engine,
+        threads=os.cpu_count() or 1,
+        compiled=False,
+        cache=ROOT / "runs/classify-var/engines",
+        models=trial.models,
+    )
+    top = ceiling(trial.model, options, trial.image, seconds)
     print(f"ceiling: {top:.1f} images/s", flush=True)
-    results = [_measured(ours(trial.model), trial, seconds)]
+    results = [_measured(ours(trial.model, engine), trial, seconds)]
+    print(f"{results[0].closed[8].rate / top:.0%} of the ceiling", flush=True)
     if with_peers:
-        peers = [constant()] if trial.model == "mnist" else []
-        peers += [plain(), *(litserve(*options) for options in _LITSERVE), bentoml()]
-        results += [_measured(peer, trial, seconds) for peer in peers]
-    _compare(results, top)
+        results += [_measured(peer, trial, seconds) for peer in _peers(trial.model)]
+        _compare(results)
+
+
+def _peers(model: str) -> Iterator[Contestant]:
+    if model == "mnist":
+        yield constant()
+    yield from map(plain, _THREADS)
+    yield from (litserve(*options) for options in _LITSERVE)
+    yield from map(bentoml, _THREADS)
 
 
 def _measured(contestant: Contestant, trial: Trial, seconds: float) -> Result:
-    with running(contestant, trial.model, trial.models, trial.image) as service:
+    with (
+        running(contestant, trial.model, trial.models, trial.image) as service,
+        _peak_memory(service) as samples,
+    ):
         closed_loop(service.url, trial.image, clients=8, seconds=_WARM_S)
         closed = {
             clients: closed_loop(service.url, trial.image, clients=clients, seconds=seconds)
@@ -115,28 +139,56 @@ def _measured(contestant: Contestant, trial: Trial, seconds: float) -> Result:
         }
         half = max(load.rate for load in closed.values()) / 2
         steady = open_loop(service.url, trial.image, rate=half, seconds=seconds)
-        found = Result(contestant.name, closed, steady, service.memory_bytes(), service.start_s)
+        samples.append(service.memory_bytes())
+        found = Result(contestant, closed, steady, max(samples), service.start_s)
     _show(found)
     return found
 
 
+@contextmanager
+def _peak_memory(service: Running) -> Iterator[list[int]]:
+    """Note the memory of a service again and again, in bytes."""
+    samples: list[int] = []
+    done = threading.Event()
+
+    def sample_all() -> None:
+        while not done.wait(_SAMPLED_S):
+            samples.append(service.memory_bytes())
+
+    thread = threading.Thread(target=sample_all)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        thread.join()
+
+
 def _show(result: Result) -> None:
     print(
-        f"{result.name}: first answer after {result.start_s:.1f} s, "
-        f"{result.memory_bytes / 1e6:.0f} MB"
+        f"{result.contestant.name} ({result.contestant.options}): first answer after "
+        f"{result.start_s:.1f} s, at most {result.peak_bytes / 1e6:.0f} MB"
     )
     for clients, load in result.closed.items():
         print(f"  {clients:3} clients   {load}")
-    print(f"  half of peak  {result.constant}", flush=True)
+    print(f"  half of peak  {result.steady}", flush=True)
 
 
-def _compare(results: Sequence[Result], top: float) -> None:
-    us = results[0]
-    print(f"atelier with 8 clients: {us.closed[8].rate / top:.0%} of the ceiling")
-    for other in results[1:]:
+def _compare(results: Sequence[Result]) -> None:
+    """Print how we do beside each peer at the best of its options, by its pace for 8 clients."""
+    us, *peers = results
+    best: dict[str, Result] = {}
+    for peer in sorted(peers, key=lambda each: each.closed[8].rate):
+        best[peer.contestant.name] = peer
+    for name, peer in best.items():
+        paces = (
+            f"{us.closed[clients].rate / peer.closed[clients].rate:.2f}" for clients in _CLIENTS
+        )
         print(
-            f"atelier / {other.name}: 8 clients {us.closed[8].rate / other.closed[8].rate:.2f}x, "
-            f"alone p50 {us.closed[1].p50_ms / other.closed[1].p50_ms:.2f}x"
+            f"Atelier / {name} ({peer.contestant.options}): pace with {_CLIENTS} clients "
+            f"{', '.join(paces)}; alone p50 {us.closed[1].p50_ms / peer.closed[1].p50_ms:.2f}; "
+            f"8 clients p99 {us.closed[8].p99_ms / peer.closed[8].p99_ms:.2f}; "
+            f"memory {us.peak_bytes / peer.peak_bytes:.2f}"
         )
 
 

@@ -28,10 +28,14 @@ _SERVERS = "benchmarks.classify.servers"
 
 @dataclass(frozen=True)
 class Contestant:
-    """A service: its command line, with `{port}` in it, and where it classifies."""
+    """A service: its command line, with `{port}` in it, and where it classifies.
+
+    Of those of one `name` with different `options`, the best counts.
+    """
 
     name: str
     command: tuple[str, ...]
+    options: str = ""
     path: str = "/classify"
     settings: Mapping[str, str] = field(default_factory=dict)
     is_peer: bool = True
@@ -53,17 +57,23 @@ class Running:
 def ours(model: str, engine: str = "auto") -> Contestant:
     """Atelier, without workers: nothing paints."""
     return Contestant(
-        f"atelier ({engine})" if engine != "auto" else "atelier",
+        "Atelier",
         (sys.executable, "-m", "app", "serve", "--port", "{port}"),
+        f"engine {engine}",
         f"/classify?model={model}",
         {"ATELIER_WORKERS": "0", "ATELIER_ENGINE": engine, "ATELIER_LOG_LEVEL": "warning"},
         is_peer=False,
     )
 
 
-def plain() -> Contestant:
-    """FastAPI and eager PyTorch."""
-    return Contestant("plain FastAPI", _uvicorn("plain"))
+def plain(threads: int) -> Contestant:
+    """FastAPI and eager PyTorch, with so many threads for each product."""
+    return Contestant(
+        "plain FastAPI",
+        _uvicorn("plain"),
+        f"{threads} threads",
+        settings={"OMP_NUM_THREADS": str(threads)},
+    )
 
 
 def constant() -> Contestant:
@@ -71,19 +81,26 @@ def constant() -> Contestant:
     return Contestant("constant answer", _uvicorn("constant"))
 
 
-def litserve(batch: int, timeout_s: float, workers: int) -> Contestant:
+def litserve(batch: int, timeout_s: float, workers: int, threads: int) -> Contestant:
     """LitServe with one of its settings."""
     options = ("{port}", str(batch), str(timeout_s), str(workers))
     return Contestant(
-        f"LitServe batch {batch}, {timeout_s * 1000:g} ms, {workers} workers",
+        "LitServe",
         (sys.executable, "-m", f"{_SERVERS}.lit", *options),
+        f"batch {batch}, {timeout_s * 1000:g} ms, {workers} workers of {threads} threads",
+        settings={"OMP_NUM_THREADS": str(threads)},
     )
 
 
-def bentoml() -> Contestant:
+def bentoml(threads: int) -> Contestant:
     """BentoML with adaptive batching."""
     serve = ("-m", "bentoml", "serve", f"{_SERVERS}.bento:Peer", "--port", "{port}")
-    return Contestant("BentoML", (sys.executable, *serve), settings={"BENTOML_DO_NOT_TRACK": "1"})
+    return Contestant(
+        "BentoML",
+        (sys.executable, *serve),
+        f"{threads} threads",
+        settings={"BENTOML_DO_NOT_TRACK": "1", "OMP_NUM_THREADS": str(threads)},
+    )
 
 
 def install_peers() -> None:
@@ -102,6 +119,7 @@ def running(contestant: Contestant, model: str, models: Path, image: bytes) -> I
     folder = Path(tempfile.mkdtemp())
     environment = {
         **os.environ,
+        "OMP_WAIT_POLICY": "passive",  # for all: threads that spin slow each other down
         MODEL: model,
         FOLDER: str(models),
         "ATELIER_MODELS_DIR": str(models),

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from app.engines.choice import Choice, Reference
+from app.engines.choice import Choice
+from app.engines.pytorch import Reference
 from app.evaluation.answers import Answers, AnswersError
 from app.evaluation.evaluator import Evaluator
 from app.evaluation.labelled import Labels, label

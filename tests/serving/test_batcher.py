@@ -37,7 +37,7 @@ def model() -> DoublingModel:
 @pytest.fixture
 async def batcher(model: DoublingModel) -> AsyncIterator[Batcher]:
     with ThreadPoolExecutor(1) as thread:
-        yield Batcher("doubling", model, thread, Metrics(), BatchLimits(4, 6))
+        yield Batcher("doubling", model, thread, Metrics(), BatchLimits(4, 6, max_wait_s=60))
         model.may_run.set()
 
 
@@ -79,10 +79,38 @@ async def test_a_client_that_left_is_not_computed(batcher: Batcher, model: Doubl
     first = await submit_all(batcher, [1.0])
     gone, stays = await submit_all(batcher, [2.0, 3.0])
     gone.cancel()
+    others = await submit_all(batcher, [4.0] * 5)  # there is room for one more again
     model.may_run.set()
     assert (await first[0]).item() == 2.0
     assert (await stays).item() == 6.0
-    assert model.batches == [[1.0], [3.0]]
+    assert [(await other).item() for other in others] == [8.0] * 5
+    assert model.batches == [[1.0], [3.0, 4.0, 4.0, 4.0], [4.0, 4.0]]
+
+
+async def test_what_cannot_be_answered_in_time_is_refused_at_once(model: DoublingModel) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        batcher = Batcher("slow", model, thread, Metrics(), BatchLimits(1, 100, max_wait_s=0.01))
+        model.may_run.clear()
+        tasks = await submit_all(batcher, [1.0])
+        await asyncio.sleep(0.2)
+        model.may_run.set()
+        await tasks[0]
+        model.may_run.clear()
+        tasks += await submit_all(batcher, [2.0])
+        tasks += await submit_all(batcher, [3.0])
+        with pytest.raises(QueueFullError, match="1 images are waiting for slow") as refusal:
+            await batcher.submit(torch.tensor(4.0))
+        assert refusal.value.retry_after_s == 1
+        model.may_run.set()
+        assert [(await task).item() for task in tasks] == [2.0, 4.0, 6.0]
+
+
+async def test_too_few_answers_fail_the_batch() -> None:
+    with ThreadPoolExecutor(1) as thread:
+        limits = BatchLimits(4, 6, max_wait_s=60)
+        batcher = Batcher("short", lambda _: torch.zeros(0, 2), thread, Metrics(), limits)
+        with pytest.raises(InferenceError, match="ValueError"):
+            await batcher.submit(torch.tensor(1.0))
 
 
 async def test_a_failing_batch_fails_its_own_and_the_loop_lives_on(
@@ -102,9 +130,8 @@ async def test_a_failing_batch_fails_its_own_and_the_loop_lives_on(
 async def test_two_models_on_one_thread_do_not_starve_each_other() -> None:
     model = DoublingModel()
     with ThreadPoolExecutor(1) as thread:
-        one, two = (
-            Batcher(name, model, thread, Metrics(), BatchLimits(1, 100)) for name in ("one", "two")
-        )
+        limits = BatchLimits(1, 100, max_wait_s=60)
+        one, two = (Batcher(name, model, thread, Metrics(), limits) for name in ("one", "two"))
         model.may_run.clear()
         tasks = await submit_all(one, [1.0] * 20)
         tasks += await submit_all(two, [2.0] * 2)

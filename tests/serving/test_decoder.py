@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from app.serving.decoder import Decoder
@@ -73,6 +74,10 @@ async def test_a_tiny_image_does_not_wait_for_large_ones(decoder: Decoder) -> No
     assert (tiny.width, tiny.height, tiny.format) == (32, 32, "PNG")
     with pytest.raises(UndecodableImageError):
         await decoder.prepare(encode(photograph(32, 32))[:60], size_of)
+    text = PngInfo()
+    text.add_text("bomb", "a" * 100_000, zip=True)
+    with pytest.raises(QueueFullError):  # it has to wait, as large ones do
+        await decoder.prepare(encode(photograph(32, 32), pnginfo=text), size_of)
     may_run.set()
     await asyncio.gather(*tasks)
 

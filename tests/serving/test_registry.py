@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.engines.choice import EngineOptions
+from app.engines.candidates import EngineOptions
 from app.serving.batcher import BatchLimits
 from app.serving.errors import ModelUnavailableError, UnknownModelError
 from app.serving.metrics import Metrics
@@ -14,7 +15,7 @@ from tests.checkpoints import save_always
 
 
 def options(folder: Path) -> EngineOptions:
-    return EngineOptions("auto", threads=1, compiled=False, cache=folder / "engines")
+    return EngineOptions("auto", threads=1, compiled=False, cache=folder / "engines", models=folder)
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def registry(tmp_path: Path) -> Iterator[ModelRegistry]:
     with ThreadPoolExecutor(1) as thread:
         names = ["cifar10", "mnist"]
         yield ModelRegistry(
-            names, "catdog", thread, Metrics(), options(tmp_path), BatchLimits(4, 8)
+            names, "catdog", thread, Metrics(), options(tmp_path), BatchLimits(4, 8, max_wait_s=9)
         )
 
 
@@ -36,7 +37,11 @@ async def test_a_missing_checkpoint_does_not_stop_the_others(
     registry: ModelRegistry, tmp_path: Path
 ) -> None:
     card = save_always(7, tmp_path)
-    await registry.load(tmp_path, torch.device("cpu"))
+    loading = asyncio.create_task(registry.load(tmp_path, torch.device("cpu")))
+    while not loading.done():  # the thread is not free for the first before the last is loaded
+        with pytest.raises(ModelUnavailableError, match="being loaded"):
+            registry.get("mnist")
+        await asyncio.sleep(0.01)
     assert registry.ready
     model = registry.get("mnist")
     assert model.classifier.card == card
@@ -60,7 +65,7 @@ async def test_a_model_that_fails_in_an_unforeseen_way_does_not_stop_the_others(
             thread,
             Metrics(),
             options(tmp_path),
-            BatchLimits(2**48, 8),
+            BatchLimits(2**48, 8, max_wait_s=9),
         )
         await registry.load(tmp_path, torch.device("cpu"))
     assert card.spec.name == "mnist"

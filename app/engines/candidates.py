@@ -1,0 +1,106 @@
+"""Which engines this host may be able to build for a network."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import torch
+
+from app.engines.engine import Engine, Kind
+from app.engines.parity import INT8_TOLERANCE, TOLERANCE
+from app.engines.pytorch import PyTorchEngine, Reference
+from app.vision.classifier import Classifier
+from app.vision.device import supports_bfloat16
+
+Preference = Literal["auto", "torch", "openvino", "int8", "exact"]
+"""`int8` is `auto` with networks in INT8; `exact` is float32 PyTorch and nothing else."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What an operator decides.
+
+    `cache` is a folder for what engines prepare, `threads` how many compute on a CPU, `compiled`
+    whether PyTorch compiles networks on CUDA; `models` is the folder of the checkpoints.
+    """
+
+    preference: Preference
+    threads: int
+    compiled: bool
+    cache: Path
+    models: Path
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine that this host may be able to build.
+
+    `tolerance` is the largest difference of any probability that it may have, `note` is what is
+    known of it.
+    """
+
+    kind: Kind
+    build: Callable[[], Engine]
+    tolerance: float = TOLERANCE
+    note: str = ""
+
+
+def candidates(
+    classifier: Classifier, options: EngineOptions, *, fresh: bool
+) -> Iterator[Candidate]:
+    """Every engine that this host and the operator's preference allow, the most exact first.
+
+    `fresh` ones are built without what was kept of them.
+    """
+    device = classifier.device
+    if options.preference != "openvino":
+        yield Candidate(Reference.kind, lambda: Reference(classifier))
+        if supports_bfloat16(device):
+            compiled = options.compiled and device.type == "cuda"
+            yield Candidate(
+                Kind("torch", "bfloat16"),
+                lambda: PyTorchEngine(classifier, torch.bfloat16, compiled=compiled),
+            )
+    if options.preference == "openvino" or (
+        options.preference != "torch" and device.type == "cpu" and _has_openvino()
+    ):
+        yield from _openvino_candidates(classifier, options, fresh=fresh)
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _openvino_candidates(
+    classifier: Classifier, options: EngineOptions, *, fresh: bool
+) -> Iterator[Candidate]:
+    try:
+        from app.engines import openvino, quantised  # noqa: PLC0415 - an extra that may be missing
+
+        has_bfloat16 = openvino.has_bfloat16(classifier.device)
+    except Exception as error:  # noted when this is built
+        yield Candidate(Kind("openvino", "float32"), partial(_raise, error))
+        return
+    model = cache(lambda: openvino.converted(classifier, options.cache, fresh=fresh))
+
+    def build(kind: Kind) -> Engine:
+        return openvino.OpenVinoEngine(model(), kind, threads=options.threads)
+
+    yield Candidate(openvino.FLOAT32, lambda: build(openvino.FLOAT32))
+    if has_bfloat16:
+        yield Candidate(openvino.BFLOAT16, lambda: build(openvino.BFLOAT16))
+    found = quantised.find(classifier.card, options.models)
+    if options.preference == "int8" and found is not None:
+        yield Candidate(
+            quantised.KIND,
+            lambda: openvino.OpenVinoEngine(found.model, quantised.KIND, threads=options.threads),
+            INT8_TOLERANCE,
+            f" ({found.note})",
+        )
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
