@@ -57,7 +57,7 @@ def main() -> None:
             files = encoded_tests(name, args.data_dir)[: args.limit]
             print(f"{name}, {engine.kind}: {compare(classifier, engine, files)}", flush=True)
             if classifier.card.spec.input.enough_px:
-                large = [_enlarged(file) for file in files[:_LARGE_COUNT]]
+                large = [enlarged(file) for file in files[:_LARGE_COUNT]]
                 print(f"  enlarged: {compare(classifier, engine, large)}", flush=True)
 
 
@@ -109,7 +109,8 @@ def _opened(file: bytes) -> EncodedImage:
     return read_header(file, ImageLimits())
 
 
-def _enlarged(file: bytes) -> bytes:
+def enlarged(file: bytes) -> bytes:
+    """Return the image as a JPEG so large that it is scaled while it is decoded."""
     image = _opened(file).decode()
     factor = _LARGE_PX / min(image.size)
     size = (round(image.width * factor), round(image.height * factor))

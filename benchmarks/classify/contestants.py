@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.classify.load import FORM, multipart
 from benchmarks.classify.servers.common import FOLDER, MODEL
 
 ROOT = Path(__file__).parents[2]
@@ -164,7 +165,9 @@ def _await_answer(process: subprocess.Popen[bytes], url: str, image: bytes, log:
     end = time.monotonic() + _START_S
     while True:
         try:
-            answer = httpx.post(url, files={"file": ("image.jpg", image)}, timeout=_START_S)
+            answer = httpx.post(
+                url, content=multipart(image), headers={"Content-Type": FORM}, timeout=_START_S
+            )
             if answer.status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:

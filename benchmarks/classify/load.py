@@ -12,6 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _BOUNDARY = "boundary-of-the-benchmark"
+FORM = f"multipart/form-data; boundary={_BOUNDARY}"
+"""The Content-Type of what is sent."""
+
 _REPORT = """
 done = function(summary, latency, requests)
   local failed = summary.errors.connect + summary.errors.read + summary.errors.timeout
@@ -47,7 +50,7 @@ def closed_loop(url: str, image: bytes, *, clients: int, seconds: float) -> Load
         body.write_bytes(multipart(image))
         script.write_text(
             f'wrk.method = "POST"\n'
-            f'wrk.headers["Content-Type"] = "multipart/form-data; boundary={_BOUNDARY}"\n'
+            f'wrk.headers["Content-Type"] = "{FORM}"\n'
             f'wrk.body = io.open("{body}", "rb"):read("*a")\n{_REPORT}'
         )
         command = ("wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "60s")
@@ -74,10 +77,11 @@ def open_loop(url: str, image: bytes, *, rate: float, seconds: float) -> Load:
 
 
 def multipart(image: bytes) -> bytes:
-    """Return the body of a form with one image."""
+    """Return the body of a form with one image, PNG or JPEG."""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
     head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="image.jpg"\r\n'
-        "Content-Type: image/jpeg\r\n\r\n"
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="image.{kind}"\r\n'
+        f"Content-Type: image/{kind}\r\n\r\n"
     )
     return head.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
@@ -128,7 +132,7 @@ class _Client:
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
         head = (
             f"POST {target} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n"
-            f"Content-Type: multipart/form-data; boundary={_BOUNDARY}\r\n\r\n"
+            f"Content-Type: {FORM}\r\n\r\n"
         )
         self._request = head.encode() + body
         self._idle: list[_Connection] = []
