@@ -1,0 +1,231 @@
+/** One painting: as it is made, and when it is done. */
+
+import { call, submit } from "./api.js";
+import { byId, choice, fill, make, measure } from "./dom.js";
+import { isOver, watchJob } from "./job-stream.js";
+import { keptPicture } from "./memory.js";
+import { noteMade, removeJob } from "./own-jobs.js";
+import { Frame } from "./pictures.js";
+import { problemBox } from "./problems.js";
+import { addressOf, go } from "./rooms.js";
+import { beforeAfter } from "./slider.js";
+import { count, duration, plural } from "./words.js";
+
+const LARGEST_PX = 2048;
+const QUALITIES = ["preview", "standard", "high"];
+const TITLES = {
+  queued: "Waiting its turn",
+  running: "Being painted",
+  succeeded: "Painted",
+  failed: "It could not be painted",
+  cancelled: "Cancelled",
+};
+
+export class Easel {
+  #element = byId("easel");
+  #stage = byId("stage");
+  #problem = problemBox();
+  #stop = () => {};
+  #id = null;
+  #status = null;
+  #photo = null; // the address of the photograph
+  #frame = null;
+  #onChange;
+
+  /** @param {{onChange: () => void}} options `onChange` is called when a painting begins or ends */
+  constructor({ onChange }) {
+    this.#onChange = onChange;
+    byId("easel-controls").after(this.#problem.element);
+  }
+
+  /** Show a job, live or finished. */
+  async open(id) {
+    this.close();
+    this.#id = id;
+    this.#element.hidden = false;
+    fill(byId("easel-title"), "Looking for it…");
+    const kept = await keptPicture(id);
+    if (this.#id !== id) return;
+    this.#photo = kept ? URL.createObjectURL(kept) : null;
+    this.#setUp();
+    this.#stop = watchJob(id, {
+      onJob: (job) => this.#show(job),
+      onPreview: (address) => this.#preview(address),
+      onLost: () => this.#away(true),
+      onGone: (error) => this.#gone(error),
+    });
+  }
+
+  close() {
+    this.#stop();
+    URL.revokeObjectURL(this.#photo);
+    this.#id = this.#status = this.#photo = null;
+    this.#element.hidden = true;
+    this.#problem.clear();
+    this.#away(false);
+    for (const id of ["easel-title", "easel-facts", "easel-left", "easel-controls", "go-on", "stage"]) fill(byId(id));
+    byId("easel-progress").hidden = true;
+  }
+
+  #setUp() {
+    const picture = make("img", { alt: "The painting so far", hidden: true });
+    this.#frame = new Frame(picture);
+    const photo = this.#photo ? make("img", { src: this.#photo, alt: "", class: "stage-photo" }) : null;
+    fill(this.#stage, photo, picture);
+  }
+
+  #preview(address) {
+    const first = this.#stage.dataset.painted !== this.#id;
+    this.#frame.show(address).then(
+      () => {
+        this.#stage.dataset.painted = this.#id;
+        if (first) announce("The first picture is there; it gets sharper.");
+      },
+      () => {}, // the next one may come through
+    );
+  }
+
+  #show(job) {
+    this.#away(false);
+    const { width, height } = job.options;
+    measure(this.#stage, "ratio", width / height);
+    fill(byId("easel-title"), TITLES[job.status]);
+    fill(byId("easel-facts"), facts(job.options));
+    showProgress(job);
+    if (job.status === this.#status) return;
+    this.#status = job.status;
+    announce(TITLES[job.status]);
+    if (isOver(job)) this.#finish(job);
+    else fill(byId("easel-controls"), ...this.#liveControls());
+    this.#onChange();
+  }
+
+  #finish(job) {
+    fill(byId("easel-controls"), ...this.#finalControls(job));
+    if (job.error) this.#problem.show(Object.assign(new Error(job.error.detail), job.error));
+    if (!job.links.result) return;
+    fill(byId("go-on"), goOn(job, this.#problem));
+    if (this.#photo) this.#compare(job.links.result);
+    else this.#frame.show(job.links.result).catch((error) => this.#problem.say(error.message));
+  }
+
+  /** Swap the last preview for the slider once the result can be drawn. */
+  async #compare(result) {
+    const id = this.#id;
+    const slider = beforeAfter({ before: this.#photo, after: result });
+    await Promise.all([...slider.querySelectorAll("img")].map((image) => image.decode())).catch(() => {});
+    if (this.#id === id) fill(this.#stage, slider);
+  }
+
+  #liveControls() {
+    const ask = (path, words) => async (event) => {
+      for (const button of byId("easel-controls").children) button.disabled = true;
+      fill(event.currentTarget, words);
+      try {
+        await call(`/jobs/${this.#id}/${path}`, { method: "POST" });
+      } catch (error) {
+        fill(byId("easel-controls"), ...this.#liveControls());
+        this.#problem.show(error);
+      }
+    };
+    return [
+      make("button", { type: "button", class: "primary", onclick: ask("finish", "Finishing…") }, "Good enough"),
+      make("button", { type: "button", onclick: ask("cancel", "Cancelling…") }, "Cancel"),
+    ];
+  }
+
+  #finalControls({ id, links }) {
+    const remove = async () => {
+      try {
+        await removeJob(id);
+        go("stylize");
+      } catch (error) {
+        this.#problem.show(error);
+      }
+    };
+    return [
+      links.result ? make("a", { class: "button primary", href: links.result, download: true }, "Download") : null,
+      make("a", { class: "button", href: addressOf("stylize") }, "New painting"),
+      make("button", { type: "button", onclick: remove }, "Delete"),
+    ].filter(Boolean);
+  }
+
+  #away(isAway) {
+    byId("easel-away").hidden = !isAway;
+  }
+
+  #gone(error) {
+    this.close();
+    this.#element.hidden = false;
+    fill(byId("easel-title"), "Not here any more");
+    fill(byId("easel-controls"), make("a", { class: "button", href: addressOf("stylize") }, "New painting"));
+    this.#problem.show(error);
+  }
+}
+
+function showProgress({ status, progress, eta_s, position }) {
+  const bar = byId("easel-progress");
+  bar.hidden = !["queued", "running"].includes(status);
+  if (progress) Object.assign(bar, { max: progress.steps, value: progress.step });
+  else bar.removeAttribute("value");
+  const left = eta_s === null ? "" : `about ${duration(eta_s)} left`;
+  const place = position > 1 ? `${plural(position - 1, "job")} before it` : "";
+  const step = progress ? `step ${count(progress.step)} of ${count(progress.steps)}` : "";
+  fill(byId("easel-left"), bar.hidden ? "" : [left, place || step].filter(Boolean).join(" · "));
+}
+
+function facts({ width, height, quality, strength, style_name: styles, content_weight: literal }) {
+  const share = literal === null ? `${Math.round(100 * strength)} % style` : "own weights";
+  const names = styles?.length ? styles.join(" + ") : "own painting";
+  return [names, `${width} × ${height} px`, quality, share].join(" · ");
+}
+
+/** A form that makes a new job of a finished one: more steps, or larger. */
+function goOn(job, problem) {
+  const { size, quality } = job.options;
+  const sizes = [size, ...[1.5, 2, 3].map((factor) => Math.round(size * factor))].filter(
+    (each) => each === size || each <= LARGEST_PX,
+  );
+  const select = make(
+    "select",
+    { name: "size" },
+    ...sizes.map((each) => make("option", { value: each }, each === size ? `${each} px, as now` : `${each} px`)),
+  );
+  const better = quality === "preview" ? "standard" : "high";
+  const radios = QUALITIES.map((each) => choice({ type: "radio", name: "more", value: each, checked: each === better }, "segment", each));
+  const button = make("button", { class: "primary" }, "Go on from here");
+  const start = async () => {
+    button.disabled = true;
+    try {
+      go("stylize", (await continued(job.id, Number(select.value), form.elements.more.value, problem)).id);
+    } catch (error) {
+      problem.show(error, start);
+    } finally {
+      button.disabled = false;
+    }
+  };
+  const form = make(
+    "form",
+    { class: "go-on", onsubmit: (event) => (event.preventDefault(), start()) },
+    make("label", { class: "field" }, make("span", {}, "Longest side"), select),
+    make(
+      "fieldset",
+      { class: "plain" },
+      make("legend", {}, "Quality"),
+      make("div", { class: "segments" }, ...radios.map(({ label }) => label)),
+    ),
+    button,
+  );
+  return form;
+}
+
+async function continued(id, size, quality, problem) {
+  problem.clear();
+  const send = (key) =>
+    call(`/jobs/${id}/continue`, { method: "POST", json: { size, quality }, headers: { "Idempotency-Key": key } });
+  const job = await submit(send, { onLost: () => problem.say("The connection is lost. Trying again…") });
+  await noteMade(job.id, await keptPicture(id));
+  return job;
+}
+
+const announce = (words) => fill(byId("announcer"), words);
