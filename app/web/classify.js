@@ -1,6 +1,6 @@
 /** The room where pictures are named. */
 
-import { call } from "./api.js";
+import { Unreachable, call, untilReachable } from "./api.js";
 import { takeStrays } from "./arrivals.js";
 import { bars } from "./bars.js";
 import { byId, fill, make } from "./dom.js";
@@ -33,6 +33,7 @@ export function classifyRoom() {
   function ask() {
     asking.abort();
     asking = new AbortController();
+    answers.removeAttribute("aria-busy");
     const shown = drawing() ? [drawn].filter(Boolean) : pictures;
     if (shown.length === 0 || !chooser.chosen) fill(answers, empty(drawing()));
     else answer(answers, shown, chooser.chosen, asking.signal);
@@ -94,6 +95,7 @@ async function one(place, file, model, signal) {
     if (signal.aborted) return;
     fill(place, problem.element);
     problem.show(error, again);
+    if (error instanceof Unreachable) untilReachable(signal).then(again, () => {});
   }
   place.removeAttribute("aria-busy");
 }

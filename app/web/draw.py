@@ -27,7 +27,7 @@ _RIDGES = (  # (height above the shore, roughness, colour), far to near
 
 _DIGIT_PX = 64
 _PER_DIGIT = 12
-_WOBBLE = 0.045  # of the digit's height: some become hard to read
+_WOBBLE = 0.07  # of the digit's height: some become hard to read
 _CORNERS: dict[int, list[list[tuple[float, float]]]] = {  # strokes, x and y in 0..1
     0: [
         [(0.5, 0), (0.1, 0.1), (0.05, 0.6), (0.4, 1), (0.8, 0.95), (0.95, 0.4), (0.8, 0), (0.45, 0)]

@@ -9,7 +9,7 @@ import { Frame } from "./pictures.js";
 import { problemBox } from "./problems.js";
 import { addressOf, go } from "./rooms.js";
 import { beforeAfter } from "./slider.js";
-import { count, duration, plural } from "./words.js";
+import { count, duration, plural, title, stylesOf } from "./words.js";
 
 const LARGEST_PX = 2048;
 const QUALITIES = ["preview", "standard", "high"];
@@ -44,6 +44,8 @@ export class Easel {
     this.#id = id;
     this.#element.hidden = false;
     fill(byId("easel-title"), "Looking for it…");
+    byId("easel-title").focus({ preventScroll: true });
+    scrollTo(0, 0);
     const kept = await keptPicture(id);
     if (this.#id !== id) return;
     this.#photo = kept ? URL.createObjectURL(kept) : null;
@@ -89,6 +91,7 @@ export class Easel {
     this.#away(false);
     const { width, height } = job.options;
     measure(this.#stage, "ratio", width / height);
+    measure(this.#stage, "natural", `${width}px`);
     fill(byId("easel-title"), TITLES[job.status]);
     fill(byId("easel-facts"), facts(job.options));
     showProgress(job);
@@ -174,10 +177,10 @@ function showProgress({ status, progress, eta_s, position }) {
   fill(byId("easel-left"), bar.hidden ? "" : [left, place || step].filter(Boolean).join(" · "));
 }
 
-function facts({ width, height, quality, strength, style_name: styles, content_weight: literal }) {
+function facts(options) {
+  const { width, height, quality, strength, content_weight: literal } = options;
   const share = literal === null ? `${Math.round(100 * strength)} % style` : "own weights";
-  const names = styles?.length ? styles.join(" + ") : "own painting";
-  return [names, `${width} × ${height} px`, quality, share].join(" · ");
+  return [stylesOf(options), `${width} × ${height} px`, quality, share].join(" · ");
 }
 
 /** A form that makes a new job of a finished one: more steps, or larger. */
@@ -192,8 +195,8 @@ function goOn(job, problem) {
     ...sizes.map((each) => make("option", { value: each }, each === size ? `${each} px, as now` : `${each} px`)),
   );
   const better = quality === "preview" ? "standard" : "high";
-  const radios = QUALITIES.map((each) => choice({ type: "radio", name: "more", value: each, checked: each === better }, "segment", each));
-  const button = make("button", { class: "primary" }, "Go on from here");
+  const radios = QUALITIES.map((each) => choice({ type: "radio", name: "more", value: each, checked: each === better }, "segment", title(each)));
+  const button = make("button", {}, "Go on from here");
   const start = async () => {
     button.disabled = true;
     try {

@@ -34,6 +34,8 @@ export class Examination {
     this.#id = id;
     this.#element.hidden = false;
     fill(byId("examination-title"), "Looking for it…");
+    byId("examination-title").focus({ preventScroll: true });
+    scrollTo(0, 0);
     this.#stop = watchJob(id, {
       onJob: (job) => this.#show(job),
       onLost: () => this.#away(true),

@@ -7,7 +7,7 @@ import { lookUp, madeHere, removeJob } from "./own-jobs.js";
 import { Frame } from "./pictures.js";
 import { problemBox } from "./problems.js";
 import { addressOf } from "./rooms.js";
-import { ago } from "./words.js";
+import { ago, stylesOf } from "./words.js";
 
 const LISTED = "/jobs?kind=stylize&limit=24";
 const MOST_ASKED = 24;
@@ -102,7 +102,7 @@ class Tile {
   }
 
   update({ status, created_at, options, links, progress }) {
-    const name = options.style_name?.join(" + ") || "own painting";
+    const name = stylesOf(options);
     const state = WORDS[status] ?? ago(created_at);
     fill(this.#words, make("span", {}, name), make("span", { class: "quiet" }, state));
     const isLive = status === "queued" || status === "running";

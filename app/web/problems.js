@@ -23,7 +23,7 @@ const WORDS = {
 
 /** @param {Error} error */
 export function inWords(error) {
-  if (error instanceof Unreachable) return "The service cannot be reached.";
+  if (error instanceof Unreachable) return "The service cannot be reached; trying again…";
   if (!error.code) throw error;
   const words = WORDS[error.code];
   return sentence(words ? words(error.detail) : error.detail || error.title);

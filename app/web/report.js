@@ -61,7 +61,7 @@ function mistakes(list) {
     make(
       "li",
       {},
-      make("img", { src: links.thumbnail, alt: `${label}, taken for ${predicted}`, loading: "lazy" }),
+      make("img", { src: links.thumbnail, alt: `${label}, taken for ${predicted}` }),
       make("span", {}, `${predicted}, ${percent(predicted_probability)}`),
       make("span", { class: "quiet" }, `but ${label}, ${percent(label_probability)}`),
       make("span", { class: "quiet file-name" }, filename),

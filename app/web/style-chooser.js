@@ -7,6 +7,7 @@ import { recall, remember } from "./memory.js";
 import { sorted } from "./picture-input.js";
 import { problemBox } from "./problems.js";
 import { PAINTINGS, sampleAddress, sampleFile } from "./samples.js";
+import { title } from "./words.js";
 
 const MEMORY = "styles";
 const FIRST = "brushwork";
@@ -35,7 +36,13 @@ export class StyleChooser {
   async load() {
     const { styles } = await insist("/styles");
     for (const { name, links } of styles) {
-      this.#add({ key: name, name, picture: links.thumbnail, isBuiltIn: true, file: () => fetched(links.image, name) });
+      this.#add({
+        key: name,
+        name: title(name),
+        picture: links.thumbnail,
+        isBuiltIn: true,
+        file: () => fetched(links.image, name),
+      });
     }
     for (const [file, name] of Object.entries(PAINTINGS)) {
       this.#add({ key: file, name, picture: sampleAddress(file), file: () => sampleFile(file) });

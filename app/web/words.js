@@ -1,4 +1,4 @@
-/** Numbers as people say them. */
+/** Numbers as people say them; a number and its unit stay on one line. */
 
 const LOCALE = "en";
 const number = new Intl.NumberFormat(LOCALE);
@@ -9,20 +9,20 @@ export const count = (value) => number.format(value);
 /** A share (0..1) in per cent, with a digit more where a whole number would hide something. */
 export function percent(share, digits = share > 0.99 || share < 0.01 ? 1 : 0) {
   const rounded = (100 * share).toFixed(digits);
-  return `${rounded.includes(".") ? rounded.replace(/\.?0+$/, "") : rounded} %`;
+  return `${rounded.includes(".") ? rounded.replace(/\.?0+$/, "") : rounded} %`;
 }
 
 export function duration(seconds) {
   const whole = Math.max(1, Math.round(seconds));
-  if (whole < 90) return `${whole} s`;
+  if (whole < 90) return `${whole} s`;
   const minutes = Math.round(whole / 60);
-  if (minutes < 90) return `${minutes} min`;
+  if (minutes < 90) return `${minutes} min`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 export function bytes(value) {
-  if (value < 1e6) return `${Math.max(1, Math.round(value / 1e3))} kB`;
-  return value < 1e9 ? `${(value / 1e6).toFixed(1)} MB` : `${(value / 1e9).toFixed(1)} GB`;
+  if (value < 1e6) return `${Math.max(1, Math.round(value / 1e3))} kB`;
+  return value < 1e9 ? `${(value / 1e6).toFixed(1)} MB` : `${(value / 1e9).toFixed(1)} GB`;
 }
 
 export function ago(time) {
@@ -40,5 +40,15 @@ export function classes(names) {
 
 export const sentence = (text) =>
   text && text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
+/** A name as a title: "stained-glass" is "Stained glass". */
+export function title(name) {
+  const words = name.replaceAll("-", " ");
+  return words[0].toUpperCase() + words.slice(1);
+}
+
+/** The styles of a painting, from its options. */
+export const stylesOf = ({ style_name: names }) =>
+  names?.length ? names.map(title).join(" + ") : "Own painting";
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
