@@ -46,7 +46,7 @@ export async function call(path, { json, headers = {}, ...asked } = {}) {
  */
 export async function submit(send, { signal, onLost }) {
   const key = freshKey();
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ;) {
     try {
       return await send(key);
     } catch (error) {
@@ -75,14 +75,13 @@ export async function untilReachable(signal) {
 }
 
 /** Ask until an answer comes, which need not be a good one. */
-export async function insist(path, { signal, onLost = () => {} } = {}) {
+export async function insist(path, { signal } = {}) {
   for (;;) {
     try {
       return await call(path, { signal });
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
     }
-    onLost();
     await untilReachable(signal);
   }
 }

@@ -41,21 +41,21 @@ async function photograph(onPicture, problem) {
     dialog.close();
     onPicture(file);
   };
-  dialog.append(
-    make(
-      "div",
-      { class: "actions" },
-      make("button", { type: "button", class: "primary", onclick: shoot }, "Take the picture"),
-      make("button", { type: "button", onclick: () => dialog.close() }, "Close"),
-    ),
+  const shutter = make(
+    "button",
+    { type: "button", class: "primary", disabled: true, onclick: shoot },
+    "Take the picture",
   );
+  const close = make("button", { type: "button", onclick: () => dialog.close() }, "Close");
+  dialog.append(make("div", { class: "actions" }, shutter, close));
+  video.addEventListener("loadeddata", () => (shutter.disabled = false));
   dialog.addEventListener("close", () => {
     stream.getTracks().forEach((track) => track.stop());
     dialog.remove();
   });
   document.body.append(dialog);
   dialog.showModal();
-  await video.play();
+  await video.play().catch(() => {}); // the dialog may be closed by now
 }
 
 async function still(video) {

@@ -25,8 +25,17 @@ export function confusionTable({ labels, counts }) {
     );
     return make("tr", {}, make("th", { scope: "row" }, labels[truth]), ...cells);
   });
-  const table = make("table", { class: "confusion" }, make("thead", {}, head), make("tbody", {}, ...rows));
-  return make("div", { class: "scrolling", tabindex: 0, role: "group", "aria-label": "Confusion matrix" }, table);
+  const table = make(
+    "table",
+    { class: "confusion" },
+    make("thead", {}, head),
+    make("tbody", {}, ...rows),
+  );
+  return make(
+    "div",
+    { class: "scrolling", tabindex: 0, role: "group", "aria-label": "Confusion matrix" },
+    table,
+  );
 }
 
 function confusionCell(number, share, title) {
@@ -42,8 +51,18 @@ export function reliabilityDiagram(bins) {
   const bar = ({ low, high, count: pictures, accuracy }) =>
     makeSvg(
       "rect",
-      { class: "bin", x: SIDE * low + 0.4, y: SIDE * (1 - accuracy), width: SIDE * (high - low) - 0.8, height: SIDE * accuracy },
-      makeSvg("title", {}, `Says ${percent(low, 0)} to ${percent(high, 0)}: right in ${percent(accuracy, 0)} of ${count(pictures)}`),
+      {
+        class: "bin",
+        x: SIDE * low + 0.4,
+        y: SIDE * (1 - accuracy),
+        width: SIDE * (high - low) - 0.8,
+        height: SIDE * accuracy,
+      },
+      makeSvg(
+        "title",
+        {},
+        `Says ${percent(low, 0)} to ${percent(high, 0)}: right in ${percent(accuracy, 0)} of ${count(pictures)}`,
+      ),
     );
   const grid = [0, 25, 50, 75, 100].flatMap((at) => [
     makeSvg("line", { class: "grid", x1: 0, x2: SIDE, y1: at, y2: at }),
@@ -56,8 +75,16 @@ export function reliabilityDiagram(bins) {
     ...grid,
     ...filled.map(bar),
     makeSvg("line", { class: "ideal", x1: 0, y1: SIDE, x2: SIDE, y2: 0 }),
-    makeSvg("text", { x: SIDE / 2, y: SIDE + 15, "text-anchor": "middle" }, "how sure it says it is, %"),
-    makeSvg("text", { x: -SIDE / 2, y: -11, "text-anchor": "middle", transform: "rotate(-90)" }, "how often it is right, %"),
+    makeSvg(
+      "text",
+      { x: SIDE / 2, y: SIDE + 15, "text-anchor": "middle" },
+      "how sure it says it is, %",
+    ),
+    makeSvg(
+      "text",
+      { x: -SIDE / 2, y: -11, "text-anchor": "middle", transform: "rotate(-90)" },
+      "how often it is right, %",
+    ),
   );
 }
 

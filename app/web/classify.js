@@ -18,8 +18,15 @@ const DIGITS = "mnist";
 export function classifyRoom() {
   const answers = byId("answers");
   const input = new PictureInput({ label: "A picture", multiple: true, onPictures: look });
-  const chooser = new ModelChooser({ legend: "Who looks at it", memory: "classify.model", onChange: ask });
-  const pad = drawingPad({ onRest: (file) => ((drawn = file), ask()), onEmpty: () => ((drawn = null), ask()) });
+  const chooser = new ModelChooser({
+    legend: "Who looks at it",
+    memory: "classify.model",
+    onChange: ask,
+  });
+  const pad = drawingPad({
+    onRest: (file) => ((drawn = file), ask()),
+    onEmpty: () => ((drawn = null), ask()),
+  });
   let pictures = [];
   let drawn = null;
   let asking = new AbortController();
@@ -35,22 +42,32 @@ export function classifyRoom() {
     asking = new AbortController();
     answers.removeAttribute("aria-busy");
     const shown = drawing() ? [drawn].filter(Boolean) : pictures;
-    if (shown.length === 0 || !chooser.chosen) fill(answers, empty(drawing()));
+    if (shown.length === 0 || !chooser.chosen) fill(answers, make("p", { class: "quiet" }, hint()));
     else answer(answers, shown, chooser.chosen, asking.signal);
+  }
+
+  function hint() {
+    if (!drawing()) return "The answer appears here.";
+    return chooser.chosen
+      ? "Draw a digit, and it will be read."
+      : `Digits are read by ${DIGITS}, which is not available.`;
   }
 
   const drawing = chooseWay((isDrawing) => {
     chooser.lock(isDrawing ? DIGITS : null);
     ask();
   });
-  byId("classify-picture").append(input.element, sampleRow(["cat.jpg", "ship.jpg", "seven.jpg"], (file) => look([file])));
+  byId("classify-picture").append(
+    input.element,
+    sampleRow(["cat.jpg", "ship.jpg", "seven.jpg"], (file) => look([file])),
+  );
   byId("classify-pad").append(pad);
   byId("classify-models").append(chooser.element);
   takeStrays(byId("room-classify"), (files) => {
     if (drawing()) byId("way-picture").click();
     input.take(files);
   });
-  fill(answers, empty(false));
+  ask();
   return { offer: (models) => chooser.offer(models) };
 }
 
@@ -66,16 +83,15 @@ function chooseWay(onChange) {
   return () => pad.checked;
 }
 
-const empty = (drawing) =>
-  make("p", { class: "quiet" }, drawing ? "Draw a digit, and it will be read." : "The answer appears here.");
-
 /** Ask about each picture in turn, and show each answer as soon as it comes. */
 async function answer(place, files, model, signal) {
   if (files.length === 1) {
     await one(place, files[0], model, signal);
     return;
   }
-  const cards = files.map((file) => make("div", { class: "answer-card" }, make("p", {}, file.name)));
+  const cards = files.map((file) =>
+    make("div", { class: "answer-card" }, make("p", {}, file.name)),
+  );
   fill(place, make("p", {}, plural(files.length, "picture")), ...cards);
   for (const [index, file] of files.entries()) {
     const answer = make("div");
@@ -94,8 +110,12 @@ async function one(place, file, model, signal) {
   } catch (error) {
     if (signal.aborted) return;
     fill(place, problem.element);
-    problem.show(error, again);
-    if (error instanceof Unreachable) untilReachable(signal).then(again, () => {});
+    if (error instanceof Unreachable) {
+      problem.say("The service cannot be reached. Trying again…");
+      untilReachable(signal).then(again, () => {});
+    } else {
+      problem.show(error, again);
+    }
   }
   place.removeAttribute("aria-busy");
 }

@@ -66,8 +66,8 @@ _CORNERS: dict[int, list[list[tuple[float, float]]]] = {  # strokes, x and y in 
     ],
     7: [[(0.05, 0.02), (0.5, 0), (0.95, 0), (0.6, 0.5), (0.4, 1)]],
     8: [
-        [(0.85, 0.1), (0.4, 0), (0.1, 0.2), (0.4, 0.45), (0.9, 0.7), (0.7, 1), (0.2, 1), (0.1, 0.7)]
-        + [(0.55, 0.48), (0.9, 0.25), (0.8, 0.05)]
+        [(0.85, 0.1), (0.4, 0), (0.1, 0.2), (0.4, 0.45), (0.9, 0.7), (0.7, 1)],
+        [(0.7, 1), (0.2, 1), (0.1, 0.7), (0.55, 0.48), (0.9, 0.25), (0.8, 0.05)],
     ],
     9: [
         [
@@ -119,15 +119,10 @@ def digits(rng: Rng) -> bytes:
 
 
 def _sky(rng: Rng, x: Array, y: Array) -> Array:
-    clouds = noise(rng, _SIDE_PX, 3, octaves=5)
-    streaks = np.asarray(
-        Image.fromarray(clouds[::6, :].astype(np.float32)).resize((_SIDE_PX, _SIDE_PX))
-    )
-    sky = blend(_DUSK, y / _SHORE + 0.035 * streaks)
+    sky = blend(_DUSK, y / _SHORE + 0.035 * noise(rng, _SIDE_PX, 3, octaves=5))
     glow = np.exp(-(((x - 0.62) / 0.30) ** 2 + ((y - 0.43) / 0.16) ** 2))[..., None]
-    sun = (np.hypot(x - 0.62, y - 0.405) < 0.021)[..., None]
-    lit = sky + glow * (palette("ffdf9e")[0] - sky) * 0.75
-    return np.where(sun, palette("fff6dc")[0], lit)
+    lit: Array = sky + glow * (palette("ffdf9e")[0] - sky) * 0.75
+    return lit
 
 
 def _ridge(rng: Rng) -> Array:

@@ -1,18 +1,17 @@
 /** One painting: as it is made, and when it is done. */
 
-import { call, submit } from "./api.js";
-import { byId, choice, fill, make, measure } from "./dom.js";
+import { call } from "./api.js";
+import { byId, fill, make, measure } from "./dom.js";
+import { goOn } from "./going-on.js";
 import { isOver, watchJob } from "./job-stream.js";
 import { keptPicture } from "./memory.js";
-import { noteMade, removeJob } from "./own-jobs.js";
+import { removeJob } from "./own-jobs.js";
 import { Frame } from "./pictures.js";
 import { problemBox } from "./problems.js";
 import { addressOf, go } from "./rooms.js";
 import { beforeAfter } from "./slider.js";
-import { count, duration, plural, title, stylesOf } from "./words.js";
+import { count, duration, plural, stylesOf } from "./words.js";
 
-const LARGEST_PX = 2048;
-const QUALITIES = ["preview", "standard", "high"];
 const TITLES = {
   queued: "Waiting its turn",
   running: "Being painted",
@@ -65,14 +64,24 @@ export class Easel {
     this.#element.hidden = true;
     this.#problem.clear();
     this.#away(false);
-    for (const id of ["easel-title", "easel-facts", "easel-left", "easel-controls", "go-on", "stage"]) fill(byId(id));
+    for (const id of [
+      "easel-title",
+      "easel-facts",
+      "easel-left",
+      "easel-controls",
+      "go-on",
+      "stage",
+    ])
+      fill(byId(id));
     byId("easel-progress").hidden = true;
   }
 
   #setUp() {
     const picture = make("img", { alt: "The painting so far", hidden: true });
     this.#frame = new Frame(picture);
-    const photo = this.#photo ? make("img", { src: this.#photo, alt: "", class: "stage-photo" }) : null;
+    const photo = this.#photo
+      ? make("img", { src: this.#photo, alt: "", class: "stage-photo" })
+      : null;
     fill(this.#stage, photo, picture);
   }
 
@@ -109,14 +118,19 @@ export class Easel {
     if (!job.links.result) return;
     fill(byId("go-on"), goOn(job, this.#problem));
     if (this.#photo) this.#compare(job.links.result);
-    else this.#frame.show(job.links.result).catch((error) => this.#problem.say(error.message));
+    else
+      this.#frame
+        .show(job.links.result, "The painting")
+        .catch((error) => this.#problem.say(error.message));
   }
 
   /** Swap the last preview for the slider once the result can be drawn. */
   async #compare(result) {
     const id = this.#id;
     const slider = beforeAfter({ before: this.#photo, after: result });
-    await Promise.all([...slider.querySelectorAll("img")].map((image) => image.decode())).catch(() => {});
+    await Promise.all([...slider.querySelectorAll("img")].map((image) => image.decode())).catch(
+      () => {},
+    );
     if (this.#id === id) fill(this.#stage, slider);
   }
 
@@ -132,7 +146,11 @@ export class Easel {
       }
     };
     return [
-      make("button", { type: "button", class: "primary", onclick: ask("finish", "Finishing…") }, "Good enough"),
+      make(
+        "button",
+        { type: "button", class: "primary", onclick: ask("finish", "Finishing…") },
+        "Good enough",
+      ),
       make("button", { type: "button", onclick: ask("cancel", "Cancelling…") }, "Cancel"),
     ];
   }
@@ -147,7 +165,9 @@ export class Easel {
       }
     };
     return [
-      links.result ? make("a", { class: "button primary", href: links.result, download: true }, "Download") : null,
+      links.result
+        ? make("a", { class: "button primary", href: links.result, download: true }, "Download")
+        : null,
       make("a", { class: "button", href: addressOf("stylize") }, "New painting"),
       make("button", { type: "button", onclick: remove }, "Delete"),
     ].filter(Boolean);
@@ -161,7 +181,10 @@ export class Easel {
     this.close();
     this.#element.hidden = false;
     fill(byId("easel-title"), "Not here any more");
-    fill(byId("easel-controls"), make("a", { class: "button", href: addressOf("stylize") }, "New painting"));
+    fill(
+      byId("easel-controls"),
+      make("a", { class: "button", href: addressOf("stylize") }, "New painting"),
+    );
     this.#problem.show(error);
   }
 }
@@ -181,54 +204,6 @@ function facts(options) {
   const { width, height, quality, strength, content_weight: literal } = options;
   const share = literal === null ? `${Math.round(100 * strength)} % style` : "own weights";
   return [stylesOf(options), `${width} × ${height} px`, quality, share].join(" · ");
-}
-
-/** A form that makes a new job of a finished one: more steps, or larger. */
-function goOn(job, problem) {
-  const { size, quality } = job.options;
-  const sizes = [size, ...[1.5, 2, 3].map((factor) => Math.round(size * factor))].filter(
-    (each) => each === size || each <= LARGEST_PX,
-  );
-  const select = make(
-    "select",
-    { name: "size" },
-    ...sizes.map((each) => make("option", { value: each }, each === size ? `${each} px, as now` : `${each} px`)),
-  );
-  const better = quality === "preview" ? "standard" : "high";
-  const radios = QUALITIES.map((each) => choice({ type: "radio", name: "more", value: each, checked: each === better }, "segment", title(each)));
-  const button = make("button", {}, "Go on from here");
-  const start = async () => {
-    button.disabled = true;
-    try {
-      go("stylize", (await continued(job.id, Number(select.value), form.elements.more.value, problem)).id);
-    } catch (error) {
-      problem.show(error, start);
-    } finally {
-      button.disabled = false;
-    }
-  };
-  const form = make(
-    "form",
-    { class: "go-on", onsubmit: (event) => (event.preventDefault(), start()) },
-    make("label", { class: "field" }, make("span", {}, "Longest side"), select),
-    make(
-      "fieldset",
-      { class: "plain" },
-      make("legend", {}, "Quality"),
-      make("div", { class: "segments" }, ...radios.map(({ label }) => label)),
-    ),
-    button,
-  );
-  return form;
-}
-
-async function continued(id, size, quality, problem) {
-  problem.clear();
-  const send = (key) =>
-    call(`/jobs/${id}/continue`, { method: "POST", json: { size, quality }, headers: { "Idempotency-Key": key } });
-  const job = await submit(send, { onLost: () => problem.say("The connection is lost. Trying again…") });
-  await noteMade(job.id, await keptPicture(id));
-  return job;
 }
 
 const announce = (words) => fill(byId("announcer"), words);

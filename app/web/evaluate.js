@@ -50,7 +50,9 @@ class Material {
       input.value = "";
     });
     takeDrops(byId("archive-zone"), (files) => this.take(files));
-    byId("archive-sample").addEventListener("click", async () => this.take([await sampleFile(ARCHIVE)]));
+    byId("archive-sample").addEventListener("click", async () =>
+      this.take([await sampleFile(ARCHIVE)]),
+    );
     byId("dataset").addEventListener("change", ({ target }) => target.value && this.#use(null));
     this.#offerDatasets();
   }
@@ -62,7 +64,9 @@ class Material {
   take([file]) {
     this.problem.clear();
     if (file.type.startsWith("image/")) {
-      this.problem.say(`“${file.name}” is one picture. Put pictures into a zip archive, in a folder for each class.`);
+      this.problem.say(
+        `“${file.name}” is one picture. Put pictures into a zip archive, in a folder for each class.`,
+      );
       return;
     }
     byId("dataset").value = "";
@@ -73,7 +77,10 @@ class Material {
     this.file = file;
     const [strong, span] = this.#words.children;
     fill(strong, file ? file.name : "A zip archive");
-    fill(span, file ? `${bytes(file.size)}; drop or choose another` : "Drop it here, or choose a file");
+    fill(
+      span,
+      file ? `${bytes(file.size)}; drop or choose another` : "Drop it here, or choose a file",
+    );
   }
 
   async #offerDatasets() {
@@ -116,15 +123,26 @@ class Start {
 
   #send(signal) {
     const { file, dataset } = this.material;
-    const query = new URLSearchParams({ engine: this.form.elements.engine.value, model: this.chooser.chosen });
+    const query = new URLSearchParams({
+      engine: this.form.elements.engine.value,
+      model: this.chooser.chosen,
+    });
     if (!file) query.set("dataset", dataset);
     const send = (key) => {
       const headers = { "Idempotency-Key": key };
       if (!file) return call(`/evaluate?${query}`, { method: "POST", headers, signal });
       headers["Content-Type"] = "application/zip";
-      return upload(`/evaluate?${query}`, { body: file, headers, signal, onSent: (share) => (this.#bar.value = share) });
+      return upload(`/evaluate?${query}`, {
+        body: file,
+        headers,
+        signal,
+        onSent: (share) => (this.#bar.value = share),
+      });
     };
-    return submit(send, { signal, onLost: () => this.#problem.say("The connection is lost. Trying again…") });
+    return submit(send, {
+      signal,
+      onLost: () => this.#problem.say("The connection is lost. Trying again…"),
+    });
   }
 
   #show(isSending) {

@@ -49,7 +49,8 @@ export class Examination {
     this.#element.hidden = true;
     this.#problem.clear();
     this.#away(false);
-    for (const id of ["examination-title", "examination-left", "examination-controls", "report"]) fill(byId(id));
+    for (const id of ["examination-title", "examination-left", "examination-controls", "report"])
+      fill(byId(id));
     byId("examination-progress").hidden = true;
   }
 
@@ -60,7 +61,10 @@ export class Examination {
     if (job.status === this.#status) return;
     this.#status = job.status;
     fill(byId("announcer"), TITLES[job.status]);
-    fill(byId("examination-controls"), ...(isOver(job) ? this.#finalControls(job.id) : [this.#cancel(job.id)]));
+    fill(
+      byId("examination-controls"),
+      ...(isOver(job) ? this.#finalControls(job.id) : [this.#cancel(job.id)]),
+    );
     if (job.error) this.#problem.show(Object.assign(new Error(job.error.detail), job.error));
     if (job.links.result) this.#report(job);
   }
@@ -111,7 +115,10 @@ export class Examination {
     this.close();
     this.#element.hidden = false;
     fill(byId("examination-title"), "Not here any more");
-    fill(byId("examination-controls"), make("a", { class: "button", href: addressOf("evaluate") }, "Evaluate another"));
+    fill(
+      byId("examination-controls"),
+      make("a", { class: "button", href: addressOf("evaluate") }, "Evaluate another"),
+    );
     this.#problem.show(error);
   }
 }

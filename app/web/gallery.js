@@ -12,7 +12,12 @@ import { ago, stylesOf } from "./words.js";
 const LISTED = "/jobs?kind=stylize&limit=24";
 const MOST_ASKED = 24;
 const AGAIN_MS = 3_000;
-const WORDS = { queued: "waiting", running: "being painted", failed: "failed", cancelled: "cancelled" };
+const WORDS = {
+  queued: "waiting",
+  running: "being painted",
+  failed: "failed",
+  cancelled: "cancelled",
+};
 
 export class Gallery {
   #grid = byId("gallery-tiles");
@@ -22,6 +27,7 @@ export class Gallery {
   #older = []; // jobs of later pages
   #cursor;
   #timer;
+  #asking = new AbortController();
 
   constructor() {
     this.#more.addEventListener("click", () => this.#showOlder());
@@ -30,14 +36,26 @@ export class Gallery {
 
   /** Ask what there is, and again while something is being made. */
   async refresh() {
+    this.#asking.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
+    try {
+      await this.#ask(signal);
+    } catch (error) {
+      if (!signal.aborted) this.#problem.show(error, () => this.refresh());
+    }
+  }
+
+  async #ask(signal) {
     clearTimeout(this.#timer);
-    const { jobs, cursor } = await insist(LISTED);
+    const { jobs, cursor } = await insist(LISTED, { signal });
     const listed = new Set([...jobs, ...this.#older].map(({ id }) => id));
     const others = madeHere().filter((id) => !listed.has(id));
-    const found = cursor === null ? await lookUp(others) : await lookUp(others.slice(0, MOST_ASKED));
+    const found =
+      cursor === null ? await lookUp(others) : await lookUp(others.slice(0, MOST_ASKED));
+    signal.throwIfAborted(); // another look has begun
     if (this.#cursor === undefined) this.#cursor = cursor;
     this.#show([...jobs, ...found, ...this.#older]);
-    clearTimeout(this.#timer);
     if (jobs.some((job) => !isOver(job))) this.#timer = setTimeout(() => this.refresh(), AGAIN_MS);
   }
 
@@ -58,7 +76,8 @@ export class Gallery {
     this.#tiles = new Map(newest.map((job) => [job.id, this.#tile(job)]));
     const elements = [...this.#tiles.values()].map(({ element }) => element);
     const present = [...this.#grid.children];
-    const isSame = elements.length === present.length && elements.every((each, at) => each === present[at]);
+    const isSame =
+      elements.length === present.length && elements.every((each, at) => each === present[at]);
     if (!isSame) fill(this.#grid, ...elements); // else what has the focus keeps it
     byId("gallery").hidden = elements.length === 0;
     this.#more.hidden = !this.#cursor;
@@ -97,7 +116,11 @@ class Tile {
       make("span", { class: "tile-picture" }, picture),
       this.#words,
     );
-    this.#remove = make("button", { type: "button", class: "tile-delete", onclick: onRemove }, "Delete");
+    this.#remove = make(
+      "button",
+      { type: "button", class: "tile-delete", onclick: onRemove },
+      "Delete",
+    );
     this.element = make("li", { class: "tile" }, link, this.#remove);
   }
 

@@ -91,8 +91,14 @@ export class ModelChooser {
       },
       "model",
       make("span", { class: "model-name" }, model.name),
-      make("span", { class: "model-knows" }, model.available ? classes(model.classes) : sentence(model.reason)),
-      model.available ? make("span", { class: "model-score" }, percent(model.metrics.test.accuracy, 1)) : null,
+      make(
+        "span",
+        { class: "model-knows" },
+        model.available ? classes(model.classes) : sentence(model.reason),
+      ),
+      model.available
+        ? make("span", { class: "model-score" }, percent(model.metrics.test.accuracy, 1))
+        : null,
     );
     return label;
   }
@@ -133,6 +139,9 @@ function details(model, open) {
 }
 
 function facts(entries) {
-  const pairs = Object.entries(entries).flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]);
+  const pairs = Object.entries(entries).flatMap(([term, text]) => [
+    make("dt", {}, term),
+    make("dd", {}, text),
+  ]);
   return make("dl", { class: "facts" }, ...pairs);
 }

@@ -36,6 +36,9 @@ export async function lookUp(ids) {
 }
 
 async function forget(id) {
-  remember(MADE, madeHere().filter((each) => each !== id));
+  remember(
+    MADE,
+    madeHere().filter((each) => each !== id),
+  );
   await keepPicture(id, null);
 }

@@ -29,7 +29,11 @@ export function drawingPad({ onRest, onEmpty }) {
     if (strokes.length === 0) onEmpty();
     else resting = setTimeout(async () => onRest(await drawing(canvas)), REST_MS);
   };
-  const undo = make("button", { type: "button", disabled: true, onclick: () => (strokes.pop(), changed()) }, "Undo");
+  const undo = make(
+    "button",
+    { type: "button", disabled: true, onclick: () => (strokes.pop(), changed()) },
+    "Undo",
+  );
   const clear = make(
     "button",
     { type: "button", disabled: true, onclick: () => (strokes.splice(0), changed()) },

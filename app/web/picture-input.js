@@ -12,7 +12,8 @@ const NOT_A_PICTURE = "is not a picture. JPEG, PNG, WebP, BMP, GIF and TIFF can 
 export function sorted(files) {
   const isPicture = (file) => file.size > 0 && (file.type === "" || file.type.startsWith("image/"));
   const other = files.find((file) => !isPicture(file));
-  const words = other && (other.size ? `“${other.name}” ${NOT_A_PICTURE}` : `“${other.name}” is empty.`);
+  const words =
+    other && (other.size ? `“${other.name}” ${NOT_A_PICTURE}` : `“${other.name}” is empty.`);
   return { pictures: files.filter(isPicture), words };
 }
 
@@ -49,7 +50,13 @@ export class PictureInput {
     takeDrops(zone, (files) => this.take(files));
     this.actions = make("div", { class: "actions" });
     this.actions.append(cameraButton((file) => this.take([file]), this.problem));
-    this.element = make("div", { class: "picture-input" }, zone, this.actions, this.problem.element);
+    this.element = make(
+      "div",
+      { class: "picture-input" },
+      zone,
+      this.actions,
+      this.problem.element,
+    );
   }
 
   /** Take files in, as if they had been chosen. */
@@ -70,6 +77,7 @@ export class PictureInput {
     this.#image.hidden = !readable;
     this.#words.hidden = Boolean(readable);
     if (readable) Object.assign(this.#image, { src: address, alt: file.name });
-    else if (file) fill(this.#words, make("strong", {}, file.name), make("span", {}, "No preview here"));
+    else if (file)
+      fill(this.#words, make("strong", {}, file.name), make("span", {}, "No preview here"));
   }
 }

@@ -58,7 +58,7 @@ export class Frame {
   }
 
   /** Show a picture once it can be drawn; the old one stays until then. */
-  async show(address) {
+  async show(address, alt = this.#image.alt) {
     const number = ++this.#asked;
     const next = await decoded(address);
     if (number < this.#shown) return;
@@ -67,6 +67,7 @@ export class Frame {
       if (name !== "src") next.setAttribute(name, value);
     }
     next.hidden = false;
+    next.alt = alt;
     this.#image.replaceWith(next);
     this.#image = next;
   }

@@ -23,7 +23,7 @@ const WORDS = {
 
 /** @param {Error} error */
 export function inWords(error) {
-  if (error instanceof Unreachable) return "The service cannot be reached; trying again…";
+  if (error instanceof Unreachable) return "The service cannot be reached.";
   if (!error.code) throw error;
   const words = WORDS[error.code];
   return sentence(words ? words(error.detail) : error.detail || error.title);
@@ -40,7 +40,11 @@ export function problemBox() {
     /** @param {Error} error @param {() => void} [again] what the button does, if trying again may help */
     show(error, again) {
       if (error.name === "AbortError") return;
-      const button = make("button", { type: "button", onclick: () => (clear(), again()) }, "Try again");
+      const button = make(
+        "button",
+        { type: "button", onclick: () => (clear(), again()) },
+        "Try again",
+      );
       const wait = error.retryAfterS ? ` There may be room in ${duration(error.retryAfterS)}.` : "";
       const mayHelp = again && (error.retryAfterS || error.status >= 500 || !error.status);
       fill(element, make("p", {}, inWords(error) + wait), mayHelp ? button : null);

@@ -24,14 +24,28 @@ export function reportOn(report) {
       ),
     ),
     part("Class by class", classTable(report.classes)),
-    report.worst_mistakes.length ? part("The worst mistakes", mistakes(report.worst_mistakes)) : null,
-    report.skipped_count || Object.keys(report.unknown_folders).length ? part("Left out", leftOut(report)) : null,
+    report.worst_mistakes.length
+      ? part("The worst mistakes", mistakes(report.worst_mistakes))
+      : null,
+    report.skipped_count || Object.keys(report.unknown_folders).length
+      ? part("Left out", leftOut(report))
+      : null,
   ].filter(Boolean);
 }
 
-const part = (title, ...children) => make("section", { class: "report-part" }, make("h3", {}, title), ...children);
+const part = (title, ...children) =>
+  make("section", { class: "report-part" }, make("h3", {}, title), ...children);
 
-function headline({ accuracy, accuracy_interval: [low, high], n, labelled, loss, model, engine, images_per_s }) {
+function headline({
+  accuracy,
+  accuracy_interval: [low, high],
+  n,
+  labelled,
+  loss,
+  model,
+  engine,
+  images_per_s,
+}) {
   const cut = labelled > n ? ` of ${count(labelled)}` : "";
   return make(
     "div",
@@ -49,11 +63,28 @@ function headline({ accuracy, accuracy_interval: [low, high], n, labelled, loss,
 
 function classTable(classes) {
   const cells = ({ precision, recall, f1, support }) =>
-    [precision, recall, f1].map((share) => (share === null ? "–" : percent(share, 1))).concat(count(support));
+    [precision, recall, f1]
+      .map((share) => (share === null ? "–" : percent(share, 1)))
+      .concat(count(support));
   const row = (each) =>
-    make("tr", {}, make("th", { scope: "row" }, each.label), ...cells(each).map((text) => make("td", {}, text)));
-  const head = ["Class", "Precision", "Recall", "F1", "Pictures"].map((text) => make("th", { scope: "col" }, text));
-  return scrolling("Class by class", make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...classes.map(row))));
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, each.label),
+      ...cells(each).map((text) => make("td", {}, text)),
+    );
+  const head = ["Class", "Precision", "Recall", "F1", "Pictures"].map((text) =>
+    make("th", { scope: "col" }, text),
+  );
+  return scrolling(
+    "Class by class",
+    make(
+      "table",
+      {},
+      make("thead", {}, make("tr", {}, ...head)),
+      make("tbody", {}, ...classes.map(row)),
+    ),
+  );
 }
 
 function mistakes(list) {
@@ -71,14 +102,28 @@ function mistakes(list) {
 
 function leftOut({ skipped, skipped_count: all, unknown_folders: folders }) {
   const items = [
-    ...Object.entries(folders).map(([name, files]) => `${name}/: ${plural(files, "file")}, as it is not the name of a class`),
+    ...Object.entries(folders).map(
+      ([name, files]) => `${name}/: ${plural(files, "file")}, as it is not the name of a class`,
+    ),
     ...skipped.map(({ filename, reason }) => `${filename}: ${reason}`),
   ];
-  const more = all > skipped.length ? make("p", { class: "quiet" }, `and ${count(all - skipped.length)} more`) : null;
-  return make("div", {}, make("ul", { class: "left-out" }, ...items.map((text) => make("li", {}, text))), more);
+  const more =
+    all > skipped.length
+      ? make("p", { class: "quiet" }, `and ${count(all - skipped.length)} more`)
+      : null;
+  return make(
+    "div",
+    {},
+    make("ul", { class: "left-out" }, ...items.map((text) => make("li", {}, text))),
+    more,
+  );
 }
 
 /** A part that may be wider than a phone: it scrolls by itself, also with the keyboard. */
 export function scrolling(label, ...children) {
-  return make("div", { class: "scrolling", tabindex: 0, role: "group", "aria-label": label }, ...children);
+  return make(
+    "div",
+    { class: "scrolling", tabindex: 0, role: "group", "aria-label": label },
+    ...children,
+  );
 }

@@ -10,7 +10,9 @@ let present = null;
 /** @returns {{room: string, job: string | null}} */
 export function here() {
   const [room, job] = location.hash.slice(1).split("/");
-  return NAMES.includes(room) ? { room, job: job || null } : { room: recall("room", NAMES[0]), job: null };
+  return NAMES.includes(room)
+    ? { room, job: job || null }
+    : { room: recall("room", NAMES[0]), job: null };
 }
 
 export const addressOf = (room, job) => `#${room}${job ? `/${job}` : ""}`;

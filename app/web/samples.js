@@ -34,8 +34,23 @@ export function sampleRow(names, take) {
   const button = (name) =>
     make(
       "button",
-      { type: "button", class: "sample", title: PICTURES[name], onclick: async () => take(await sampleFile(name)) },
-      make("img", { src: sampleAddress(name), alt: `Try it: ${PICTURES[name]}`, width: 72, height: 72 }),
+      {
+        type: "button",
+        class: "sample",
+        title: PICTURES[name],
+        onclick: async () => take(await sampleFile(name)),
+      },
+      make("img", {
+        src: sampleAddress(name),
+        alt: `Try it: ${PICTURES[name]}`,
+        width: 72,
+        height: 72,
+      }),
     );
-  return make("div", { class: "samples" }, make("span", {}, "Nothing at hand?"), ...names.map(button));
+  return make(
+    "div",
+    { class: "samples" },
+    make("span", {}, "Nothing at hand?"),
+    ...names.map(button),
+  );
 }

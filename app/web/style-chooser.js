@@ -84,7 +84,11 @@ export class StyleChooser {
 
   #add(style) {
     const { input, label } = choice(
-      { type: this.#blend.checked ? "checkbox" : "radio", name: "style", onchange: () => this.#changed() },
+      {
+        type: this.#blend.checked ? "checkbox" : "radio",
+        name: "style",
+        onchange: () => this.#changed(),
+      },
       "style",
       make("img", { src: style.picture, alt: "", width: 160, height: 160 }),
       make("span", { class: "style-name" }, style.name),

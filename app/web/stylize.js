@@ -39,7 +39,8 @@ export function stylizeRoom() {
   });
   const start = new Start(form, photo, styles);
   takeStrays(room, (files) => {
-    if (!byId("setup").hidden) (byId("styles").contains(document.activeElement) ? styles : photo.input).take(files);
+    if (!byId("setup").hidden)
+      (byId("styles").contains(document.activeElement) ? styles : photo.input).take(files);
   });
   styles.load();
   photo.recall();
@@ -58,8 +59,13 @@ class Photo {
 
   constructor(onChange) {
     this.onChange = onChange;
-    this.input = new PictureInput({ label: "A photograph", onPictures: ([file]) => this.#take(file) });
-    this.input.element.append(sampleRow(["lake.jpg", "cat.jpg", "ship.jpg"], (file) => this.#take(file)));
+    this.input = new PictureInput({
+      label: "A photograph",
+      onPictures: ([file]) => this.#take(file),
+    });
+    this.input.element.append(
+      sampleRow(["lake.jpg", "cat.jpg", "ship.jpg"], (file) => this.#take(file)),
+    );
   }
 
   async recall() {
@@ -145,9 +151,12 @@ class Start {
     if (!body.get("seed")) body.delete("seed");
     body.append("content", this.photo.file);
     await this.styles.appendTo(body);
-    return submit((key) => call("/stylize", { method: "POST", body, headers: { "Idempotency-Key": key } }), {
-      onLost: () => this.#problem.say("The connection is lost. Trying again…"),
-    });
+    return submit(
+      (key) => call("/stylize", { method: "POST", body, headers: { "Idempotency-Key": key } }),
+      {
+        onLost: () => this.#problem.say("The connection is lost. Trying again…"),
+      },
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-"""Every state in both colour schemes and on a phone: axe finds nothing serious, nothing sticks out."""
+"""Every state in both colour schemes and on a phone: axe finds nothing serious."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -8,7 +8,7 @@ import signal
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.e2e.visit import PAINTING_MS, Visit, photo, visiting
 from tests.service import Service
@@ -16,6 +16,10 @@ from tests.service import Service
 pytestmark = pytest.mark.e2e
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
+
+
+def away(visit: Visit) -> Locator:
+    return visit.page.locator("#easel-away")
 
 
 def share_done(page: Page) -> float:
@@ -29,7 +33,9 @@ def test_a_photograph_is_painted_to_the_end_with_previews_seen(visit: Visit) -> 
     visit.choose_photo()
     visit.set_painting(128, "standard")
     visit.page.get_by_role("radio", name="Mosaic").check()
-    expect(visit.page.locator("#estimate")).to_have_text(re.compile(r"About .* s for 128 × 85 px"))
+    expect(visit.page.locator("#estimate")).to_have_text(
+        re.compile("About .* for 128 \u00d7 85 px")
+    )
     seen: list[str] = []
     visit.page.on("response", lambda answer: seen.append(answer.url))
     visit.page.get_by_role("button", name="Paint it").click()
@@ -37,7 +43,7 @@ def test_a_photograph_is_painted_to_the_end_with_previews_seen(visit: Visit) -> 
     expect(visit.page.locator("#easel-left")).to_contain_text("left")
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
     assert sum("/preview?version=" in url for url in seen) >= 2
-    expect(visit.page.locator("#easel-facts")).to_contain_text("Mosaic · 128 × 85 px")
+    expect(visit.page.locator("#easel-facts")).to_contain_text("Mosaic · 128 \u00d7 85 px")
 
 
 def test_the_result_is_compared_by_keys_and_downloaded(visit: Visit) -> None:
@@ -107,10 +113,10 @@ def test_going_on_makes_a_larger_painting(visit: Visit) -> None:
     visit.paint()
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
     first = visit.page.url
-    visit.page.get_by_label("Longest side").last.select_option("96")
+    visit.page.locator("#go-on select").select_option("96")
     visit.page.get_by_role("button", name="Go on from here").click()
     expect(visit.page).not_to_have_url(first)
-    expect(visit.page.locator("#easel-facts")).to_contain_text("96 × 64 px")
+    expect(visit.page.locator("#easel-facts")).to_contain_text("96 \u00d7 64 px")
     expect(visit.slider).to_be_visible(timeout=PAINTING_MS)
 
 
@@ -119,15 +125,35 @@ def test_paintings_of_ones_own_are_blended_and_their_names_stay_text(visit: Visi
     visit.choose_photo()
     visit.set_painting()
     paintings = [photo(1) | {"name": HOSTILE}, photo(2) | {"name": "other.jpg"}]
-    visit.page.locator("#style-files").set_input_files(paintings)  # type: ignore[arg-type]
+    visit.page.locator("#style-files").set_input_files(paintings)
     expect(visit.page.get_by_text(HOSTILE)).to_be_visible()
     expect(visit.page.get_by_role("checkbox", name="Blend several")).to_be_checked()
-    with visit.page.expect_request("**/stylize") as asking:
-        visit.page.get_by_role("button", name="Paint it").click()
-    body = asking.value.post_data_buffer or b""
-    assert body.count(b'name="style"; filename=') == 2
-    assert b"style_name" not in body
+    visit.page.get_by_role("button", name="Paint it").click()
+    expect(visit.page.locator("#easel-facts")).to_contain_text("Own painting")
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
+
+
+def test_a_painting_that_was_made_elsewhere_is_shown_without_its_photograph(
+    visit: Visit, browser: Browser
+) -> None:
+    visit.paint()
+    expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
+    with visiting(browser, visit.url) as other:
+        other.page.goto(visit.page.url)
+        expect(other.page.get_by_role("img", name="The painting", exact=True)).to_be_visible()
+        expect(other.slider).to_have_count(0)
+
+
+def test_older_paintings_are_shown_when_asked_for(visit: Visit, browser: Browser) -> None:
+    for seed in (1, 2):
+        visit.paint(seed=seed)
+        expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
+    with visiting(browser, visit.url) as other:
+        other.page.route("**/jobs?*", _one_at_a_time)
+        other.enter("stylize")
+        expect(other.page.locator(".tile")).to_have_count(1)
+        other.page.get_by_role("button", name="Show older ones").click()
+        expect(other.page.locator(".tile")).to_have_count(2)
 
 
 def test_one_or_several_built_in_styles_are_chosen(visit: Visit) -> None:
@@ -183,9 +209,9 @@ def test_a_lost_connection_is_said_and_mends_itself(visit: Visit) -> None:
     visit.paint(192, "high")
     expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
     visit.page.context.set_offline(True)
-    expect(visit.page.get_by_text("Connection lost, trying again…")).to_be_visible()
+    expect(away(visit)).to_be_visible()
     visit.page.context.set_offline(False)
-    expect(visit.page.get_by_text("Connection lost, trying again…")).to_be_hidden()
+    expect(away(visit)).to_be_hidden()
     visit.page.get_by_role("button", name="Good enough").click()
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
 
@@ -197,8 +223,8 @@ def test_a_web_process_that_dies_is_waited_for(visit: Visit, atelier: Service) -
     web = atelier.web_pid()
     assert web is not None
     os.kill(web, signal.SIGKILL)
-    expect(visit.page.get_by_text("Connection lost, trying again…")).to_be_visible()
-    expect(visit.page.get_by_text("Connection lost, trying again…")).to_be_hidden(timeout=30_000)
+    expect(away(visit)).to_be_visible()
+    expect(away(visit)).to_be_hidden(timeout=30_000)
     visit.page.get_by_role("button", name="Good enough").click()
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
 
@@ -225,6 +251,10 @@ def test_an_answer_that_is_lost_does_not_make_two_jobs(visit: Visit) -> None:
     here = visit.page.url.rpartition("/")[2]
     assert newest[0]["id"] == here
     assert newest[1]["options"]["seed"] != newest[0]["options"]["seed"]
+
+
+def _one_at_a_time(route: Route) -> None:
+    route.continue_(url=route.request.url.replace("limit=24", "limit=1"))
 
 
 def _long_picture() -> bytes:
