@@ -5,12 +5,12 @@ import { byId, fill, make, measure } from "./dom.js";
 import { goOn } from "./going-on.js";
 import { isOver, watchJob } from "./job-stream.js";
 import { keptPicture } from "./memory.js";
-import { removeJob } from "./own-jobs.js";
+import { removeJob, stylesOf } from "./own-jobs.js";
 import { Frame } from "./pictures.js";
 import { problemBox } from "./problems.js";
 import { addressOf, go } from "./rooms.js";
 import { beforeAfter } from "./slider.js";
-import { count, duration, plural, stylesOf } from "./words.js";
+import { count, duration, plural } from "./words.js";
 
 const TITLES = {
   queued: "Waiting its turn",
@@ -102,7 +102,7 @@ export class Easel {
     measure(this.#stage, "ratio", width / height);
     measure(this.#stage, "natural", `${width}px`);
     fill(byId("easel-title"), TITLES[job.status]);
-    fill(byId("easel-facts"), facts(job.options));
+    fill(byId("easel-facts"), facts(job));
     showProgress(job);
     if (job.status === this.#status) return;
     this.#status = job.status;
@@ -200,10 +200,10 @@ function showProgress({ status, progress, eta_s, position }) {
   fill(byId("easel-left"), bar.hidden ? "" : [left, place || step].filter(Boolean).join(" · "));
 }
 
-function facts(options) {
-  const { width, height, quality, strength, content_weight: literal } = options;
+function facts(job) {
+  const { width, height, quality, strength, content_weight: literal } = job.options;
   const share = literal === null ? `${Math.round(100 * strength)} % style` : "own weights";
-  return [stylesOf(options), `${width} × ${height} px`, quality, share].join(" · ");
+  return [stylesOf(job), `${width} × ${height} px`, quality, share].join(" · ");
 }
 
 const announce = (words) => fill(byId("announcer"), words);

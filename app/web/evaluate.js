@@ -106,7 +106,7 @@ class Start {
     if (this.#sending) return;
     this.#problem.clear();
     if (!this.material.file && !this.material.dataset) {
-      this.material.problem.say("Choose an archive first.");
+      this.material.problem.ask("Choose an archive first.");
       return;
     }
     this.#sending = new AbortController();

@@ -3,11 +3,11 @@
 import { call, insist } from "./api.js";
 import { byId, fill, make } from "./dom.js";
 import { isOver } from "./job-stream.js";
-import { lookUp, madeHere, removeJob } from "./own-jobs.js";
+import { lookUp, madeHere, removeJob, stylesOf } from "./own-jobs.js";
 import { Frame } from "./pictures.js";
 import { problemBox } from "./problems.js";
 import { addressOf } from "./rooms.js";
-import { ago, stylesOf } from "./words.js";
+import { ago } from "./words.js";
 
 const LISTED = "/jobs?kind=stylize&limit=24";
 const MOST_ASKED = 24;
@@ -124,8 +124,9 @@ class Tile {
     this.element = make("li", { class: "tile" }, link, this.#remove);
   }
 
-  update({ status, created_at, options, links, progress }) {
-    const name = stylesOf(options);
+  update(job) {
+    const { status, created_at, links, progress } = job;
+    const name = stylesOf(job);
     const state = WORDS[status] ?? ago(created_at);
     fill(this.#words, make("span", {}, name), make("span", { class: "quiet" }, state));
     const isLive = status === "queued" || status === "running";

@@ -3,7 +3,7 @@
 import { call, submit } from "./api.js";
 import { choice, make } from "./dom.js";
 import { keptPicture } from "./memory.js";
-import { noteMade } from "./own-jobs.js";
+import { noteMade, stylesOf } from "./own-jobs.js";
 import { go } from "./rooms.js";
 import { title } from "./words.js";
 
@@ -16,7 +16,7 @@ const QUALITIES = ["preview", "standard", "high"];
  * @returns {HTMLFormElement}
  */
 export function goOn(job, problem) {
-  const { size, quality } = job.options;
+  const { size, quality: before } = job.options;
   const sizes = [size, ...[1.5, 2, 3].map((factor) => Math.round(size * factor))].filter(
     (each) => each === size || each <= LARGEST_PX,
   );
@@ -27,7 +27,7 @@ export function goOn(job, problem) {
       make("option", { value: each }, each === size ? `${each} px, as now` : `${each} px`),
     ),
   );
-  const better = quality === "preview" ? "standard" : "high";
+  const better = before === "preview" ? "standard" : "high";
   const radios = QUALITIES.map((each) =>
     choice(
       { type: "radio", name: "more", value: each, checked: each === better },
@@ -39,10 +39,9 @@ export function goOn(job, problem) {
   const start = async () => {
     button.disabled = true;
     try {
-      go(
-        "stylize",
-        (await continued(job.id, Number(select.value), form.elements.more.value, problem)).id,
-      );
+      const quality = form.elements.more.value;
+      const next = await continued(job, Number(select.value), quality, problem);
+      go("stylize", next.id);
     } catch (error) {
       problem.show(error, start);
     } finally {
@@ -64,10 +63,10 @@ export function goOn(job, problem) {
   return form;
 }
 
-async function continued(id, size, quality, problem) {
+async function continued(begun, size, quality, problem) {
   problem.clear();
   const send = (key) =>
-    call(`/jobs/${id}/continue`, {
+    call(`/jobs/${begun.id}/continue`, {
       method: "POST",
       json: { size, quality },
       headers: { "Idempotency-Key": key },
@@ -75,6 +74,6 @@ async function continued(id, size, quality, problem) {
   const job = await submit(send, {
     onLost: () => problem.say("The connection is lost. Trying again…"),
   });
-  await noteMade(job.id, await keptPicture(id));
+  await noteMade(job.id, stylesOf(begun), await keptPicture(begun.id));
   return job;
 }

@@ -2,16 +2,25 @@
 
 import { call } from "./api.js";
 import { keepPicture, recall, remember } from "./memory.js";
+import { title } from "./words.js";
 
 const MADE = "made";
 const MOST = 200;
 
-export const madeHere = () => recall(MADE, []);
+const noted = () => recall(MADE, []); // {id, styles}, newest first
 
-/** Note a new job, and keep its photograph to compare the painting with. */
-export async function noteMade(id, photo) {
-  remember(MADE, [id, ...madeHere()].slice(0, MOST));
+export const madeHere = () => noted().map(({ id }) => id);
+
+/** Note a new job and the names of its styles, and keep its photograph to compare it with. */
+export async function noteMade(id, styles, photo) {
+  remember(MADE, [{ id, styles }, ...noted()].slice(0, MOST));
   if (photo) await keepPicture(id, photo);
+}
+
+/** What a painting's styles are called; the service knows the names of its own only. */
+export function stylesOf({ id, options }) {
+  const builtIn = (options.style_name ?? []).map(title).join(" + ");
+  return builtIn || noted().find((job) => job.id === id)?.styles || "Own painting";
 }
 
 /** Delete a finished job, and what the browser keeps of it. */
@@ -38,7 +47,7 @@ export async function lookUp(ids) {
 async function forget(id) {
   remember(
     MADE,
-    madeHere().filter((each) => each !== id),
+    noted().filter((job) => job.id !== id),
   );
   await keepPicture(id, null);
 }

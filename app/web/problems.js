@@ -33,10 +33,16 @@ export function inWords(error) {
 export function problemBox() {
   const element = make("div", { class: "problem", role: "alert" });
   const clear = () => fill(element);
+  const say = (text) => fill(element, make("p", {}, text));
   return {
     element,
     clear,
-    say: (text) => fill(element, make("p", {}, text)),
+    say,
+    /** Say what is missing, which may be out of sight. */
+    ask(text) {
+      say(text);
+      element.scrollIntoView({ block: "nearest" });
+    },
     /** @param {Error} error @param {() => void} [again] what the button does, if trying again may help */
     show(error, again) {
       if (error.name === "AbortError") return;

@@ -68,6 +68,11 @@ export class StyleChooser {
     return this.#chosen.length;
   }
 
+  /** The names of the chosen styles, for people. */
+  get names() {
+    return this.#chosen.map(({ name }) => name).join(" + ");
+  }
+
   /** Put the chosen styles into a request: by name where all are built in, else as files. */
   async appendTo(form) {
     const chosen = this.#chosen;

@@ -47,8 +47,4 @@ export function title(name) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
-/** The styles of a painting, from its options. */
-export const stylesOf = ({ style_name: names }) =>
-  names?.length ? names.map(title).join(" + ") : "Own painting";
-
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;

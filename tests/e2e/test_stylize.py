@@ -129,7 +129,7 @@ def test_paintings_of_ones_own_are_blended_and_their_names_stay_text(visit: Visi
     expect(visit.page.get_by_text(HOSTILE)).to_be_visible()
     expect(visit.page.get_by_role("checkbox", name="Blend several")).to_be_checked()
     visit.page.get_by_role("button", name="Paint it").click()
-    expect(visit.page.locator("#easel-facts")).to_contain_text("Own painting")
+    expect(visit.page.locator("#easel-facts")).to_contain_text(f"{HOSTILE} + other.jpg")
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
 
 
