@@ -1,6 +1,8 @@
 /** Talks to the service. An answer that is an error is thrown as a `Problem`. */
 
 const LONGEST_PAUSE_MS = 8_000;
+const NO_GATEWAY = [502, 504]; // a proxy in front of the service does not reach it
+const BUSY = 503;
 const SAME_FAILURES = 3;
 
 /** What the service answers instead of a result (RFC 9457). */
@@ -54,7 +56,7 @@ export async function submit(send, { signal, onLost }) {
         await pause(1_000 * error.retryAfterS, signal);
         continue;
       }
-      if (!(error instanceof Unreachable)) throw error;
+      if (!isLost(error)) throw error;
       if (++failures === SAME_FAILURES) throw closedByService();
     }
     onLost();
@@ -69,18 +71,18 @@ export async function untilReachable(signal) {
     try {
       return await call("/health/live", { signal });
     } catch (error) {
-      if (!(error instanceof Unreachable)) throw error;
+      if (!isAway(error)) throw error;
     }
   }
 }
 
-/** Ask until an answer comes, which need not be a good one. */
+/** Ask until the service can answer, and be it with a problem. */
 export async function insist(path, { signal } = {}) {
   for (;;) {
     try {
       return await call(path, { signal });
     } catch (error) {
-      if (!(error instanceof Unreachable)) throw error;
+      if (!isAway(error)) throw error;
     }
     await untilReachable(signal);
   }
@@ -108,6 +110,7 @@ export function pause(milliseconds, signal) {
 export async function read(response) {
   if (response.status === 204) return null;
   const document = await response.json().catch(() => null);
+  if (response.ok && !document) throw new Unreachable(response.url); // cut off within the answer
   if (response.ok) return document;
   const retryAfter = Number(response.headers.get("Retry-After"));
   throw new Problem(document ?? unknown(response.status), retryAfter || null);
@@ -118,6 +121,11 @@ function freshKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+/** Whether the service may or may not have had the request. */
+const isLost = (error) => error instanceof Unreachable || NO_GATEWAY.includes(error.status);
+
+const isAway = (error) => isLost(error) || error.status === BUSY;
 
 const unknown = (status) => ({
   code: "unknown",

@@ -12,6 +12,7 @@ import { addressOf, go } from "./rooms.js";
 import { beforeAfter } from "./slider.js";
 import { count, duration, plural } from "./words.js";
 
+const PARTS = ["easel-title", "easel-facts", "easel-left", "easel-controls", "go-on", "stage"];
 const TITLES = {
   queued: "Waiting its turn",
   running: "Being painted",
@@ -29,6 +30,7 @@ export class Easel {
   #status = null;
   #photo = null; // the address of the photograph
   #frame = null;
+  #hasPicture = false;
   #onChange;
 
   /** @param {{onChange: () => void}} options `onChange` is called when a painting begins or ends */
@@ -64,15 +66,8 @@ export class Easel {
     this.#element.hidden = true;
     this.#problem.clear();
     this.#away(false);
-    for (const id of [
-      "easel-title",
-      "easel-facts",
-      "easel-left",
-      "easel-controls",
-      "go-on",
-      "stage",
-    ])
-      fill(byId(id));
+    this.#hasPicture = false;
+    PARTS.forEach((id) => fill(byId(id)));
     byId("easel-progress").hidden = true;
   }
 
@@ -86,14 +81,11 @@ export class Easel {
   }
 
   #preview(address) {
-    const first = this.#stage.dataset.painted !== this.#id;
-    this.#frame.show(address).then(
-      () => {
-        this.#stage.dataset.painted = this.#id;
-        if (first) announce("The first picture is there; it gets sharper.");
-      },
-      () => {}, // the next one may come through
-    );
+    const shown = () => {
+      if (!this.#hasPicture) announce("The first picture is there; it gets sharper.");
+      this.#hasPicture = true;
+    };
+    this.#frame.show(address).then(shown, () => {}); // after a failure, the next one may come
   }
 
   #show(job) {
@@ -118,19 +110,15 @@ export class Easel {
     if (!job.links.result) return;
     fill(byId("go-on"), goOn(job, this.#problem));
     if (this.#photo) this.#compare(job.links.result);
-    else
-      this.#frame
-        .show(job.links.result, "The painting")
-        .catch((error) => this.#problem.say(error.message));
+    else this.#frame.show(job.links.result, "The painting").catch(() => {}); // it can be downloaded
   }
 
   /** Swap the last preview for the slider once the result can be drawn. */
   async #compare(result) {
     const id = this.#id;
     const slider = beforeAfter({ before: this.#photo, after: result });
-    await Promise.all([...slider.querySelectorAll("img")].map((image) => image.decode())).catch(
-      () => {},
-    );
+    const pictures = [...slider.querySelectorAll("img")];
+    await Promise.allSettled(pictures.map((picture) => picture.decode()));
     if (this.#id === id) fill(this.#stage, slider);
   }
 

@@ -63,7 +63,7 @@ export class Examination {
     fill(byId("announcer"), TITLES[job.status]);
     fill(
       byId("examination-controls"),
-      ...(isOver(job) ? this.#finalControls(job.id) : [this.#cancel(job.id)]),
+      ...(isOver(job) ? this.#finalControls(job.id) : this.#liveControls(job.id)),
     );
     if (job.error) this.#problem.show(Object.assign(new Error(job.error.detail), job.error));
     if (job.links.result) this.#report(job);
@@ -78,18 +78,21 @@ export class Examination {
     }
   }
 
-  #cancel(id) {
-    const cancel = async () => {
-      button.disabled = true;
+  #liveControls(id) {
+    const ask = (path) => async () => {
+      buttons.forEach((button) => (button.disabled = true));
       try {
-        await call(`/jobs/${id}/cancel`, { method: "POST" });
+        await call(`/jobs/${id}/${path}`, { method: "POST" });
       } catch (error) {
-        button.disabled = false;
+        buttons.forEach((button) => (button.disabled = false));
         this.#problem.show(error);
       }
     };
-    const button = make("button", { type: "button", onclick: cancel }, "Cancel");
-    return button;
+    const buttons = [
+      make("button", { type: "button", onclick: ask("finish") }, "Report on what was seen"),
+      make("button", { type: "button", onclick: ask("cancel") }, "Cancel"),
+    ];
+    return buttons;
   }
 
   #finalControls(id) {

@@ -6,7 +6,7 @@ import { isOver } from "./job-stream.js";
 import { lookUp, madeHere, removeJob, stylesOf } from "./own-jobs.js";
 import { Frame } from "./pictures.js";
 import { problemBox } from "./problems.js";
-import { addressOf } from "./rooms.js";
+import { addressOf, go, here } from "./rooms.js";
 import { ago } from "./words.js";
 
 const LISTED = "/jobs?kind=stylize&limit=24";
@@ -56,7 +56,8 @@ export class Gallery {
     signal.throwIfAborted(); // another look has begun
     if (this.#cursor === undefined) this.#cursor = cursor;
     this.#show([...jobs, ...found, ...this.#older]);
-    if (jobs.some((job) => !isOver(job))) this.#timer = setTimeout(() => this.refresh(), AGAIN_MS);
+    if (jobs.some((job) => !isOver(job)) && !byId("room-stylize").hidden)
+      this.#timer = setTimeout(() => this.refresh(), AGAIN_MS);
   }
 
   async #showOlder() {
@@ -93,6 +94,7 @@ export class Gallery {
     this.#problem.clear();
     try {
       await removeJob(id);
+      if (here().job === id) go("stylize");
       this.#older = this.#older.filter((job) => job.id !== id);
       await this.refresh();
     } catch (error) {

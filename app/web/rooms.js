@@ -5,7 +5,7 @@ import { recall, remember } from "./memory.js";
 
 const NAMES = ["classify", "stylize", "evaluate"];
 
-let present = null;
+let isFirst = true;
 
 /** @returns {{room: string, job: string | null}} */
 export function here() {
@@ -28,14 +28,14 @@ export const go = (room, job) => (location.hash = addressOf(room, job));
 export function openRooms(openers) {
   const open = () => {
     const { room, job } = here();
-    show(room);
+    show(room, job);
     openers[room](job);
   };
   addEventListener("hashchange", open);
   open();
 }
 
-function show(room) {
+function show(room, job) {
   for (const name of NAMES) {
     byId(`room-${name}`).hidden = name !== room;
     const link = byId(`to-${name}`);
@@ -43,8 +43,8 @@ function show(room) {
     else link.removeAttribute("aria-current");
   }
   document.title = `${byId(`to-${room}`).textContent} · Atelier`;
-  if (present !== null && present !== room) byId(`title-${room}`).focus({ preventScroll: true });
-  if (present !== room) scrollTo(0, 0);
-  present = room;
+  if (!isFirst && !job) byId(`title-${room}`).focus({ preventScroll: true });
+  scrollTo(0, 0);
+  isFirst = false;
   remember("room", room);
 }

@@ -46,7 +46,7 @@ def test_a_photograph_is_painted_to_the_end_with_previews_seen(visit: Visit) -> 
     expect(visit.page.locator("#easel-facts")).to_contain_text("Mosaic · 128 \u00d7 85 px")
 
 
-def test_the_result_is_compared_by_keys_and_downloaded(visit: Visit) -> None:
+def test_the_result_is_compared_and_downloaded(visit: Visit) -> None:
     visit.paint()
     expect(visit.slider).to_have_value("50", timeout=PAINTING_MS)
     visit.slider.focus()
@@ -54,6 +54,14 @@ def test_the_result_is_compared_by_keys_and_downloaded(visit: Visit) -> None:
     expect(visit.slider).to_have_value("51")
     visit.page.keyboard.press("Home")
     expect(visit.slider).to_have_attribute("aria-valuetext", "100 % painting")
+    box = visit.page.locator(".slider").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    visit.page.mouse.move(box["x"] + 1, middle)
+    visit.page.mouse.down()
+    visit.page.mouse.move(box["x"] + box["width"] * 0.75, middle, steps=5)
+    visit.page.mouse.up()
+    expect(visit.slider).to_have_value("75")
     with visit.page.expect_download() as downloading:
         visit.page.get_by_role("link", name="Download").click()
     assert downloading.value.suggested_filename.endswith(".png")
@@ -77,6 +85,7 @@ def test_cancel_ends_a_painting_without_a_result(visit: Visit) -> None:
     expect(visit.page.get_by_role("link", name="Download")).to_have_count(0)
     visit.page.get_by_role("link", name="New painting").click()
     expect(visit.page.get_by_role("button", name="Paint it")).to_be_visible()
+    expect(visit.page.get_by_role("heading", name="Paint a photograph")).to_be_focused()
 
 
 def test_a_reload_in_mid_job_finds_it_again(visit: Visit) -> None:
@@ -104,8 +113,9 @@ def test_the_gallery_survives_a_reload_and_forgets_what_is_deleted(visit: Visit)
     expect(visit.slider).to_be_visible()
     tile.get_by_role("button", name="Delete").click()
     expect(tile).to_have_count(0)
+    expect(visit.page.get_by_role("button", name="Paint it")).to_be_visible()
     visit.foresee("status of 404")
-    visit.page.reload()
+    visit.page.goto(f"{visit.url}/#stylize/{job}")
     expect(visit.alert("This job is not there any more")).to_be_visible()
 
 
