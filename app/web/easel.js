@@ -100,7 +100,7 @@ export class Easel {
     this.#status = job.status;
     announce(TITLES[job.status]);
     if (isOver(job)) this.#finish(job);
-    else fill(byId("easel-controls"), ...this.#liveControls());
+    else fill(byId("easel-controls"), ...this.#liveControls(job.status));
     this.#onChange();
   }
 
@@ -122,24 +122,26 @@ export class Easel {
     if (this.#id === id) fill(this.#stage, slider);
   }
 
-  #liveControls() {
+  #liveControls(status) {
     const ask = (path, words) => async (event) => {
       for (const button of byId("easel-controls").children) button.disabled = true;
       fill(event.currentTarget, words);
       try {
         await call(`/jobs/${this.#id}/${path}`, { method: "POST" });
       } catch (error) {
-        fill(byId("easel-controls"), ...this.#liveControls());
+        fill(byId("easel-controls"), ...this.#liveControls(status));
         this.#problem.show(error);
       }
     };
+    const finish = ask("finish", "Finishing…");
+    const cancel = ask("cancel", "Cancelling…");
     return [
       make(
         "button",
-        { type: "button", class: "primary", onclick: ask("finish", "Finishing…") },
+        { class: "primary", hidden: status !== "running", onclick: finish },
         "Good enough",
       ),
-      make("button", { type: "button", onclick: ask("cancel", "Cancelling…") }, "Cancel"),
+      make("button", { onclick: cancel }, "Cancel"),
     ];
   }
 

@@ -55,13 +55,16 @@ export class StyleChooser {
     const { pictures, words } = sorted(files);
     if (words) this.problem.say(words);
     else this.problem.clear();
-    if (pictures.length > 1) this.#becomeBlend(true);
-    for (const [index, file] of pictures.entries()) {
-      if (index === 0) this.#styles.forEach(({ input }) => (input.checked = false));
+    if (pictures.length === 0) return;
+    if (pictures.length > 1 && !this.#blend.checked) {
+      this.#styles.forEach(({ input }) => (input.checked = false));
+      this.#becomeBlend(true);
+    }
+    for (const file of pictures) {
       const picture = URL.createObjectURL(file); // for as long as the page
       this.#add({ key: null, name: file.name, picture, file: async () => file }).checked = true;
     }
-    if (pictures.length) this.#onChange();
+    this.#onChange();
   }
 
   get count() {

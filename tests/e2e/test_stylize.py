@@ -98,7 +98,7 @@ def test_a_reload_in_mid_job_finds_it_again(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Good enough").click()
     expect(visit.slider).to_be_visible(timeout=PAINTING_MS)  # the photograph is still there
     visit.page.get_by_role("link", name="New painting").click()
-    expect(visit.page.locator("[name=size]")).to_have_value("192")  # and what was typed
+    expect(visit.page.locator("#size")).to_have_value("192")  # and what was typed
     expect(visit.page.locator("#photo .drop-picture")).to_be_visible()
 
 
@@ -138,6 +138,7 @@ def test_paintings_of_ones_own_are_blended_and_their_names_stay_text(visit: Visi
     visit.page.locator("#style-files").set_input_files(paintings)
     expect(visit.page.get_by_text(HOSTILE)).to_be_visible()
     expect(visit.page.get_by_role("checkbox", name="Blend several")).to_be_checked()
+    expect(visit.page.locator(".style input:checked")).to_have_count(2)
     visit.page.get_by_role("button", name="Paint it").click()
     expect(visit.page.locator("#easel-facts")).to_contain_text(f"{HOSTILE} + other.jpg")
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
@@ -205,7 +206,7 @@ def test_a_full_queue_is_said_and_nothing_is_lost(browser: Browser, narrow: Serv
         visit.page.get_by_role("button", name="Paint it").click()
         alert = visit.alert("Too many jobs are waiting already. There may be room in 30 s.")
         expect(alert).to_be_visible()
-        expect(visit.page.locator("[name=size]")).to_have_value("192")
+        expect(visit.page.locator("#size")).to_have_value("192")
         expect(visit.page.locator("#photo .drop-picture")).to_be_visible()
         alert.get_by_role("button", name="Try again").click()
         expect(alert).to_be_visible()

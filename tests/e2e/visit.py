@@ -45,7 +45,7 @@ class Visit:
         expect(self.page.locator("#photo .drop-picture")).to_be_visible()
 
     def set_painting(self, size: int = 64, quality: str = "preview") -> None:
-        self.page.locator("[name=size]").fill(str(size))
+        self.page.locator("#size").fill(str(size))
         self.page.locator(f"[name=quality][value={quality}]").check(force=True)
 
     def paint(self, size: int = 64, quality: str = "preview", seed: int = 0) -> None:
