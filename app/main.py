@@ -13,7 +13,18 @@ import structlog
 import torch
 from fastapi import FastAPI
 
-from app.api import classify, continuation, errors, evaluate, health, jobs, models, styles, stylize
+from app.api import (
+    classify,
+    continuation,
+    errors,
+    evaluate,
+    health,
+    jobs,
+    models,
+    page,
+    styles,
+    stylize,
+)
 from app.api.archives import Archives
 from app.api.arriving import Patience
 from app.api.context import RequestContext
@@ -106,7 +117,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestContext, metrics=metrics)
-    for module in (classify, evaluate, stylize, continuation, jobs, styles, models, health):
+    for module in (classify, evaluate, stylize, continuation, jobs, styles, models, health, page):
         app.include_router(module.router)
     app.state.end_streams = watch.close
     return app

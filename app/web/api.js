@@ -1,0 +1,142 @@
+/** Talks to the service. An answer that is an error is thrown as a `Problem`. */
+
+const LONGEST_PAUSE_MS = 8_000;
+const NO_GATEWAY = [502, 504]; // a proxy in front of the service does not reach it
+const BUSY = 503;
+const SAME_FAILURES = 3;
+
+/** What the service answers instead of a result (RFC 9457). */
+export class Problem extends Error {
+  constructor({ code, title, detail, status }, retryAfterS = null) {
+    super(detail || title);
+    Object.assign(this, { code, title, detail, status, retryAfterS });
+  }
+}
+
+/** The service cannot be reached. */
+export class Unreachable extends Error {}
+
+/**
+ * Ask once.
+ *
+ * @param {string} path
+ * @param {{method?: string, body?: BodyInit, json?: object, headers?: object, signal?: AbortSignal}}
+ *   asked `json` is sent as JSON instead of a body
+ * @returns {Promise<any>} the JSON of the answer, or null
+ * @throws {Problem | Unreachable | DOMException} the last one when `signal` aborts
+ */
+export async function call(path, { json, headers = {}, ...asked } = {}) {
+  if (json) {
+    asked.body = JSON.stringify(json);
+    headers = { ...headers, "Content-Type": "application/json" };
+  }
+  let response;
+  try {
+    response = await fetch(path, { ...asked, headers });
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Unreachable(path);
+  }
+  return read(response);
+}
+
+/**
+ * Send what makes a job until an answer comes. The service knows by the key what it has had, so
+ * that a lost answer does not make two jobs.
+ *
+ * @param {(key: string) => Promise<object>} send
+ * @param {{signal: AbortSignal, onLost: () => void}} options
+ */
+export async function submit(send, { signal, onLost }) {
+  const key = freshKey();
+  for (let failures = 0; ;) {
+    try {
+      return await send(key);
+    } catch (error) {
+      if (error.code === "still_receiving") {
+        await pause(1_000 * error.retryAfterS, signal);
+        continue;
+      }
+      if (!isLost(error)) throw error;
+      if (++failures === SAME_FAILURES) throw closedByService();
+    }
+    onLost();
+    await untilReachable(signal);
+  }
+}
+
+/** Wait for the service to answer again. */
+export async function untilReachable(signal) {
+  for (let wait = 500; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+    await pause(wait, signal);
+    try {
+      return await call("/health/live", { signal });
+    } catch (error) {
+      if (!isAway(error)) throw error;
+    }
+  }
+}
+
+/** Ask until the service can answer, and be it with a problem. */
+export async function insist(path, { signal } = {}) {
+  for (;;) {
+    try {
+      return await call(path, { signal });
+    } catch (error) {
+      if (!isAway(error)) throw error;
+    }
+    await untilReachable(signal);
+  }
+}
+
+/** Wait; the browser's "online" ends it early. */
+export function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const done = (settle) => () => {
+      clearTimeout(timer);
+      removeEventListener("online", early);
+      signal?.removeEventListener("abort", stop);
+      settle(signal?.reason);
+    };
+    const early = done(resolve);
+    const stop = done(reject);
+    const timer = setTimeout(early, milliseconds);
+    addEventListener("online", early);
+    signal?.addEventListener("abort", stop);
+    if (signal?.aborted) stop();
+  });
+}
+
+/** Turn an answer into its JSON, or throw its problem. */
+export async function read(response) {
+  if (response.status === 204) return null;
+  const document = await response.json().catch(() => null);
+  if (response.ok && !document) throw new Unreachable(response.url); // cut off within the answer
+  if (response.ok) return document;
+  const retryAfter = Number(response.headers.get("Retry-After"));
+  throw new Problem(document ?? unknown(response.status), retryAfter || null);
+}
+
+/** A random key; `crypto.randomUUID` exists on https and localhost only. */
+function freshKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Whether the service may or may not have had the request. */
+const isLost = (error) => error instanceof Unreachable || NO_GATEWAY.includes(error.status);
+
+const isAway = (error) => isLost(error) || error.status === BUSY;
+
+const unknown = (status) => ({
+  code: "unknown",
+  status,
+  title: "Not an answer of the service",
+  detail: `something between this page and the service answered with status ${status}`,
+});
+
+const closedByService = () =>
+  new Problem({
+    code: "connection_closed",
+    title: "The connection was closed",
+    detail: "the connection closes whenever this is sent; the file may be too large, or changed",
+  });

@@ -1,0 +1,171 @@
+/** The room where a model is put to the test. */
+
+import { call, insist, submit } from "./api.js";
+import { takeDrops, takeStrays } from "./arrivals.js";
+import { byId, fill, make } from "./dom.js";
+import { Examination } from "./examination.js";
+import { rememberForm } from "./memory.js";
+import { ModelChooser } from "./models.js";
+import { problemBox } from "./problems.js";
+import { addressOf, go } from "./rooms.js";
+import { ARCHIVE, sampleFile } from "./samples.js";
+import { upload } from "./upload.js";
+import { ago, bytes, plural } from "./words.js";
+
+const LISTED = "/jobs?kind=evaluate&limit=12";
+
+/** @returns {{offer: (models: object[]) => void, open: (job: string | null) => void}} */
+export function evaluateRoom() {
+  const chooser = new ModelChooser({ legend: "Who is put to the test", memory: "evaluate.model" });
+  const material = new Material();
+  const examination = new Examination();
+  const form = byId("evaluation");
+  const start = new Start(form, chooser, material);
+  byId("evaluate-models").append(chooser.element);
+  rememberForm(form, "evaluation");
+  form.addEventListener("submit", (event) => (event.preventDefault(), start.press()));
+  takeStrays(byId("room-evaluate"), (files) => byId("examine").hidden || material.take(files));
+  return {
+    offer: (models) => chooser.offer(models),
+    open(job) {
+      byId("examine").hidden = job !== null;
+      if (job) examination.open(job);
+      else examination.close();
+      if (!job) listEarlier();
+    },
+  };
+}
+
+/** What to evaluate on: an archive, or a data set of the host. */
+class Material {
+  file = null;
+  problem = problemBox();
+  #words = byId("archive-words");
+
+  constructor() {
+    const input = byId("archive");
+    byId("archive-zone").after(this.problem.element);
+    input.addEventListener("change", () => {
+      this.take([...input.files]);
+      input.value = "";
+    });
+    takeDrops(byId("archive-zone"), (files) => this.take(files));
+    byId("archive-sample").addEventListener("click", async () =>
+      this.take([await sampleFile(ARCHIVE)]),
+    );
+    byId("dataset").addEventListener("change", ({ target }) => target.value && this.#use(null));
+    this.#offerDatasets();
+  }
+
+  get dataset() {
+    return this.file ? "" : byId("dataset").value;
+  }
+
+  take([file]) {
+    this.problem.clear();
+    if (file.type.startsWith("image/")) {
+      this.problem.say(
+        `“${file.name}” is one picture. Put pictures into a zip archive, in a folder for each class.`,
+      );
+      return;
+    }
+    byId("dataset").value = "";
+    this.#use(file);
+  }
+
+  #use(file) {
+    this.file = file;
+    const [strong, span] = this.#words.children;
+    fill(strong, file ? file.name : "A zip archive");
+    fill(
+      span,
+      file ? `${bytes(file.size)}; drop or choose another` : "Drop it here, or choose a file",
+    );
+  }
+
+  async #offerDatasets() {
+    const { datasets } = await insist("/datasets");
+    byId("dataset-field").hidden = datasets.length === 0;
+    byId("dataset").append(...datasets.map(({ name }) => make("option", { value: name }, name)));
+  }
+}
+
+class Start {
+  #button = byId("examine-start");
+  #bar = byId("upload-progress");
+  #problem = problemBox();
+  #sending = null;
+
+  constructor(form, chooser, material) {
+    Object.assign(this, { form, chooser, material });
+    byId("examine-row").after(this.#problem.element);
+    byId("upload-stop").addEventListener("click", () => this.#sending.abort());
+  }
+
+  async press() {
+    if (this.#sending) return;
+    this.#problem.clear();
+    if (!this.material.file && !this.material.dataset) {
+      this.material.problem.ask("Choose an archive first.");
+      return;
+    }
+    this.#sending = new AbortController();
+    this.#show(true);
+    try {
+      go("evaluate", (await this.#send(this.#sending.signal)).id);
+    } catch (error) {
+      this.#problem.show(error, () => this.press());
+    } finally {
+      this.#sending = null;
+      this.#show(false);
+    }
+  }
+
+  #send(signal) {
+    const { file, dataset } = this.material;
+    const query = new URLSearchParams({
+      engine: this.form.elements.engine.value,
+      model: this.chooser.chosen,
+    });
+    if (!file) query.set("dataset", dataset);
+    const send = (key) => {
+      const headers = { "Idempotency-Key": key };
+      if (!file) return call(`/evaluate?${query}`, { method: "POST", headers, signal });
+      headers["Content-Type"] = "application/zip";
+      return upload(`/evaluate?${query}`, {
+        body: file,
+        headers,
+        signal,
+        onSent: (share) => (this.#bar.value = share),
+      });
+    };
+    return submit(send, {
+      signal,
+      onLost: () => this.#problem.say("The connection is lost. Trying again…"),
+    });
+  }
+
+  #show(isSending) {
+    byId("upload").hidden = !isSending || !this.material.file;
+    this.#bar.value = 0;
+    this.#button.disabled = isSending;
+  }
+}
+
+async function listEarlier() {
+  const { jobs } = await insist(LISTED);
+  const item = (job) => {
+    const { model, dataset, images } = job.options;
+    const on = dataset ?? "an archive";
+    const state = job.status === "succeeded" ? "" : `, ${job.status}`;
+    const words = `${model} on ${on}, ${plural(images, "picture")}${state}`;
+    return make(
+      "li",
+      {},
+      make("a", { href: addressOf("evaluate", job.id) }, words),
+      make("span", { class: "quiet" }, ` ${ago(job.created_at)}`),
+    );
+  };
+  byId("earlier").hidden = jobs.length === 0;
+  fill(byId("earlier-list"), ...jobs.map(item));
+}

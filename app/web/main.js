@@ -1,0 +1,15 @@
+/** Opens the house. */
+
+import { classifyRoom } from "./classify.js";
+import { evaluateRoom } from "./evaluate.js";
+import { followModels } from "./models.js";
+import { openRooms } from "./rooms.js";
+import { stylizeRoom } from "./stylize.js";
+
+const classify = classifyRoom();
+const evaluate = evaluateRoom();
+openRooms({ classify: () => {}, stylize: stylizeRoom(), evaluate: evaluate.open });
+followModels((models) => {
+  classify.offer(models);
+  evaluate.offer(models);
+});

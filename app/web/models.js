@@ -1,0 +1,147 @@
+/** The models: which there are, what each knows, and how good it is. */
+
+import { insist, pause } from "./api.js";
+import { bars } from "./bars.js";
+import { choice, fill, freshId, make } from "./dom.js";
+import { recall, remember } from "./memory.js";
+import { classes, count, percent, sentence } from "./words.js";
+
+const FIRST = "catdog";
+const LONGEST_PAUSE_MS = 60_000;
+
+/** Tell `show` about the models, and again while some of them are still to come. */
+export async function followModels(show) {
+  for (let wait = 1_000; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+    const { models } = await insist("/models");
+    show(models);
+    if (models.every((model) => model.available)) return;
+    await pause(wait);
+  }
+}
+
+/** Radio buttons for the models, each with what it knows, and details of the chosen one. */
+export class ModelChooser {
+  #models = [];
+  #name = freshId("model");
+  #memory;
+  #wanted;
+  #lock = null;
+  #onChange;
+  #list = make("div", { class: "models" });
+  #details = make("div", { class: "model-details" });
+
+  /**
+   * @param {{legend: string, memory: string, onChange?: (name: string) => void}} options the choice
+   *   is remembered as `memory`
+   */
+  constructor({ legend, memory, onChange = () => {} }) {
+    this.#memory = memory;
+    this.#wanted = recall(memory, FIRST);
+    this.#onChange = onChange;
+    this.element = make(
+      "div",
+      {},
+      make("fieldset", { class: "plain" }, make("legend", {}, legend), this.#list),
+      this.#details,
+    );
+  }
+
+  /** The name of the chosen model; undefined while there is none. */
+  get chosen() {
+    return this.#present?.name;
+  }
+
+  /** Offer these models. */
+  offer(models) {
+    const before = this.chosen;
+    this.#models = models;
+    this.#draw();
+    if (this.chosen !== before) this.#onChange(this.chosen);
+  }
+
+  /** Leave no choice but one model; null gives the choice back. */
+  lock(name) {
+    this.#lock = name;
+    this.#draw();
+  }
+
+  get #present() {
+    const available = this.#models.filter((model) => model.available);
+    if (this.#lock) return available.find((model) => model.name === this.#lock);
+    return available.find((model) => model.name === this.#wanted) ?? available[0];
+  }
+
+  #draw() {
+    const focused = this.#list.contains(document.activeElement);
+    fill(this.#list, ...this.#models.map((model) => this.#card(model)));
+    const open = this.#details.querySelector("details")?.open ?? false;
+    fill(this.#details, this.#present ? details(this.#present, open) : null);
+    if (focused) this.#list.querySelector(":checked")?.focus();
+  }
+
+  #card(model) {
+    const { label } = choice(
+      {
+        type: "radio",
+        name: this.#name,
+        value: model.name,
+        checked: model.name === this.chosen,
+        disabled: !model.available || (this.#lock !== null && this.#lock !== model.name),
+        onchange: () => this.#choose(model.name),
+      },
+      "model",
+      make("span", { class: "model-name" }, model.name),
+      make(
+        "span",
+        { class: "model-knows" },
+        model.available ? classes(model.classes) : sentence(model.reason),
+      ),
+      model.available
+        ? make("span", { class: "model-score" }, percent(model.metrics.test.accuracy, 1))
+        : null,
+    );
+    return label;
+  }
+
+  #choose(name) {
+    this.#wanted = name;
+    remember(this.#memory, name);
+    this.#draw();
+    this.#onChange(name);
+  }
+}
+
+function details(model, open) {
+  const { test } = model.metrics;
+  const scores = Object.entries(test.classes).map(([label, { correct, total }]) => ({
+    label,
+    share: correct / total,
+  }));
+  return make(
+    "details",
+    { open },
+    make("summary", {}, `How good is ${model.name}?`),
+    make(
+      "p",
+      {},
+      `Right on ${percent(test.accuracy, 2)} of ${count(test.count)} test pictures that it had never ` +
+        `seen. By class:`,
+    ),
+    bars(scores, { digits: 1 }),
+    facts({
+      Parameters: count(model.parameters),
+      "Sees pictures at": `${model.input.width} × ${model.input.height} px`,
+      "Learned from": `${count(model.metrics.data.train_count)} pictures, ${model.metrics.data.name}`,
+      "Runs on": `${model.engine}, ${model.device}, ${model.dtype}`,
+      Checkpoint: model.version,
+    }),
+  );
+}
+
+function facts(entries) {
+  const pairs = Object.entries(entries).flatMap(([term, text]) => [
+    make("dt", {}, term),
+    make("dd", {}, text),
+  ]);
+  return make("dl", { class: "facts" }, ...pairs);
+}

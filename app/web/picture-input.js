@@ -1,0 +1,83 @@
+/** Where a picture comes in: dropped, chosen, or taken with the camera; it then fills the place. */
+
+import { takeDrops } from "./arrivals.js";
+import { cameraButton } from "./camera.js";
+import { fill, make } from "./dom.js";
+import { decoded } from "./pictures.js";
+import { problemBox } from "./problems.js";
+
+const NOT_A_PICTURE = "is not a picture. JPEG, PNG, WebP, BMP, GIF and TIFF can be read.";
+
+/** Split files into those that may be pictures, and words about the others. */
+export function sorted(files) {
+  const isPicture = (file) => file.size > 0 && (file.type === "" || file.type.startsWith("image/"));
+  const other = files.find((file) => !isPicture(file));
+  const words =
+    other && (other.size ? `“${other.name}” ${NOT_A_PICTURE}` : `“${other.name}” is empty.`);
+  return { pictures: files.filter(isPicture), words };
+}
+
+export class PictureInput {
+  #address = null;
+  #image = make("img", { class: "drop-picture", alt: "", hidden: true });
+  #words;
+  #take;
+
+  /**
+   * @param {{label: string, multiple?: boolean, onPictures: (files: File[]) => void}} options
+   */
+  constructor({ label, multiple = false, onPictures }) {
+    this.problem = problemBox();
+    this.#take = onPictures;
+    const input = make("input", {
+      type: "file",
+      class: "unseen",
+      accept: "image/*",
+      multiple,
+      "aria-label": label,
+      onchange: () => {
+        this.take([...input.files]);
+        input.value = ""; // so that the same file can be chosen again
+      },
+    });
+    this.#words = make(
+      "span",
+      { class: "drop-words" },
+      make("strong", {}, label),
+      make("span", {}, "Drop it here, paste it, or choose a file"),
+    );
+    const zone = make("label", { class: "drop" }, input, this.#image, this.#words);
+    takeDrops(zone, (files) => this.take(files));
+    this.actions = make("div", { class: "actions" });
+    this.actions.append(cameraButton((file) => this.take([file]), this.problem));
+    this.element = make(
+      "div",
+      { class: "picture-input" },
+      zone,
+      this.actions,
+      this.problem.element,
+    );
+  }
+
+  /** Take files in, as if they had been chosen. */
+  take(files) {
+    const { pictures, words } = sorted(files);
+    if (words) this.problem.say(words);
+    else this.problem.clear();
+    if (pictures.length) this.#take(pictures);
+  }
+
+  /** Show a picture, by its name where this browser cannot draw it; null shows none. */
+  async show(file) {
+    URL.revokeObjectURL(this.#address);
+    const address = file && URL.createObjectURL(file);
+    this.#address = address;
+    const readable = file && (await decoded(address).catch(() => null));
+    if (address !== this.#address) return;
+    this.#image.hidden = !readable;
+    this.#words.hidden = Boolean(readable);
+    if (readable) Object.assign(this.#image, { src: address, alt: file.name });
+    else if (file)
+      fill(this.#words, make("strong", {}, file.name), make("span", {}, "No preview here"));
+  }
+}

@@ -1,0 +1,50 @@
+/** Three rooms on one page. The address says which one is open, and which job in it. */
+
+import { byId } from "./dom.js";
+import { recall, remember } from "./memory.js";
+
+const NAMES = ["classify", "stylize", "evaluate"];
+
+let isFirst = true;
+
+/** @returns {{room: string, job: string | null}} */
+export function here() {
+  const [room, job] = location.hash.slice(1).split("/");
+  return NAMES.includes(room)
+    ? { room, job: job || null }
+    : { room: recall("room", NAMES[0]), job: null };
+}
+
+export const addressOf = (room, job) => `#${room}${job ? `/${job}` : ""}`;
+
+/** Go to a room, or to a job in it. */
+export const go = (room, job) => (location.hash = addressOf(room, job));
+
+/**
+ * Show the room of the address, now and whenever it changes.
+ *
+ * @param {Object<string, (job: string | null) => void>} openers called when a room opens
+ */
+export function openRooms(openers) {
+  const open = () => {
+    const { room, job } = here();
+    show(room, job);
+    openers[room](job);
+  };
+  addEventListener("hashchange", open);
+  open();
+}
+
+function show(room, job) {
+  for (const name of NAMES) {
+    byId(`room-${name}`).hidden = name !== room;
+    const link = byId(`to-${name}`);
+    if (name === room) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${byId(`to-${room}`).textContent} · Atelier`;
+  if (!isFirst && !job) byId(`title-${room}`).focus({ preventScroll: true });
+  scrollTo(0, 0);
+  isFirst = false;
+  remember("room", room);
+}

@@ -1,0 +1,99 @@
+/** The room where photographs are painted: choose, see what it takes, start. */
+
+import { call, submit } from "./api.js";
+import { takeStrays } from "./arrivals.js";
+import { byId, fill } from "./dom.js";
+import { Easel } from "./easel.js";
+import { estimator } from "./estimate.js";
+import { Gallery } from "./gallery.js";
+import { rememberForm } from "./memory.js";
+import { noteMade } from "./own-jobs.js";
+import { Photo } from "./photo.js";
+import { shrunk } from "./pictures.js";
+import { problemBox } from "./problems.js";
+import { go } from "./rooms.js";
+import { StyleChooser } from "./style-chooser.js";
+
+const BEFORE_PX = 1280; // longest side of the photograph that is kept for before and after
+
+/** @returns {(job: string | null) => void} opens the room, or a job in it */
+export function stylizeRoom() {
+  const room = byId("room-stylize");
+  const form = byId("settings");
+  const gallery = new Gallery();
+  const easel = new Easel({ onChange: () => gallery.refresh() });
+  const photo = new Photo(() => estimate());
+  const styles = new StyleChooser(() => estimate());
+  const estimate = estimator(form, photo, styles);
+  byId("photo").append(photo.input.element);
+  rememberForm(form, "settings");
+  showNumbers(form);
+  form.addEventListener("input", () => (showNumbers(form), estimate()));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    start.press();
+  });
+  const start = new Start(form, photo, styles);
+  takeStrays(room, (files) => {
+    const place = byId("styles").contains(document.activeElement) ? styles : photo.input;
+    if (!byId("setup").hidden) place.take(files);
+  });
+  styles.load();
+  photo.recall();
+  return (job) => {
+    byId("setup").hidden = job !== null;
+    if (job) easel.open(job);
+    else easel.close();
+    gallery.refresh();
+  };
+}
+
+/** The button that starts, and what may go wrong with it. */
+class Start {
+  #button = byId("start");
+  #problem = problemBox();
+
+  constructor(form, photo, styles) {
+    Object.assign(this, { form, photo, styles });
+    byId("start-row").after(this.#problem.element);
+  }
+
+  async press() {
+    if (this.#button.disabled) return;
+    this.#problem.clear();
+    if (!this.photo.file) return this.photo.input.problem.ask("Choose a photograph first.");
+    if (!this.styles.count) return this.styles.problem.ask("Choose a style first.");
+    this.#button.disabled = true;
+    fill(this.#button, "Sending…");
+    try {
+      const job = await this.#send();
+      await noteMade(job.id, this.styles.names, await shrunk(this.photo.file, BEFORE_PX));
+      go("stylize", job.id);
+    } catch (error) {
+      this.#problem.show(error, () => this.press());
+    } finally {
+      this.#button.disabled = false;
+      fill(this.#button, "Paint it");
+    }
+  }
+
+  async #send() {
+    const body = new FormData(this.form);
+    if (!body.get("seed")) body.delete("seed");
+    body.append("content", this.photo.file);
+    await this.styles.appendTo(body);
+    return submit(
+      (key) => call("/stylize", { method: "POST", body, headers: { "Idempotency-Key": key } }),
+      {
+        onLost: () => this.#problem.say("The connection is lost. Trying again…"),
+      },
+    );
+  }
+}
+
+function showNumbers(form) {
+  const { size, strength, style_scale } = form.elements;
+  fill(byId("size-value"), `${size.value} px`);
+  fill(byId("strength-value"), `${Math.round(100 * strength.value)} %`);
+  fill(byId("scale-value"), `× ${style_scale.value}`);
+}

@@ -1,0 +1,94 @@
+"""The page's files, as a browser gets them. What they do is shown in tests/e2e."""
+
+import re
+import tomllib
+from fnmatch import fnmatch
+
+import httpx
+import pytest
+
+from app import web
+from tests.service import ROOT
+
+FILES = web.files()
+
+
+def test_the_page_has_a_policy_that_lets_only_its_own_files_in(client: httpx.Client) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "unsafe" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("main.js", "text/javascript; charset=utf-8"),
+        ("style.css", "text/css; charset=utf-8"),
+        ("icon.svg", "image/svg+xml"),
+        ("samples/lake.jpg", "image/jpeg"),
+        ("samples/digits.zip", "application/zip"),
+    ],
+)
+def test_a_file_is_what_it_says_and_is_asked_for_again(
+    client: httpx.Client, name: str, media_type: str
+) -> None:
+    answer = client.get(f"/web/{name}")
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.content == FILES[name].read_bytes()
+    etag = answer.headers["etag"]
+    again = client.get(f"/web/{name}", headers={"If-None-Match": etag})
+    assert again.status_code == 304
+    assert again.content == b""
+    assert again.headers["etag"] == etag
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "samples", "none.js", "__init__.py", "draw.py", "..%2Fmain.py", "%2Fetc%2Fpasswd", "%00"],
+)
+def test_nothing_else_is_served(client: httpx.Client, name: str) -> None:
+    answer = client.get(f"/web/{name}")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
+
+
+def test_the_page_is_not_part_of_the_documented_api(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert not any(path == "/" or path.startswith("/web") for path in paths)
+
+
+def test_the_documentation_of_the_api_has_no_policy_of_the_page(client: httpx.Client) -> None:
+    assert "content-security-policy" not in client.get("/docs").headers
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_stands_inline() -> None:
+    page = FILES["index.html"].read_text()
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page)
+    for name, path in FILES.items():
+        if path.suffix in {".html", ".js", ".css"}:
+            urls = set(re.findall(r"https?://[^\s\"')]+", path.read_text()))
+            assert urls <= {"http://www.w3.org/2000/svg"}, name
+            assert not re.search(
+                r"innerHTML|outerHTML|insertAdjacentHTML|\beval\(", path.read_text()
+            )
+
+
+def test_all_modules_are_there_and_in_use() -> None:
+    used = {"main.js"}
+    for name, path in FILES.items():
+        if name.endswith(".js"):
+            used |= set(re.findall(r'from "\./([\w-]+\.js)"', path.read_text()))
+    assert used == {name for name in FILES if name.endswith(".js")}
+
+
+def test_the_files_are_part_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["app.web"]
+    assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in FILES)

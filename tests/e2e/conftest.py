@@ -1,0 +1,72 @@
+"""A real browser in front of a real service."""
+
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from app import web
+from tests.e2e.visit import Visit, visiting
+from tests.jobs.studio import QUICK
+from tests.service import Service, running_service, wait_until
+
+_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Without it a test is skipped; in CI it fails."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        reason = "needs Chromium: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=sandbox + _CAMERA)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def atelier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that paints, and has the two small models and a data set."""
+    folder = tmp_path_factory.mktemp("atelier")
+    settings: dict[str, Any] = QUICK | {"report_s": 0.2, "datasets": _datasets(folder)}
+    with running_service(folder, **settings) as service:
+        wait_until(service.is_measured)
+        yield service
+
+
+@pytest.fixture(scope="session")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that takes little: small pictures, and one job, which nobody works on."""
+    limits = {"max_image_bytes": 250_000, "max_queued_jobs_per_caller": 1}
+    with running_service(tmp_path_factory.mktemp("narrow"), **limits) as service:
+        yield service
+
+
+@pytest.fixture
+def visit(browser: Browser, atelier: Service) -> Iterator[Visit]:
+    """Somebody's first visit to the page."""
+    with visiting(browser, atelier.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def narrow_visit(browser: Browser, narrow: Service) -> Iterator[Visit]:
+    with visiting(browser, narrow.url) as opened:
+        yield opened
+
+
+def _datasets(folder: Path) -> Path:
+    datasets = folder / "datasets"
+    with zipfile.ZipFile(web.files()["samples/digits.zip"]) as archive:
+        archive.extractall(datasets)
+    return datasets

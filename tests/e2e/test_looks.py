@@ -1,0 +1,104 @@
+"""Every state in both colour schemes and on a phone: axe finds nothing serious."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.visit import PAINTING_MS, Visit, visiting
+from tests.service import Service
+
+pytestmark = pytest.mark.e2e
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+    "small-dark-phone": {"viewport": {"width": 360, "height": 640}, "color_scheme": "dark"},
+}
+
+
+@pytest.fixture(params=LOOKS)
+def guest(request: pytest.FixtureRequest, browser: Browser, atelier: Service) -> Iterator[Visit]:
+    options = LOOKS[request.param] | {"bypass_csp": True, "reduced_motion": "reduce"}
+    with visiting(browser, atelier.url, **options) as opened:
+        yield opened
+
+
+def expect_good_looks(visit: Visit) -> None:
+    """What is open now has no serious violation and is not wider than the window."""
+    found = Axe().run(visit.page).response["violations"]
+    serious = [
+        (each["id"], node["target"], node["failureSummary"])
+        for each in found
+        if each["impact"] in {"serious", "critical"}
+        for node in each["nodes"]
+    ]
+    assert serious == []
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    small = visit.page.evaluate(
+        """() => [...document.querySelectorAll("button, a.button, nav a, select, summary")]
+            .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < 44)
+            .map((each) => each.textContent)"""
+    )
+    assert small == []
+
+
+def test_classify(guest: Visit) -> None:
+    guest.enter("classify")
+    expect_good_looks(guest)
+    guest.page.get_by_role("button", name="Try it: A ship").click()
+    expect(guest.page.locator(".verdict")).to_be_visible()
+    guest.page.locator("#classify-models summary").click()
+    expect_good_looks(guest)
+    guest.page.get_by_text("Draw a digit").click()
+    expect_good_looks(guest)
+
+
+def test_stylize(guest: Visit) -> None:
+    guest.enter("stylize")
+    guest.page.get_by_role("button", name="Paint it").click()
+    expect(guest.alert("Choose a photograph first.")).to_be_visible()
+    guest.page.get_by_text("More", exact=True).click()
+    expect_good_looks(guest)
+    guest.paint(192, "high")
+    expect(guest.first_picture).to_be_visible(timeout=PAINTING_MS)
+    expect_good_looks(guest)
+    guest.page.get_by_role("button", name="Good enough").click()
+    expect(guest.slider).to_be_visible(timeout=PAINTING_MS)
+    expect_good_looks(guest)
+
+
+def test_evaluate(guest: Visit) -> None:
+    guest.enter("evaluate")
+    guest.page.locator("#evaluate-models").get_by_role("radio", name="mnist").check()
+    guest.page.get_by_role("button", name="Try 120 drawn digits").click()
+    expect(guest.page.get_by_text("digits.zip")).to_be_visible()
+    expect_good_looks(guest)
+    guest.page.get_by_role("button", name="Evaluate").click()
+    expect(guest.page.locator(".headline")).to_be_visible(timeout=PAINTING_MS)
+    expect_good_looks(guest)
+
+
+def test_both_schemes_have_colours_of_their_own(browser: Browser, atelier: Service) -> None:
+    colours = set()
+    for scheme in ("light", "dark"):
+        with visiting(browser, atelier.url, color_scheme=scheme) as visit:
+            visit.enter("classify")
+            colours.add(visit.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(colours) == 2
+
+
+def test_rooms_are_reached_by_keys_and_remembered(browser: Browser, atelier: Service) -> None:
+    with visiting(browser, atelier.url) as visit:
+        visit.page.goto(visit.url)
+        visit.page.keyboard.press("Tab")
+        visit.page.keyboard.press("Tab")
+        visit.page.keyboard.press("Enter")
+        expect(visit.page.get_by_role("heading", name="Paint a photograph")).to_be_focused()
+        visit.page.goto("about:blank")
+        visit.page.goto(visit.url)
+        expect(visit.page.get_by_role("heading", name="Paint a photograph")).to_be_visible()
+        expect(visit.page).to_have_title("Stylize · Atelier")

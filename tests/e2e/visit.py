@@ -1,0 +1,107 @@
+"""A visit to the page, and what visitors do there."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, expect
+
+from tests.jobs.studio import picture
+
+PAINTING_MS = 60_000  # that a small painting may take on a busy host
+
+
+@dataclass
+class Visit:
+    """A page in a window of its own, with a memory of its own."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    _foreseen: list[str] = field(default_factory=list)
+
+    def foresee(self, *complaints: str) -> None:
+        """Let pass what the console says when a test provokes it: parts of messages."""
+        self._foreseen += complaints
+
+    def unforeseen(self) -> list[str]:
+        return [
+            each for each in self.complaints if not any(known in each for known in self._foreseen)
+        ]
+
+    def enter(self, room: str) -> None:
+        """Open the page in one of its rooms, once that can be used."""
+        self.page.goto(f"{self.url}/#{room}")
+        expect(self.page.locator("#classify-models .model-score").first).to_be_attached()
+
+    def alert(self, words: str | re.Pattern[str]) -> Locator:
+        """The place where an error is said."""
+        return self.page.get_by_role("alert").filter(has_text=words)
+
+    def choose_photo(self, seed: int = 0) -> None:
+        self.page.locator("#photo input[type=file]").set_input_files(photo(seed))
+        expect(self.page.locator("#photo .drop-picture")).to_be_visible()
+
+    def set_painting(self, size: int = 64, quality: str = "preview") -> None:
+        self.page.locator("#size").fill(str(size))
+        self.page.locator(f"[name=quality][value={quality}]").check(force=True)
+
+    def paint(self, size: int = 64, quality: str = "preview", seed: int = 0) -> None:
+        """Start a painting."""
+        self.enter("stylize")
+        self.choose_photo(seed)
+        self.set_painting(size, quality)
+        self.page.get_by_role("button", name="Paint it").click()
+
+    @property
+    def first_picture(self) -> Locator:
+        return self.page.get_by_role("img", name="The painting so far")
+
+    @property
+    def slider(self) -> Locator:
+        return self.page.get_by_role("slider", name="Border between photograph and painting")
+
+    @property
+    def title(self) -> Locator:
+        return self.page.locator("#easel-title")
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
+    """Visit a service; in the end nothing may be in the console that was not foreseen."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    context.set_default_timeout(20_000)
+    visit = Visit(context.new_page(), url)
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            visit.complaints.append(message.text)
+
+    visit.page.on("console", note)
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    yield visit
+    assert visit.unforeseen() == []
+    context.close()
+
+
+def photo(seed: int = 0) -> FilePayload:
+    """A photograph to choose."""
+    return {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": picture(seed=seed)}
+
+
+def draw(page: Page, strokes: list[list[tuple[float, float]]]) -> None:
+    """Draw on the pad with the mouse; coordinates are shares of its sides."""
+    box = page.locator(".pad").bounding_box()
+    assert box is not None
+
+    def at(point: tuple[float, float]) -> tuple[float, float]:
+        return box["x"] + point[0] * box["width"], box["y"] + point[1] * box["height"]
+
+    for start, *others in strokes:
+        page.mouse.move(*at(start))
+        page.mouse.down()
+        for point in others:
+            page.mouse.move(*at(point), steps=8)
+        page.mouse.up()
