@@ -9,6 +9,8 @@ from app.engines import quantised
 from app.engines.candidates import EngineOptions
 from app.engines.choice import choose
 from app.engines.openvino import OpenVinoEngine
+from app.engines.parity import INT8_TOLERANCE, Parity
+from app.engines.pytorch import Reference
 from app.vision.classifier import Classifier
 from benchmarks.parity import compare, encoded_tests, enlarged
 from tests.service import MODELS
@@ -40,6 +42,8 @@ def test_the_shipped_network_in_int8_answers_nearly_alike(datasets: Path) -> Non
     shipped = quantised.find(classifier.card, MODELS)
     assert shipped is not None
     engine = OpenVinoEngine(shipped.model, quantised.KIND, threads=1)
+    parity = Parity(Reference(classifier), classifier.card.spec.input)
+    assert parity.difference(engine, INT8_TOLERANCE) <= INT8_TOLERANCE
     found = compare(classifier, engine, encoded_tests("catdog", datasets)[:60])
     assert found.same >= 59
     assert found.largest <= 0.25

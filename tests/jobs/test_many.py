@@ -22,7 +22,7 @@ from tests.jobs.studio import QUICK, picture
 from tests.service import Service, running_service, wait_until
 
 JOBS = 50
-_JOBS_PER_KILL = 6
+_JOBS_PER_KILL = 9
 OPTIONS = {"quality": "preview", "format": "jpeg", "style_name": ["mosaic"], "seed": 1}
 
 
