@@ -3,7 +3,8 @@
 const LONGEST_PAUSE_MS = 8_000;
 const NO_GATEWAY = [502, 504]; // a proxy in front of the service does not reach it
 const BUSY = 503;
-const SAME_FAILURES = 3;
+export const SAME_FAILURES = 3;
+export const STARTING_TRIES = 24;
 
 /** What the service answers instead of a result (RFC 9457). */
 export class Problem extends Error {
@@ -30,14 +31,27 @@ export async function call(path, { json, headers = {}, ...asked } = {}) {
     asked.body = JSON.stringify(json);
     headers = { ...headers, "Content-Type": "application/json" };
   }
-  let response;
+  return read(await reached(path, { ...asked, headers }));
+}
+
+/** Fetch a picture or another file as a `File`; throws as `call` does. */
+export async function callFile(path, name) {
+  const response = await reached(path);
+  if (!response.ok) await read(response);
+  const blob = await response.blob();
+  return new File([blob], name, { type: blob.type });
+}
+
+async function reached(path, asked) {
   try {
-    response = await fetch(path, { ...asked, headers });
+    return await fetch(path, asked);
   } catch (error) {
     throw error.name === "AbortError" ? error : new Unreachable(path);
   }
-  return read(response);
 }
+
+/** Whether what was refused may be taken as soon as the service has loaded its models. */
+export const isStarting = (error) => error.code === "model_unavailable" && error.retryAfterS > 0;
 
 /**
  * Send what makes a job until an answer comes. The service knows by the key what it has had, so
@@ -48,11 +62,11 @@ export async function call(path, { json, headers = {}, ...asked } = {}) {
  */
 export async function submit(send, { signal, onLost }) {
   const key = freshKey();
-  for (let failures = 0; ;) {
+  for (let failures = 0, tries = 0; ;) {
     try {
       return await send(key);
     } catch (error) {
-      if (error.code === "still_receiving") {
+      if (error.code === "still_receiving" || (isStarting(error) && ++tries < STARTING_TRIES)) {
         await pause(1_000 * error.retryAfterS, signal);
         continue;
       }
@@ -113,7 +127,7 @@ export async function read(response) {
   if (response.ok && !document) throw new Unreachable(response.url); // cut off within the answer
   if (response.ok) return document;
   const retryAfter = Number(response.headers.get("Retry-After"));
-  throw new Problem(document ?? unknown(response.status), retryAfter || null);
+  throw new Problem(document?.code ? document : unknown(response.status), retryAfter || null);
 }
 
 /** A random key; `crypto.randomUUID` exists on https and localhost only. */
@@ -134,7 +148,7 @@ const unknown = (status) => ({
   detail: `something between this page and the service answered with status ${status}`,
 });
 
-const closedByService = () =>
+export const closedByService = () =>
   new Problem({
     code: "connection_closed",
     title: "The connection was closed",

@@ -1,6 +1,15 @@
 /** The room where pictures are named. */
 
-import { Unreachable, call, untilReachable } from "./api.js";
+import {
+  SAME_FAILURES,
+  STARTING_TRIES,
+  Unreachable,
+  call,
+  closedByService,
+  isStarting,
+  pause,
+  untilReachable,
+} from "./api.js";
 import { takeStrays } from "./arrivals.js";
 import { bars } from "./bars.js";
 import { byId, fill, make } from "./dom.js";
@@ -59,7 +68,7 @@ export function classifyRoom() {
   });
   byId("classify-picture").append(
     input.element,
-    sampleRow(["cat.jpg", "ship.jpg", "seven.jpg"], (file) => look([file])),
+    sampleRow(["cat.jpg", "ship.jpg", "seven.jpg"], (file) => look([file]), input.problem),
   );
   byId("classify-pad").append(pad);
   byId("classify-models").append(chooser.element);
@@ -100,9 +109,10 @@ async function answer(place, files, model, signal) {
   }
 }
 
-async function one(place, file, model, signal) {
+async function one(place, file, model, signal, tries = 0) {
   const problem = problemBox();
   const again = () => one(place, file, model, signal);
+  const goOn = () => one(place, file, model, signal, tries + 1);
   place.setAttribute("aria-busy", "true");
   try {
     const found = await classified(file, model, signal);
@@ -110,14 +120,18 @@ async function one(place, file, model, signal) {
   } catch (error) {
     if (signal.aborted) return;
     fill(place, problem.element);
-    if (error instanceof Unreachable) {
+    if (error instanceof Unreachable && tries < SAME_FAILURES) {
       problem.say("The service cannot be reached. Trying again…");
-      untilReachable(signal).then(again, () => {});
+      untilReachable(signal).then(goOn, () => {});
+    } else if (isStarting(error) && tries < STARTING_TRIES) {
+      problem.say("The model is still being loaded…");
+      pause(1_000 * error.retryAfterS, signal).then(goOn, () => {});
     } else {
-      problem.show(error, again);
+      problem.show(error instanceof Unreachable ? closedByService() : error, again);
     }
+  } finally {
+    place.removeAttribute("aria-busy");
   }
-  place.removeAttribute("aria-busy");
 }
 
 function classified(file, model, signal) {

@@ -7,7 +7,7 @@ import { isOver, watchJob } from "./job-stream.js";
 import { keptPicture } from "./memory.js";
 import { removeJob, stylesOf } from "./own-jobs.js";
 import { Frame } from "./pictures.js";
-import { problemBox } from "./problems.js";
+import { EXPIRED, problemBox } from "./problems.js";
 import { addressOf, go } from "./rooms.js";
 import { beforeAfter } from "./slider.js";
 import { count, duration, plural } from "./words.js";
@@ -98,6 +98,8 @@ export class Easel {
     showProgress(job);
     if (job.status === this.#status) return;
     this.#status = job.status;
+    const hadFocus = [document.body, ...byId("easel-controls").children];
+    if (hadFocus.includes(document.activeElement)) byId("easel-title").focus();
     announce(TITLES[job.status]);
     if (isOver(job)) this.#finish(job);
     else fill(byId("easel-controls"), ...this.#liveControls(job.status));
@@ -107,7 +109,10 @@ export class Easel {
   #finish(job) {
     fill(byId("easel-controls"), ...this.#finalControls(job));
     if (job.error) this.#problem.show(Object.assign(new Error(job.error.detail), job.error));
-    if (!job.links.result) return;
+    if (!job.links.result) {
+      if (job.status === "succeeded") this.#problem.show(EXPIRED);
+      return;
+    }
     fill(byId("go-on"), goOn(job, this.#problem));
     if (this.#photo) this.#compare(job.links.result);
     else this.#frame.show(job.links.result, "The painting").catch(() => {}); // it can be downloaded
@@ -164,7 +169,9 @@ export class Easel {
   }
 
   #away(isAway) {
-    byId("easel-away").hidden = !isAway;
+    const words = byId("easel-away");
+    if (!isAway && !words.hidden) this.#problem.clear(); // it was that the service was away
+    words.hidden = !isAway;
   }
 
   #gone(error) {

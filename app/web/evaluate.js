@@ -6,6 +6,7 @@ import { byId, fill, make } from "./dom.js";
 import { Examination } from "./examination.js";
 import { rememberForm } from "./memory.js";
 import { ModelChooser } from "./models.js";
+import { unreadable } from "./picture-input.js";
 import { problemBox } from "./problems.js";
 import { addressOf, go } from "./rooms.js";
 import { ARCHIVE, sampleFile } from "./samples.js";
@@ -50,9 +51,7 @@ class Material {
       input.value = "";
     });
     takeDrops(byId("archive-zone"), (files) => this.take(files));
-    byId("archive-sample").addEventListener("click", async () =>
-      this.take([await sampleFile(ARCHIVE)]),
-    );
+    byId("archive-sample").addEventListener("click", () => this.#takeSample());
     byId("dataset").addEventListener("change", ({ target }) => target.value && this.#use(null));
     this.#offerDatasets();
   }
@@ -61,7 +60,17 @@ class Material {
     return this.file ? "" : byId("dataset").value;
   }
 
-  take([file]) {
+  async #takeSample() {
+    try {
+      await this.take([await sampleFile(ARCHIVE)]);
+    } catch (error) {
+      this.problem.show(error, () => this.#takeSample());
+    }
+  }
+
+  async take([file]) {
+    const words = await unreadable(file);
+    if (words) return this.problem.say(words);
     this.problem.clear();
     if (file.type.startsWith("image/")) {
       this.problem.say(

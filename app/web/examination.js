@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { byId, fill, make } from "./dom.js";
 import { isOver, watchJob } from "./job-stream.js";
 import { removeJob } from "./own-jobs.js";
-import { problemBox } from "./problems.js";
+import { EXPIRED, problemBox } from "./problems.js";
 import { reportOn } from "./report.js";
 import { addressOf, go } from "./rooms.js";
 import { count, duration } from "./words.js";
@@ -67,6 +67,7 @@ export class Examination {
     );
     if (job.error) this.#problem.show(Object.assign(new Error(job.error.detail), job.error));
     if (job.links.result) this.#report(job);
+    else if (job.status === "succeeded") this.#problem.show(EXPIRED);
   }
 
   async #report(job) {
@@ -111,7 +112,9 @@ export class Examination {
   }
 
   #away(isAway) {
-    byId("examination-away").hidden = !isAway;
+    const words = byId("examination-away");
+    if (!isAway && !words.hidden) this.#problem.clear(); // it was that the service was away
+    words.hidden = !isAway;
   }
 
   #gone(error) {

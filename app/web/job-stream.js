@@ -27,6 +27,9 @@ export function watchJob(id, tell) {
   let source = connect();
   addEventListener("offline", tell.onLost, { signal });
   addEventListener("online", reconnect, { signal }); // an old connection may be dead and silent
+  // A browser has six connections for all its tabs: those out of sight do without.
+  const follow = () => (document.hidden ? source.close() : reconnect());
+  document.addEventListener("visibilitychange", follow, { signal });
   signal.addEventListener("abort", () => source.close());
   return stop;
 

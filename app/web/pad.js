@@ -22,12 +22,18 @@ export function drawingPad({ onRest, onEmpty }) {
   const strokes = [];
   let resting;
 
+  let version = 0; // so that a drawing which changed while it was read is not answered
+  const rest = async (mine) => {
+    const file = await drawing(canvas);
+    if (mine === version) onRest(file);
+  };
   const changed = () => {
+    version += 1;
     redraw(canvas, strokes);
     clearTimeout(resting);
     undo.disabled = clear.disabled = strokes.length === 0;
     if (strokes.length === 0) onEmpty();
-    else resting = setTimeout(async () => onRest(await drawing(canvas)), REST_MS);
+    else resting = setTimeout(() => rest(++version), REST_MS);
   };
   const undo = make(
     "button",

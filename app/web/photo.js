@@ -19,7 +19,7 @@ export class Photo {
       onPictures: ([file]) => this.#take(file),
     });
     this.input.element.append(
-      sampleRow(["lake.jpg", "cat.jpg", "ship.jpg"], (file) => this.#take(file)),
+      sampleRow(["lake.jpg", "cat.jpg", "ship.jpg"], (file) => this.#take(file), this.input.problem),
     );
   }
 

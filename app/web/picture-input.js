@@ -8,13 +8,27 @@ import { problemBox } from "./problems.js";
 
 const NOT_A_PICTURE = "is not a picture. JPEG, PNG, WebP, BMP, GIF and TIFF can be read.";
 
-/** Split files into those that may be pictures, and words about the others. */
-export function sorted(files) {
-  const isPicture = (file) => file.size > 0 && (file.type === "" || file.type.startsWith("image/"));
-  const other = files.find((file) => !isPicture(file));
-  const words =
-    other && (other.size ? `“${other.name}” ${NOT_A_PICTURE}` : `“${other.name}” is empty.`);
-  return { pictures: files.filter(isPicture), words };
+/** Split files into those that may be pictures, and words about one of the others. */
+export async function partition(files) {
+  const problems = await Promise.all(files.map(problemWith));
+  return {
+    pictures: files.filter((_, at) => !problems[at]),
+    words: problems.find((words) => words !== null) ?? null,
+  };
+}
+
+/** Say why a file cannot be read at all; null where it can. */
+export function unreadable(file) {
+  const words = `“${file.name}” cannot be read; is it a folder?`;
+  return file.slice(0, 1).arrayBuffer().then(() => null, () => words);
+}
+
+async function problemWith(file) {
+  const words = await unreadable(file);
+  if (words) return words;
+  if (!file.size) return `“${file.name}” is empty.`;
+  const mayBePicture = file.type === "" || file.type.startsWith("image/");
+  return mayBePicture ? null : `“${file.name}” ${NOT_A_PICTURE}`;
 }
 
 export class PictureInput {
@@ -60,8 +74,8 @@ export class PictureInput {
   }
 
   /** Take files in, as if they had been chosen. */
-  take(files) {
-    const { pictures, words } = sorted(files);
+  async take(files) {
+    const { pictures, words } = await partition(files);
     if (words) this.problem.say(words);
     else this.problem.clear();
     if (pictures.length) this.#take(pictures);

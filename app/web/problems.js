@@ -13,6 +13,8 @@ const WORDS = {
   archive_too_large: (detail) => `The archive is too large: ${detail}`,
   invalid_archive: (detail) => `The archive cannot be used: ${detail}`,
   nothing_labelled: (detail) => `There is nothing to evaluate on: ${detail}`,
+  model_unavailable: (detail, isPassing) =>
+    isPassing ? "The model is still being loaded." : detail,
   queue_full: () => "Too many jobs are waiting already.",
   overloaded: () => "The service has more to do than it can just now.",
   deadline_exceeded: () => "The service was too busy to answer in time.",
@@ -21,12 +23,16 @@ const WORDS = {
   expired: () => "The files of this job have been removed by now.",
 };
 
+/** A job that ended well a while ago. */
+export const EXPIRED = { code: "expired" };
+
 /** @param {Error} error */
 export function inWords(error) {
   if (error instanceof Unreachable) return "The service cannot be reached.";
   if (!error.code) throw error;
   const words = WORDS[error.code];
-  return sentence(words ? words(error.detail) : error.detail || error.title);
+  const passing = Boolean(error.retryAfterS);
+  return sentence(words ? words(error.detail, passing) : error.detail || error.title);
 }
 
 /** A place for one error; screen readers speak it when it appears. */
@@ -51,7 +57,7 @@ export function problemBox() {
         { type: "button", onclick: () => (clear(), again()) },
         "Try again",
       );
-      const wait = error.retryAfterS ? ` There may be room in ${duration(error.retryAfterS)}.` : "";
+      const wait = error.retryAfterS ? ` Try again in ${duration(error.retryAfterS)}.` : "";
       const mayHelp = again && (error.retryAfterS || error.status >= 500 || !error.status);
       fill(element, make("p", {}, inWords(error) + wait), mayHelp ? button : null);
     },

@@ -12,7 +12,7 @@ export function here() {
   const [room, job] = location.hash.slice(1).split("/");
   return NAMES.includes(room)
     ? { room, job: job || null }
-    : { room: recall("room", NAMES[0]), job: null };
+    : { room: lastRoom(), job: null };
 }
 
 export const addressOf = (room, job) => `#${room}${job ? `/${job}` : ""}`;
@@ -32,7 +32,13 @@ export function openRooms(openers) {
     openers[room](job);
   };
   addEventListener("hashchange", open);
+  if (!location.hash) history.replaceState(null, "", addressOf(here().room)); // for the way back
   open();
+}
+
+function lastRoom() {
+  const room = recall("room", NAMES[0]);
+  return NAMES.includes(room) ? room : NAMES[0];
 }
 
 function show(room, job) {

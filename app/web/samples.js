@@ -1,5 +1,6 @@
 /** Pictures to try with one click. */
 
+import { callFile } from "./api.js";
 import { make } from "./dom.js";
 
 const FOLDER = "/web/samples/";
@@ -23,14 +24,23 @@ export const ARCHIVE = "digits.zip";
 export const sampleAddress = (name) => FOLDER + name;
 
 /** Fetch a sample as a file, as if it had been chosen. */
-export async function sampleFile(name) {
-  const response = await fetch(sampleAddress(name));
-  const blob = await response.blob();
-  return new File([blob], name, { type: blob.type });
-}
+export const sampleFile = (name) => callFile(sampleAddress(name), name);
 
-/** A row of samples. @param {string[]} names @param {(file: File) => void} take */
-export function sampleRow(names, take) {
+/**
+ * A row of samples.
+ *
+ * @param {string[]} names
+ * @param {(file: File) => void} take
+ * @param {object} problem where it is said that one cannot be had
+ */
+export function sampleRow(names, take, problem) {
+  const choose = async (name) => {
+    try {
+      take(await sampleFile(name));
+    } catch (error) {
+      problem.show(error, () => choose(name));
+    }
+  };
   const button = (name) =>
     make(
       "button",
@@ -38,7 +48,7 @@ export function sampleRow(names, take) {
         type: "button",
         class: "sample",
         title: PICTURES[name],
-        onclick: async () => take(await sampleFile(name)),
+        onclick: () => choose(name),
       },
       make("img", {
         src: sampleAddress(name),

@@ -1,10 +1,10 @@
 /** The styles: built in, paintings to try, and one's own. One is chosen, or several are blended. */
 
-import { insist } from "./api.js";
+import { callFile, insist } from "./api.js";
 import { takeDrops } from "./arrivals.js";
 import { byId, choice, make } from "./dom.js";
 import { recall, remember } from "./memory.js";
-import { sorted } from "./picture-input.js";
+import { partition } from "./picture-input.js";
 import { problemBox } from "./problems.js";
 import { PAINTINGS, sampleAddress, sampleFile } from "./samples.js";
 import { title } from "./words.js";
@@ -51,8 +51,8 @@ export class StyleChooser {
   }
 
   /** Add paintings of one's own and choose them. */
-  take(files) {
-    const { pictures, words } = sorted(files);
+  async take(files) {
+    const { pictures, words } = await partition(files);
     if (words) this.problem.say(words);
     else this.problem.clear();
     if (pictures.length === 0) return;
@@ -129,7 +129,4 @@ export class StyleChooser {
   }
 }
 
-async function fetched(address, name) {
-  const blob = await (await fetch(address)).blob();
-  return new File([blob], `${name}.jpg`, { type: blob.type });
-}
+const fetched = (address, name) => callFile(address, `${name}.jpg`);

@@ -33,6 +33,7 @@ export function stylizeRoom() {
     event.preventDefault();
     start.press();
   });
+  form.addEventListener("invalid", () => (form.querySelector("details").open = true), true);
   const start = new Start(form, photo, styles);
   takeStrays(room, (files) => {
     const place = byId("styles").contains(document.activeElement) ? styles : photo.input;

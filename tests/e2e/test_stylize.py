@@ -204,7 +204,7 @@ def test_a_full_queue_is_said_and_nothing_is_lost(browser: Browser, narrow: Serv
         visit.page.get_by_role("link", name="Stylize").click()
         visit.set_painting(192, "high")
         visit.page.get_by_role("button", name="Paint it").click()
-        alert = visit.alert("Too many jobs are waiting already. There may be room in 30 s.")
+        alert = visit.alert("Too many jobs are waiting already. Try again in 30 s.")
         expect(alert).to_be_visible()
         expect(visit.page.locator("#size")).to_have_value("192")
         expect(visit.page.locator("#photo .drop-picture")).to_be_visible()

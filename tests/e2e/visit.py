@@ -81,9 +81,11 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
 
     visit.page.on("console", note)
     visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-    yield visit
-    assert visit.unforeseen() == []
-    context.close()
+    try:
+        yield visit
+        assert visit.unforeseen() == []
+    finally:
+        context.close()
 
 
 def photo(seed: int = 0) -> FilePayload:
