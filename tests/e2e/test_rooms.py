@@ -1,0 +1,59 @@
+"""Between the rooms, and what is dropped into them."""
+
+import json
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.visit import Visit
+
+pytestmark = pytest.mark.e2e
+
+_FILE = """(name) => {
+  const all = new DataTransfer();
+  all.items.add(new File(["x"], name));
+  return all;
+}"""
+
+
+def drop(visit: Visit, zone: Locator, name: str) -> None:
+    transfer = visit.page.evaluate_handle(_FILE, name)
+    zone.dispatch_event("drop", {"dataTransfer": transfer})
+
+
+def test_back_leads_to_the_room_before(visit: Visit) -> None:
+    visit.page.goto(visit.url)
+    expect(visit.page.get_by_role("heading", name="What is in the picture?")).to_be_visible()
+    visit.page.get_by_role("link", name="Stylize").click()
+    expect(visit.page.get_by_role("heading", name="Paint a photograph")).to_be_visible()
+    visit.page.go_back()
+    expect(visit.page.get_by_role("heading", name="What is in the picture?")).to_be_visible()
+
+
+def test_a_room_that_is_not_there_is_forgotten(visit: Visit) -> None:
+    visit.page.goto(visit.url)
+    visit.page.evaluate(
+        "(room) => localStorage.setItem('atelier.room', room)", json.dumps("cellar")
+    )
+    visit.page.goto("about:blank")
+    visit.page.goto(visit.url)
+    expect(visit.page.get_by_role("heading", name="What is in the picture?")).to_be_visible()
+
+
+def test_what_is_dropped_is_taken_or_refused_in_words(visit: Visit) -> None:
+    visit.foresee("status of 415")
+    visit.enter("classify")
+    zone = visit.page.locator("#classify-picture .drop")
+    drop(visit, zone, "dropped.png")
+    expect(visit.alert("This is not a picture that can be read")).to_be_visible()
+
+
+def test_a_seed_out_of_range_is_shown_even_if_it_is_folded_away(visit: Visit) -> None:
+    visit.enter("stylize")
+    visit.choose_photo()
+    visit.page.get_by_text("More", exact=True).click()
+    visit.page.get_by_label("Seed").fill("-3")
+    visit.page.get_by_text("More", exact=True).click()
+    expect(visit.page.get_by_label("Seed")).to_be_hidden()
+    visit.page.get_by_role("button", name="Paint it").click()
+    expect(visit.page.get_by_label("Seed")).to_be_visible()
