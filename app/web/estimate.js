@@ -8,6 +8,7 @@ import { duration } from "./words.js";
 const USUAL = { width: 4, height: 3 };
 const REST_MS = 150;
 const MEASURING_MS = 2_000;
+const LONGEST_MS = 30_000;
 
 /** @returns {() => void} asks anew, once a change has settled */
 export function estimator(form, photo, styles) {
@@ -27,10 +28,11 @@ export function estimator(form, photo, styles) {
     };
     try {
       await pause(REST_MS, signal);
-      for (let found; !found?.seconds; await pause(MEASURING_MS, signal)) {
-        found = await call("/stylize/estimate", { method: "POST", json, signal });
-        fill(place, estimateInWords(found));
+      for (let wait = MEASURING_MS; ; wait = Math.min(2 * wait, LONGEST_MS)) {
+        const found = await call("/stylize/estimate", { method: "POST", json, signal });
+        fill(place, await estimateInWords(found));
         if (found.seconds) return;
+        await pause(wait, signal);
       }
     } catch (error) {
       if (!signal.aborted) fill(place, error.status < 500 ? inWords(error) : "");
@@ -38,7 +40,10 @@ export function estimator(form, photo, styles) {
   };
 }
 
-function estimateInWords({ seconds, width, height }) {
+async function estimateInWords({ seconds, width, height }) {
   const size = `${width} × ${height} px`;
-  return seconds ? `About ${duration(seconds)} for ${size}` : `${size}; how long is being measured`;
+  if (seconds) return `About ${duration(seconds)} for ${size}`;
+  const { workers } = await call("/health/ready").catch(() => ({})); // not ready: workers may come
+  const isNobody = workers?.length === 0;
+  return `${size}; ${isNobody ? "nobody paints on this host now" : "how long is being measured"}`;
 }

@@ -8,7 +8,7 @@ import { rememberForm } from "./memory.js";
 import { ModelChooser } from "./models.js";
 import { unreadable } from "./picture-input.js";
 import { problemBox } from "./problems.js";
-import { addressOf, go } from "./rooms.js";
+import { addressOf, openMade } from "./rooms.js";
 import { ARCHIVE, sampleFile } from "./samples.js";
 import { upload } from "./upload.js";
 import { ago, bytes, plural } from "./words.js";
@@ -121,7 +121,7 @@ class Start {
     this.#sending = new AbortController();
     this.#show(true);
     try {
-      go("evaluate", (await this.#send(this.#sending.signal)).id);
+      openMade("evaluate", (await this.#send(this.#sending.signal)).id);
     } catch (error) {
       this.#problem.show(error, () => this.press());
     } finally {

@@ -4,7 +4,7 @@ import { call, submit } from "./api.js";
 import { choice, make } from "./dom.js";
 import { keptPicture } from "./memory.js";
 import { noteMade, stylesOf } from "./own-jobs.js";
-import { go } from "./rooms.js";
+import { openMade } from "./rooms.js";
 import { title } from "./words.js";
 
 const LARGEST_PX = 2048;
@@ -41,7 +41,7 @@ export function goOn(job, problem) {
     try {
       const quality = form.elements.more.value;
       const next = await continued(job, Number(select.value), quality, problem);
-      go("stylize", next.id);
+      openMade("stylize", next.id);
     } catch (error) {
       problem.show(error, start);
     } finally {

@@ -20,6 +20,11 @@ export const addressOf = (room, job) => `#${room}${job ? `/${job}` : ""}`;
 /** Go to a room, or to a job in it. */
 export const go = (room, job) => (location.hash = addressOf(room, job));
 
+/** Open a job that was just made, unless its maker has gone to another room meanwhile. */
+export function openMade(room, job) {
+  if (here().room === room) go(room, job);
+}
+
 /**
  * Show the room of the address, now and whenever it changes.
  *

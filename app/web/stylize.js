@@ -11,7 +11,7 @@ import { noteMade } from "./own-jobs.js";
 import { Photo } from "./photo.js";
 import { shrunk } from "./pictures.js";
 import { problemBox } from "./problems.js";
-import { go } from "./rooms.js";
+import { openMade } from "./rooms.js";
 import { StyleChooser } from "./style-chooser.js";
 
 const BEFORE_PX = 1280; // longest side of the photograph that is kept for before and after
@@ -69,7 +69,7 @@ class Start {
     try {
       const job = await this.#send();
       await noteMade(job.id, this.styles.names, await shrunk(this.photo.file, BEFORE_PX));
-      go("stylize", job.id);
+      openMade("stylize", job.id);
     } catch (error) {
       this.#problem.show(error, () => this.press());
     } finally {

@@ -57,3 +57,21 @@ def test_a_seed_out_of_range_is_shown_even_if_it_is_folded_away(visit: Visit) ->
     expect(visit.page.get_by_label("Seed")).to_be_hidden()
     visit.page.get_by_role("button", name="Paint it").click()
     expect(visit.page.get_by_label("Seed")).to_be_visible()
+
+
+def test_where_nobody_paints_the_page_says_so(narrow_visit: Visit) -> None:
+    narrow_visit.enter("stylize")
+    expect(narrow_visit.page.locator("#estimate")).to_contain_text("nobody paints on this host now")
+
+
+def test_a_painting_that_is_sent_does_not_call_its_maker_back(visit: Visit) -> None:
+    visit.enter("stylize")
+    visit.choose_photo()
+    visit.set_painting()
+    with visit.page.expect_response("**/stylize"):
+        visit.page.get_by_role("button", name="Paint it").click()
+        visit.page.get_by_role("link", name="Evaluate").click()
+    expect(visit.page.locator("#start")).to_have_text("Paint it")
+    expect(
+        visit.page.get_by_role("heading", name="How good is it on your pictures?")
+    ).to_be_visible()
