@@ -54,6 +54,9 @@ from app.vision.specs import SPECS
 log = structlog.stdlib.get_logger(__name__)
 
 
+_ROUTED = (classify, evaluate, stylize, continuation, jobs, styles, models, health, page)
+
+
 class State(TypedDict):
     """What the lifespan gives to every request."""
 
@@ -74,35 +77,21 @@ def create_app(settings: Settings) -> FastAPI:
     device = choose_device(settings.device)
     metrics = Metrics()
     database = Database(settings.database, settings.store_timeout_s)
-    store = _store(settings, database)
-    watch = JobWatch(store, settings.events_poll_s)
+    watch = JobWatch(_store(settings, database), settings.events_poll_s)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         await asyncio.to_thread(database.create_tables)
-        blobs = Blobs(settings.data_dir)
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-            services = Services(
-                registry=_registry(settings, model_thread, metrics),
-                uploads=_uploads(settings),
-                archives=_archives(settings, blobs),
-                datasets=settings.datasets,
-                decoder=_decoder(settings, metrics),
-                metrics=metrics,
-                jobs=store,
-                blobs=blobs,
-                roster=Roster(database, settings.lease_s),
-                submissions=Submissions(store, blobs, settings.min_free_bytes),
-                watch=watch,
-                max_size=settings.max_size,
-                classify_deadline_s=settings.classify_deadline_s,
+            registry = _registry(settings, model_thread, metrics)
+            services = _services(settings, registry, metrics, database, watch)
+            works = (
+                _load(services.registry, settings.models_dir, device),
+                _end_without(services.decoder),
+                watch.run(),
+                _maintain(settings, database, services.blobs),
             )
-            tasks = [
-                asyncio.create_task(_load(services.registry, settings.models_dir, device)),
-                asyncio.create_task(_end_without(services.decoder)),
-                asyncio.create_task(watch.run()),
-                asyncio.create_task(_maintain(settings, database, blobs)),
-            ]
+            tasks = [asyncio.create_task(work) for work in works]
             yield {"services": services}
             for task in tasks:
                 task.cancel()
@@ -117,10 +106,35 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestContext, metrics=metrics)
-    for module in (classify, evaluate, stylize, continuation, jobs, styles, models, health, page):
+    for module in _ROUTED:
         app.include_router(module.router)
     app.state.end_streams = watch.close
     return app
+
+
+def _services(
+    settings: Settings,
+    registry: ModelRegistry,
+    metrics: Metrics,
+    database: Database,
+    watch: JobWatch,
+) -> Services:
+    store, blobs = _store(settings, database), Blobs(settings.data_dir)
+    return Services(
+        registry=registry,
+        uploads=_uploads(settings),
+        archives=_archives(settings, blobs),
+        datasets=settings.datasets,
+        decoder=_decoder(settings, metrics),
+        metrics=metrics,
+        jobs=store,
+        blobs=blobs,
+        roster=Roster(database, settings.lease_s),
+        submissions=Submissions(store, blobs, settings.min_free_bytes),
+        watch=watch,
+        max_size=settings.max_size,
+        classify_deadline_s=settings.classify_deadline_s,
+    )
 
 
 def _store(settings: Settings, database: Database) -> JobStore:
