@@ -20,16 +20,23 @@ from app.api import (
     evaluate,
     health,
     jobs,
+    metrics,
     models,
     page,
+    sessions,
     styles,
     stylize,
 )
+from app.api.allowance import Allowance, RateLimitedError
 from app.api.archives import Archives
 from app.api.arriving import Patience
 from app.api.context import RequestContext
 from app.api.deps import Services
+from app.api.gate import Entry, Gate
+from app.api.identity import Identification, KeyRequiredError, kept_secret
 from app.api.openapi import DocumentedApp
+from app.api.origins import ANY, CrossSiteError
+from app.api.safe_headers import SafeHeaders
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
@@ -46,7 +53,7 @@ from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
-from app.settings import Settings
+from app.settings import Settings, words
 from app.vision.device import choose_device
 from app.vision.images import ImageLimits, quiet_pillow
 from app.vision.specs import SPECS
@@ -54,7 +61,9 @@ from app.vision.specs import SPECS
 log = structlog.stdlib.get_logger(__name__)
 
 
-_ROUTED = (classify, evaluate, stylize, continuation, jobs, styles, models, health, page)
+_OPEN = (health, sessions, page)
+_CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models)
+_AT_THE_GATE = errors.problem_responses(KeyRequiredError, CrossSiteError, RateLimitedError)
 
 
 class State(TypedDict):
@@ -75,16 +84,17 @@ def create_app(settings: Settings) -> FastAPI:
     quiet_pillow()
     torch.set_num_threads(settings.compute_threads)
     device = choose_device(settings.device)
-    metrics = Metrics()
+    counted = Metrics()
     database = Database(settings.database, settings.store_timeout_s)
     watch = JobWatch(_store(settings, database), settings.events_poll_s)
+    entry = _entry(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         await asyncio.to_thread(database.create_tables)
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-            registry = _registry(settings, model_thread, metrics)
-            services = _services(settings, registry, metrics, database, watch)
+            registry = _registry(settings, model_thread, counted)
+            services = _services(settings, entry, registry, counted, database, watch)
             works = (
                 _load(services.registry, settings.models_dir, device),
                 _end_without(services.decoder),
@@ -103,17 +113,24 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Image inference and neural style transfer",
         version="0.1.0",
         lifespan=lifespan,
+        docs_url=None,  # they would load scripts from elsewhere
+        redoc_url=None,
     )
     errors.install(app)
-    app.add_middleware(RequestContext, metrics=metrics)
-    for module in _ROUTED:
+    app.add_middleware(Gate, entry=entry)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestContext, metrics=counted)
+    for module in _OPEN:
         app.include_router(module.router)
+    for module in _CLOSED if settings.metrics == "off" else (*_CLOSED, metrics):
+        app.include_router(module.router, responses=_AT_THE_GATE)
     app.state.end_streams = watch.close
     return app
 
 
 def _services(
     settings: Settings,
+    entry: Entry,
     registry: ModelRegistry,
     metrics: Metrics,
     database: Database,
@@ -121,6 +138,8 @@ def _services(
 ) -> Services:
     store, blobs = _store(settings, database), Blobs(settings.data_dir)
     return Services(
+        identification=entry.identification,
+        allowance=entry.allowance,
         registry=registry,
         uploads=_uploads(settings),
         archives=_archives(settings, blobs),
@@ -137,8 +156,34 @@ def _services(
     )
 
 
+def _entry(settings: Settings) -> Entry:
+    identification = Identification(
+        settings.keyring,
+        words(settings.admins),
+        _session_secret(settings),
+        settings.session_ttl_s,
+    )
+    allowance = Allowance(settings.max_requests_per_minute, settings.max_pixels_per_minute)
+    allowed_hosts = words(settings.allowed_hosts)
+    if not allowed_hosts and settings.keyring:
+        allowed_hosts = frozenset({ANY})  # who has no key gets nothing under any name
+    open_paths = {"/metrics"} if settings.metrics == "open" else set()
+    return Entry(identification, allowance, allowed_hosts, open_paths)
+
+
+def _session_secret(settings: Settings) -> str:
+    if settings.session_secret is not None:
+        return settings.session_secret.get_secret_value()
+    return kept_secret(settings.data_dir) if settings.keyring else ""
+
+
 def _store(settings: Settings, database: Database) -> JobStore:
-    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
+    limits = QueueLimits(
+        settings.max_queued_jobs,
+        settings.max_queued_jobs_per_caller,
+        settings.max_stored_bytes_per_caller,
+        settings.result_ttl_s,
+    )
     return JobStore(database, limits)
 
 

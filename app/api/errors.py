@@ -1,7 +1,7 @@
 """Turns errors into problem documents (RFC 9457). The only place that knows status codes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -12,7 +12,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from app.api import arriving, foresight, multipart, style_files, submissions, uploads
+from app.api import (
+    allowance,
+    arriving,
+    foresight,
+    identity,
+    multipart,
+    origins,
+    style_files,
+    submissions,
+    uploads,
+)
 from app.api.schemas import FieldProblem, Problem
 from app.evaluation import errors as evaluation
 from app.jobs import errors as jobs
@@ -33,6 +43,7 @@ class Kind:
     code: str
     title: str
     retry_after_s: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class InvalidRequestError(AtelierError):
@@ -45,7 +56,16 @@ class StreamEndedError(AtelierError):
 
 INVALID_REQUEST = Kind(422, "invalid_request", "The request is not valid")
 INTERNAL_ERROR = Kind(500, "internal_error", "The service failed")
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="atelier"'}
 KINDS: dict[type[Exception], Kind] = {
+    origins.UnknownHostError: Kind(421, "unknown_host", "The service has another name"),
+    origins.CrossSiteError: Kind(403, "cross_site", "The request comes from another site"),
+    identity.KeyRequiredError: Kind(401, "key_required", "A key is needed", headers=_CHALLENGE),
+    identity.UnknownKeyError: Kind(401, "unknown_key", "The key is not valid", headers=_CHALLENGE),
+    identity.NotAdminError: Kind(403, "not_admin", "Only for administrators"),
+    allowance.RateLimitedError: Kind(
+        429, "rate_limited", "Too much in one minute", retry_after_s=60
+    ),
     vision.UnsupportedFormatError: Kind(415, "unsupported_format", "Not a supported image"),
     vision.UndecodableImageError: Kind(422, "undecodable_image", "The image cannot be decoded"),
     vision.ImageTooLargeError: Kind(413, "image_too_large", "The image is too large"),
@@ -82,6 +102,7 @@ KINDS: dict[type[Exception], Kind] = {
     jobs.JobStateError: Kind(409, "wrong_state", "The job is not in the state for this"),
     jobs.ResultExpiredError: Kind(410, "expired", "The files have been removed"),
     jobs.JobQueueFullError: Kind(429, "queue_full", "Too many jobs wait", retry_after_s=30),
+    jobs.QuotaError: Kind(429, "quota_exceeded", "Too much is stored", retry_after_s=3600),
     jobs.StorageFullError: Kind(507, "storage_full", "The disk is full", retry_after_s=60),
     jobs.StoreUnavailableError: Kind(
         503, "store_unavailable", "The job database does not answer", retry_after_s=2
@@ -176,20 +197,24 @@ def problem(kind: Kind, detail: str, errors: list[FieldProblem] | None = None) -
     )
 
 
+def response_to(error: Exception) -> Response:
+    """Answer one of our own errors; one that knows when to come back says so."""
+    retry_after_s = getattr(error, "retry_after_s", None)
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return _response(KINDS[type(error)], problem_of(error), headers)
+
+
 def _response(
     kind: Kind, document: Problem, headers: Mapping[str, str] | None = None
 ) -> ProblemResponse:
-    headers = dict(headers or {})
+    headers = {**kind.headers, **(headers or {})}
     if kind.retry_after_s is not None:
         headers.setdefault("Retry-After", str(kind.retry_after_s))
     return ProblemResponse(document.model_dump(), kind.status, headers)
 
 
 def _on_known_error(_request: Request, error: Exception) -> Response:
-    headers = {}
-    if isinstance(error, serving.QueueFullError):
-        headers["Retry-After"] = str(error.retry_after_s)
-    return _response(KINDS[type(error)], problem_of(error), headers)
+    return response_to(error)
 
 
 def _on_invalid_request(_request: Request, error: Exception) -> Response:

@@ -124,10 +124,10 @@ async def _submitted(request: Request, caller: str, key: str | None, services: S
             before = await receiving.made_before(asked)
             if before is not None:
                 return before
-            return await receiving.create(await _order(fields, asked, services))
+            return await receiving.create(await _order(fields, asked, caller, services))
 
 
-async def _order(fields: StylizeFields, asked: Asked, services: Services) -> Order:
+async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Services) -> Order:
     options = fields.options()
     style_count = len(asked.files) - 1
     if options.style_weights and len(options.style_weights) != style_count:
@@ -135,16 +135,18 @@ async def _order(fields: StylizeFields, asked: Asked, services: Services) -> Ord
             f"style_weights has {len(options.style_weights)} numbers for {style_count} styles"
         )
     pictures = [data for data in asked.files.values() if isinstance(data, bytes)]
-    prepared, *_ = await together(*(services.decoder.prepare(data, _look) for data in pictures))
-    size = (prepared.width, prepared.height)
+    prepared = await together(*(services.decoder.prepare(data, _look) for data in pictures))
+    services.allowance.count_pixels(caller, sum(each.pixels for each in prepared))
+    photo = prepared[0]
+    size = (photo.width, photo.height)
     workers = await in_store(services.roster.workers)
     cost = foresee(options, size, workers, style_count=style_count, max_size=services.max_size)
     width, height = fit(*size, options.size)
     shown = {
         "format": fields.format,
         "style_name": fields.style_name,
-        "photo_width": prepared.width,
-        "photo_height": prepared.height,
+        "photo_width": photo.width,
+        "photo_height": photo.height,
         "width": width,
         "height": height,
     }
