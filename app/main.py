@@ -164,7 +164,7 @@ def _entry(settings: Settings) -> Entry:
         settings.session_ttl_s,
     )
     allowance = Allowance(settings.max_requests_per_minute, settings.max_pixels_per_minute)
-    allowed_hosts = words(settings.allowed_hosts)
+    allowed_hosts = words(settings.allowed_hosts.lower())
     if not allowed_hosts and settings.keyring:
         allowed_hosts = frozenset({ANY})  # who has no key gets nothing under any name
     open_paths = {"/metrics"} if settings.metrics == "open" else set()
