@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import TypedDict
 
@@ -29,6 +30,7 @@ from app.api.archives import Archives
 from app.api.arriving import Patience
 from app.api.context import RequestContext
 from app.api.deps import Services
+from app.api.methods import Head
 from app.api.openapi import DocumentedApp
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
@@ -102,9 +104,11 @@ def create_app(settings: Settings) -> FastAPI:
         title="Atelier",
         summary="Image inference and neural style transfer",
         version="0.1.0",
+        generate_unique_id_function=attrgetter("name"),
         lifespan=lifespan,
     )
     errors.install(app)
+    app.add_middleware(Head)
     app.add_middleware(RequestContext, metrics=metrics)
     for module in _ROUTED:
         app.include_router(module.router)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
+from fastapi import Path as PathParameter
 from starlette.requests import ClientDisconnect, Request
 
 from app.api.archives import Archives
@@ -62,7 +63,13 @@ async def _caller() -> str:
 CallerDep = Annotated[str, Depends(_caller)]
 
 
-async def _job(job_id: str, caller: CallerDep, services: ServicesDep) -> Job:
+JobId = Annotated[
+    str,
+    PathParameter(description="the `id` of a job", examples=["b9b9d41073574dfbbb2d26943f985afc"]),
+]
+
+
+async def _job(job_id: JobId, caller: CallerDep, services: ServicesDep) -> Job:
     return await in_store(services.jobs.find, job_id, caller)
 
 

@@ -47,7 +47,13 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     )
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Metrics"}
+    },
+)
 async def metrics(services: ServicesDep) -> Response:
     """Counters, gauges and histograms in Prometheus' text format."""
     with suppress(StoreUnavailableError, TimeoutError):
