@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError
 from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import problem_of, problem_responses
+from app.api.media import BINARY
 from app.api.multipart import MalformedUploadError
 from app.api.schemas import (
     Classification,
@@ -37,7 +38,6 @@ from app.vision.errors import (
 router = APIRouter(tags=["classify"])
 
 _LAYOUT = Layout(images=frozenset({"file"}), raw="file")
-_IMAGE = {"type": "string", "format": "binary"}
 _REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -46,10 +46,18 @@ _REQUEST_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "array", "items": _IMAGE, "minItems": 1}},
+                    "properties": {
+                        "file": {
+                            "type": "array",
+                            "items": BINARY,
+                            "minItems": 1,
+                            "description": "one image, or several; by default at most 64",
+                        }
+                    },
+                    "additionalProperties": False,
                 }
             },
-            "image/*": {"schema": _IMAGE},
+            "image/*": {"schema": BINARY},
         },
     }
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
+from fastapi import Path as PathParameter
 from starlette.requests import ClientDisconnect, Request
 
 from app.api.allowance import Allowance
@@ -76,7 +77,13 @@ async def _admin(caller: CallerDep, services: ServicesDep) -> str:
 AdminDep = Annotated[str, Depends(_admin)]
 
 
-async def _job(job_id: str, caller: CallerDep, services: ServicesDep) -> Job:
+JobId = Annotated[
+    str,
+    PathParameter(description="the `id` of a job", examples=["b9b9d41073574dfbbb2d26943f985afc"]),
+]
+
+
+async def _job(job_id: JobId, caller: CallerDep, services: ServicesDep) -> Job:
     return await in_store(services.jobs.find, job_id, caller)
 
 

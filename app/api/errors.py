@@ -1,6 +1,6 @@
 """Turns errors into problem documents (RFC 9457). The only place that knows status codes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ from app.api import (
     submissions,
     uploads,
 )
+from app.api.media import RETRY_AFTER
+from app.api.methods import allowed
 from app.api.schemas import FieldProblem, Problem
 from app.evaluation import errors as evaluation
 from app.jobs import errors as jobs
@@ -153,16 +155,19 @@ def problem_responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any
     """Declare in OpenAPI what a route may answer besides success, and always `invalid_request`."""
     kinds = [INVALID_REQUEST, *(KINDS[error] for error in errors)]
     return {
-        status: {
-            "model": Problem,
-            "description": "; ".join(
-                dict.fromkeys(
-                    f"{kind.title} (`{kind.code}`)" for kind in kinds if kind.status == status
-                )
-            ),
-            "content": {ProblemResponse.media_type: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
-        }
+        status: _declared([kind for kind in kinds if kind.status == status])
         for status in sorted({kind.status for kind in kinds})
+    }
+
+
+def _declared(kinds: Sequence[Kind]) -> dict[str, Any]:
+    """Describe the answer to errors of one status."""
+    waits = [kind.retry_after_s is not None for kind in kinds]
+    return {
+        "model": Problem,
+        "description": "; ".join(dict.fromkeys(f"{kind.title} (`{kind.code}`)" for kind in kinds)),
+        "headers": {"Retry-After": {**RETRY_AFTER, "required": all(waits)}} if any(waits) else {},
+        "content": {ProblemResponse.media_type: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
     }
 
 
@@ -232,7 +237,10 @@ def _on_http_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     kind = Kind(status.value, status.name.lower(), status.phrase)
     detail = f"{error.detail}: {request.method} {request.url.path}"
-    return _response(kind, problem(kind, detail), error.headers)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = allowed(request)
+    return _response(kind, problem(kind, detail), headers)
 
 
 def _on_disconnect(_request: Request, _error: Exception) -> Response:

@@ -22,6 +22,11 @@ _OPEN_FOLDERS = ("/health/", "/web/")
 _HEALTH = "/health/"  # asked for by orchestrators, under whatever name they know
 
 
+def is_open(path: str) -> bool:
+    """Whether everybody may come there, whatever the settings say."""
+    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
+
+
 @dataclass(frozen=True)
 class Entry:
     """Who may come in."""
@@ -41,7 +46,7 @@ class Entry:
         if not path.startswith(_HEALTH):
             check_host(headers, self.allowed_hosts)
         check_origin(scope["method"], headers)
-        if path in _OPEN or path in self.open_paths or path.startswith(_OPEN_FOLDERS):
+        if is_open(path) or path in self.open_paths:
             with suppress(KeyRequiredError, UnknownKeyError):
                 return self.identification.caller(headers)
             return None

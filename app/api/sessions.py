@@ -12,6 +12,7 @@ from app.api.deps import ServicesDep
 from app.api.errors import problem_responses
 from app.api.identity import COOKIE, UnknownKeyError
 from app.api.json_body import REFUSALS, described, json_body
+from app.api.origins import CrossSiteError
 from app.api.schemas import Schema
 
 router = APIRouter(prefix="/session", tags=["session"])
@@ -44,7 +45,7 @@ async def show_session(request: Request, services: ServicesDep) -> SessionOut:
     status_code=status.HTTP_204_NO_CONTENT,
     response_class=Response,
     openapi_extra=described(SessionIn),
-    responses=problem_responses(UnknownKeyError, *REFUSALS),
+    responses=problem_responses(UnknownKeyError, CrossSiteError, *REFUSALS),
 )
 async def open_session(
     request: Request,

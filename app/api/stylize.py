@@ -15,7 +15,7 @@ from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
 from app.api.json_body import REFUSALS, described, json_body
 from app.api.multipart import MalformedUploadError
-from app.api.replies import JobHeadersDep, reply
+from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.style_files import UnknownStyleError, style_path
 from app.api.stylize_schemas import (
     EstimateIn,
@@ -64,19 +64,22 @@ SUBMITTING = (
     "/stylize",
     status_code=status.HTTP_202_ACCEPTED,
     openapi_extra=_REQUEST_BODY,
-    responses=problem_responses(
-        *SUBMITTING,
-        UnknownStyleError,
-        UploadTimeoutError,
-        ImageTooLargeError,
-        UploadTooLargeError,
-        UnsupportedFormatError,
-        UnsupportedUploadError,
-        UndecodableImageError,
-        MalformedUploadError,
-        UploadsBusyError,
-        QueueFullError,
-    ),
+    responses={
+        **JOB_MADE,
+        **problem_responses(
+            *SUBMITTING,
+            UnknownStyleError,
+            UploadTimeoutError,
+            ImageTooLargeError,
+            UploadTooLargeError,
+            UnsupportedFormatError,
+            UnsupportedUploadError,
+            UndecodableImageError,
+            MalformedUploadError,
+            UploadsBusyError,
+            QueueFullError,
+        ),
+    },
 )
 async def stylize(
     request: Request,
