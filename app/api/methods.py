@@ -27,8 +27,9 @@ class Head:
                 await send(message)
                 await send({"type": "http.response.body"})  # the end, for streams too
 
-        scope["method"] = "GET"
-        await self._app(scope, receive, send_head)
+        asked = {**scope, "method": "GET"}
+        await self._app(asked, receive, send_head)
+        scope["route"] = asked.get("route")  # for the metrics
 
 
 def allowed(request: Request) -> str:

@@ -10,6 +10,12 @@ def test_head_is_answered_as_get_without_the_body(client: httpx.Client, path: st
         assert head.headers.get(name) == got.headers.get(name)
 
 
+def test_head_is_counted_as_head(client: httpx.Client) -> None:
+    client.head("/models/mnist")
+    counted = 'atelier_requests_total{method="HEAD",route="/models/{name}",status="200"}'
+    assert counted in client.get("/metrics").text
+
+
 def test_head_of_a_problem_is_that_problem(client: httpx.Client) -> None:
     assert client.head("/models/nope").status_code == 404
     assert client.head("/classify").status_code == 405
