@@ -7,10 +7,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.14.1 torchvision==0.29.1
 SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
 
-.PHONY: serve test test-e2e test-deploy check format constraints clean
+.PHONY: serve install test test-e2e test-deploy check format constraints clean
 
 serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 	$(BIN)/python -m app serve
+
+install: $(SERVICE)  ## What `make serve` installs, without starting it
 
 test: $(DEV)  ## Run all tests; most of them wait for processes, so two run side by side
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \

@@ -26,7 +26,8 @@ def image() -> Iterator[Image]:
     index = pip.get("PIP_INDEX_URL", "https://pypi.org/simple")
     shared = tuple({path for text in pip.values() for path in _paths(text)})
     with tempfile.TemporaryDirectory(prefix="atelier-image-") as folder:
-        build = Build(Path(folder), {"VARIANT": "cpu", "TORCH_INDEX": index}, pip, shared)
+        arguments = {"VARIANT": "cpu", "TORCH_INDEX": index}
+        build = Build(Path(folder), arguments, pip | _proxies(), shared)
         yield build.run()
 
 
@@ -37,6 +38,10 @@ def _pip_settings() -> dict[str, str]:
     )
     found = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
     return {f"PIP_{name.replace('-', '_').upper()}": value for name, value in found}
+
+
+def _proxies() -> dict[str, str]:
+    return {name: each for name, each in os.environ.items() if name.lower().endswith("_proxy")}
 
 
 def _paths(text: str) -> Iterator[Path]:
