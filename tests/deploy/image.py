@@ -1,12 +1,11 @@
 """Executes the Dockerfile in folders, instruction by instruction, and knows how to start it."""
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
+from tests.deploy.context import copy_from_context
 from tests.deploy.dockerfile import Stage, assignment, expand, stages
 from tests.deploy.root import Container, Root
 from tests.service import ROOT
@@ -74,18 +73,16 @@ class Build:
         image.root.run(container, ["sh", "-c", line])
 
     def _copy(self, images: dict[str, Image], image: Image, words: list[str]) -> None:
-        *sources, target = [word for word in words if not word.startswith("--")]
+        *sources, target = words
         into = image.root.path / PurePosixPath(image.folder, target).relative_to("/")
-        for word in words:
-            if word.startswith("--"):
-                stage = images[word.removeprefix("--from=")]
-                (source,) = sources
-                into.parent.mkdir(parents=True, exist_ok=True)
-                origin = stage.root.path / source.removeprefix("/")
-                subprocess.run(["cp", "--archive", "--link", origin, into], check=True)
-                return
+        if sources[0].startswith("--from="):
+            stage, (source,) = sources[0].removeprefix("--from="), sources[1:]
+            origin = images[stage].root.path / source.removeprefix("/")
+            into.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cp", "--archive", "--link", origin, into], check=True)
+            return
         for source in sources:
-            _copy_from_context(ROOT / source, into)
+            copy_from_context(ROOT / source, into)
 
 
 def _configure(image: Image, name: str, rest: str) -> None:
@@ -104,34 +101,3 @@ def _configure(image: Image, name: str, rest: str) -> None:
         image.start[name] = json.loads(rest.partition("CMD ")[2])
     else:
         assert name in _NO_EFFECT, name
-
-
-def is_ignored(path: Path) -> bool:
-    """Whether `.dockerignore` keeps a path of this project out of the build."""
-    patterns = (ROOT / ".dockerignore").read_text().splitlines()
-    relative = path.relative_to(ROOT)
-    names = [str(each) for each in (relative, *relative.parents)]
-    ignored = False
-    for pattern in (each for each in patterns if each and not each.startswith("#")):
-        wanted = pattern.removeprefix("!")
-        found = (
-            wanted.removeprefix("**/") in relative.parts
-            if wanted.startswith("**/")
-            else any(fnmatch(name, wanted) for name in names)
-        )
-        if found:
-            ignored = not pattern.startswith("!")
-    return ignored
-
-
-def _copy_from_context(source: Path, into: Path) -> None:
-    assert source.exists(), source
-    assert not is_ignored(source), f".dockerignore keeps {source} out"
-    if source.is_dir():
-        shutil.copytree(source, into, ignore=_ignored_names, dirs_exist_ok=True)
-    else:
-        shutil.copy2(source, into)
-
-
-def _ignored_names(folder: str, names: list[str]) -> set[str]:
-    return {name for name in names if is_ignored(Path(folder, name))}

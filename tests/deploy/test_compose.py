@@ -39,8 +39,9 @@ def test_only_the_proxy_is_reached_from_elsewhere(files: tuple[str, ...]) -> Non
 
 @pytest.mark.parametrize("name", ["web", "worker"])
 def test_there_is_time_to_stop(name: str) -> None:
-    settings = Settings()
-    grace_s = seconds(services()[name]["stop_grace_period"])
+    settings, service = Settings(), services()[name]
+    assert service["init"] is True  # else a process that is still starting hears no SIGTERM
+    grace_s = seconds(service["stop_grace_period"])
     assert grace_s >= 2 * settings.shutdown_grace_s
     assert grace_s > 2 * settings.checkpoint_s
     assert grace_s > settings.lease_give_up_s

@@ -9,8 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from tests.deploy.context import is_ignored
 from tests.deploy.dockerfile import instructions, stages
-from tests.deploy.image import is_ignored
 from tests.service import ROOT
 
 DOCKERFILE = ROOT / "Dockerfile"

@@ -31,5 +31,5 @@ def test_there_is_time_to_stop() -> None:
     unit = ConfigParser(interpolation=None, strict=False)
     unit.read(UNIT)
     service = unit["Service"]
-    assert service.getint("TimeoutStopSec") >= 2 * Settings().shutdown_grace_s
+    assert int(service["TimeoutStopSec"]) >= 2 * Settings().shutdown_grace_s
     assert service["KillMode"] == "mixed"
