@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import TypedDict
 
@@ -20,41 +21,40 @@ from app.api import (
     evaluate,
     health,
     jobs,
+    metrics,
     models,
     page,
+    sessions,
     styles,
     stylize,
 )
-from app.api.archives import Archives
-from app.api.arriving import Patience
+from app.api.allowance import RateLimitedError
 from app.api.context import RequestContext
 from app.api.deps import Services
+from app.api.gate import Gate
+from app.api.identity import KeyRequiredError
+from app.api.methods import Head
 from app.api.openapi import DocumentedApp
-from app.api.submissions import Submissions
-from app.api.uploads import UploadLimits, Uploads
+from app.api.origins import CrossSiteError
+from app.api.safe_headers import SafeHeaders
 from app.api.watch import JobWatch
-from app.engines.candidates import EngineOptions
-from app.evaluation.sources import ArchiveLimits
-from app.jobs.blobs import Blobs
+from app.assembly import make_entry, make_maintenance, make_registry, make_services, make_store
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.leases import Leases
-from app.jobs.maintenance import Maintenance, Retention
-from app.jobs.roster import Roster
-from app.jobs.store import JobStore, QueueLimits
-from app.serving.batcher import BatchLimits
+from app.jobs.maintenance import Maintenance
 from app.serving.decoder import Decoder
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
 from app.settings import Settings
 from app.vision.device import choose_device
-from app.vision.images import ImageLimits, quiet_pillow
-from app.vision.specs import SPECS
+from app.vision.images import quiet_pillow
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-_ROUTED = (classify, evaluate, stylize, continuation, jobs, styles, models, health, page)
+_OPEN = (health, sessions, page)
+_CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models)
+_AT_THE_GATE = errors.problem_responses(KeyRequiredError, CrossSiteError, RateLimitedError)
 
 
 class State(TypedDict):
@@ -75,21 +75,22 @@ def create_app(settings: Settings) -> FastAPI:
     quiet_pillow()
     torch.set_num_threads(settings.compute_threads)
     device = choose_device(settings.device)
-    metrics = Metrics()
+    counted = Metrics()
     database = Database(settings.database, settings.store_timeout_s)
-    watch = JobWatch(_store(settings, database), settings.events_poll_s)
+    watch = JobWatch(make_store(settings, database), settings.events_poll_s)
+    entry = make_entry(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         await asyncio.to_thread(database.create_tables)
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-            registry = _registry(settings, model_thread, metrics)
-            services = _services(settings, registry, metrics, database, watch)
+            registry = make_registry(settings, model_thread, counted)
+            services = make_services(settings, entry, registry, counted, database, watch)
             works = (
                 _load(services.registry, settings.models_dir, device),
                 _end_without(services.decoder),
                 watch.run(),
-                _maintain(settings, database, services.blobs),
+                _maintain(make_maintenance(settings, database), settings.maintenance_s),
             )
             tasks = [asyncio.create_task(work) for work in works]
             yield {"services": services}
@@ -102,99 +103,22 @@ def create_app(settings: Settings) -> FastAPI:
         title="Atelier",
         summary="Image inference and neural style transfer",
         version="0.1.0",
+        generate_unique_id_function=attrgetter("name"),
         lifespan=lifespan,
+        docs_url=None,  # they would load scripts from elsewhere
+        redoc_url=None,
     )
     errors.install(app)
-    app.add_middleware(RequestContext, metrics=metrics)
-    for module in _ROUTED:
+    app.add_middleware(Head)
+    app.add_middleware(Gate, entry=entry)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestContext, metrics=counted)
+    for module in _OPEN:
         app.include_router(module.router)
+    for module in _CLOSED if settings.metrics == "off" else (*_CLOSED, metrics):
+        app.include_router(module.router, responses=_AT_THE_GATE)
     app.state.end_streams = watch.close
     return app
-
-
-def _services(
-    settings: Settings,
-    registry: ModelRegistry,
-    metrics: Metrics,
-    database: Database,
-    watch: JobWatch,
-) -> Services:
-    store, blobs = _store(settings, database), Blobs(settings.data_dir)
-    return Services(
-        registry=registry,
-        uploads=_uploads(settings),
-        archives=_archives(settings, blobs),
-        datasets=settings.datasets,
-        decoder=_decoder(settings, metrics),
-        metrics=metrics,
-        jobs=store,
-        blobs=blobs,
-        roster=Roster(database, settings.lease_s),
-        submissions=Submissions(store, blobs, settings.min_free_bytes),
-        watch=watch,
-        max_size=settings.max_size,
-        classify_deadline_s=settings.classify_deadline_s,
-    )
-
-
-def _store(settings: Settings, database: Database) -> JobStore:
-    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
-    return JobStore(database, limits)
-
-
-def _registry(
-    settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics
-) -> ModelRegistry:
-    return ModelRegistry(
-        SPECS,
-        settings.default_model,
-        model_thread,
-        metrics,
-        _engine_options(settings),
-        BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s),
-    )
-
-
-def _engine_options(settings: Settings) -> EngineOptions:
-    return EngineOptions(
-        settings.engine,
-        threads=settings.compute_threads,
-        compiled=settings.compile,
-        cache=settings.engines_dir,
-        models=settings.models_dir,
-    )
-
-
-def _uploads(settings: Settings) -> Uploads:
-    return Uploads(
-        UploadLimits(
-            max_image_bytes=settings.max_image_bytes,
-            max_request_bytes=settings.max_request_bytes,
-            max_request_files=settings.max_request_files,
-            max_held_bytes=settings.max_upload_bytes,
-            patience=Patience(settings.upload_timeout_s, settings.upload_stall_s),
-        )
-    )
-
-
-def _archives(settings: Settings, blobs: Blobs) -> Archives:
-    return Archives(
-        blobs,
-        ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
-        Patience(settings.archive_timeout_s, settings.upload_stall_s),
-        settings.min_free_bytes,
-    )
-
-
-def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
-    return Decoder(
-        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-        metrics,
-        threads=settings.decode_threads,
-        max_pixels=settings.max_decoding_pixels,
-        max_queue=settings.max_queue,
-        timeout_s=settings.decode_timeout_s,
-    )
 
 
 async def _load(registry: ModelRegistry, folder: Path, device: torch.device) -> None:
@@ -210,13 +134,7 @@ async def _end_without(decoder: Decoder) -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-async def _maintain(settings: Settings, database: Database, blobs: Blobs) -> None:
-    maintenance = Maintenance(
-        database,
-        Leases(database, settings.lease_s, settings.retry_s),
-        blobs,
-        Retention(settings.result_ttl_s, settings.job_ttl_s, settings.orphan_ttl_s),
-    )
+async def _maintain(maintenance: Maintenance, every_s: float) -> None:
     while True:
         try:
             await asyncio.to_thread(maintenance.tick)
@@ -224,4 +142,4 @@ async def _maintain(settings: Settings, database: Database, blobs: Blobs) -> Non
             log.warning("maintenance has to wait", error=str(error))
         except Exception:  # the next time may find another state
             log.exception("maintenance failed")
-        await asyncio.sleep(settings.maintenance_s)
+        await asyncio.sleep(every_s)

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cores import available_cores, compute_threads
+from app.keys import Keyring
 
 _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
@@ -19,6 +20,35 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    api_keys: str = Field(
+        "", description="who may use the service: `NAME:DIGEST`, as `python -m app key new` says"
+    )
+    admins: str = Field("", description="names of keys that may use `/admin`, where there are keys")
+    allow_anonymous: bool = Field(
+        False, description="listen without keys on an address that others can reach"
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="names under which browsers may find the service, besides this host's own; "
+        "`*` for all; default: all where there are keys, else none",
+    )
+    session_ttl_s: int = Field(
+        7 * 86_400, gt=0, description="seconds after which a browser is asked for its key again"
+    )
+    session_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="what signs the sessions of browsers; default: made up, in the data dir",
+    )
+    metrics: Literal["keys", "open", "off"] = Field(
+        "keys", description="who sees `/metrics`: callers with a key, if there are any, or all"
+    )
+    max_requests_per_minute: int | None = Field(
+        None, gt=0, description="requests of one caller in a minute; then 429"
+    )
+    max_pixels_per_minute: int | None = Field(
+        None, gt=0, description="pixels of the pictures that one caller sends in a minute; then 429"
+    )
     data_dir: Path = Field(Path("var"), description="where the service keeps its state")
     models_dir: Path = Field(
         Path(__file__).parents[1] / "models", description="where the checkpoints are"
@@ -108,6 +138,9 @@ class Settings(BaseSettings):
     )
     max_queued_jobs: int = Field(100, gt=0, description="jobs that may wait; then 429")
     max_queued_jobs_per_caller: int = Field(20, gt=0, description="jobs of one caller that wait")
+    max_stored_bytes_per_caller: int = Field(
+        10_000_000_000, gt=0, description="bytes of the files of one caller's jobs; then 429"
+    )
     min_free_bytes: int = Field(
         1_000_000_000, ge=0, description="free disk space below which no job is accepted"
     )
@@ -162,9 +195,27 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
 
     @property
+    def keyring(self) -> Keyring:
+        """The keys that the service accepts."""
+        return Keyring.parse(self.api_keys)
+
+    @property
     def engines_dir(self) -> Path:
         """Where engines keep what they have prepared."""
         return self.data_dir / "engines"
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, text: str) -> str:
+        Keyring.parse(text)
+        return text
+
+    @model_validator(mode="after")
+    def _admins_have_keys(self) -> "Settings":
+        unknown = words(self.admins) - {key.name for key in self.keyring.keys}
+        if unknown:
+            raise ValueError(f"admins without a key in api_keys: {', '.join(sorted(unknown))}")
+        return self
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> "Settings":
@@ -175,3 +226,8 @@ class Settings(BaseSettings):
         if not self.lease_renew_s < self.lease_give_up_s < self.lease_s:
             raise ValueError("expected lease_renew_s < lease_give_up_s < lease_s")
         return self
+
+
+def words(text: str) -> frozenset[str]:
+    """Split what is separated by commas or spaces."""
+    return frozenset(text.replace(",", " ").split())

@@ -10,6 +10,7 @@ freed at once.
 import asyncio
 import fcntl
 import functools
+import ipaddress
 import os
 import secrets
 import signal
@@ -71,12 +72,26 @@ def _reachable(host: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
+def _is_loopback(host: str) -> bool:
+    """Whether only this host can reach an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def listen(settings: Settings) -> socket.socket:
     """Open the listening socket.
 
     Raises:
-        StartError: the address is in use or not of this host.
+        StartError: the address is in use or not of this host, or open to others without keys.
     """
+    if not (settings.keyring or settings.allow_anonymous or _is_loopback(settings.host)):
+        raise StartError(
+            f"others could use the service at {settings.host}, and it has no keys. Make one with "
+            "`python -m app key new NAME` and name it in ATELIER_API_KEYS, or let everybody in "
+            "with ATELIER_ALLOW_ANONYMOUS=1"
+        )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)

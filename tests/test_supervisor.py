@@ -70,8 +70,8 @@ def test_sigterm_ends_everything_and_lets_running_requests_finish(tmp_path: Path
         child = web_pid(service)
         picture = encode(photograph(3000, 3000), "JPEG", quality=95)
         head = (
-            "POST /classify?model=cifar10 HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
-            f"Content-Length: {len(picture)}\r\n\r\n"
+            "POST /classify?model=cifar10 HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
         )
         with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
             connection.sendall(head.encode() + picture)
@@ -108,6 +108,20 @@ def test_a_port_in_use_is_said_in_words(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "some-host"])  # noqa: S104
+@pytest.mark.parametrize("command", ["serve", "web"])
+def test_an_address_that_others_reach_needs_keys(tmp_path: Path, host: str, command: str) -> None:
+    result = app(command, "--host", host, ATELIER_DATA_DIR=str(tmp_path))
+    assert result.returncode == 2
+    assert "key new" in result.stderr
+    assert "ATELIER_ALLOW_ANONYMOUS" in result.stderr
+
+
+def test_everybody_may_be_let_in_on_purpose(tmp_path: Path) -> None:
+    with running_service(tmp_path, host="0.0.0.0", allow_anonymous=True) as service:  # noqa: S104
+        assert httpx.get(f"http://127.0.0.1:{service.port}/jobs").status_code == 200
 
 
 def test_a_data_directory_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:

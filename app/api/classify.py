@@ -6,8 +6,9 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError
-from app.api.deps import Services, ServicesDep, together, while_awaited
+from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import problem_of, problem_responses
+from app.api.media import BINARY
 from app.api.multipart import MalformedUploadError
 from app.api.schemas import (
     Classification,
@@ -37,7 +38,6 @@ from app.vision.errors import (
 router = APIRouter(tags=["classify"])
 
 _LAYOUT = Layout(images=frozenset({"file"}), raw="file")
-_IMAGE = {"type": "string", "format": "binary"}
 _REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -46,10 +46,18 @@ _REQUEST_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "array", "items": _IMAGE, "minItems": 1}},
+                    "properties": {
+                        "file": {
+                            "type": "array",
+                            "items": BINARY,
+                            "minItems": 1,
+                            "description": "one image, or several; by default at most 64",
+                        }
+                    },
+                    "additionalProperties": False,
                 }
             },
-            "image/*": {"schema": _IMAGE},
+            "image/*": {"schema": BINARY},
         },
     }
 }
@@ -99,6 +107,7 @@ async def classify(
     request: Request,
     query: Annotated[ClassifyQuery, Query()],
     headers: Annotated[ClassifyHeaders, Header()],
+    caller: CallerDep,
     services: ServicesDep,
 ) -> Classification | Classifications:
     """Label one image, or several at once (each on its own: a bad one fails alone)."""
@@ -110,17 +119,18 @@ async def classify(
         while_awaited(request, deadline_s),
     ):
         if len(form.images) == 1:
-            return await _classify_one(services, model, form.images[0], query.top_k)
-        return await _classify_several(services, model, form.images, query.top_k)
+            return await _classify_one(services, caller, model, form.images[0], query.top_k)
+        return await _classify_several(services, caller, model, form.images, query.top_k)
 
 
 async def _classify_one(
-    services: Services, model: ServedModel, upload: Upload, top_k: int
+    services: Services, caller: str, model: ServedModel, upload: Upload, top_k: int
 ) -> Classification:
     classifier = model.classifier
     prepared = await services.decoder.prepare(
         upload.data, classifier.prepare, model.choice.enough_px
     )
+    services.allowance.count_pixels(caller, prepared.pixels)
     probabilities = await model.batcher.submit(prepared.picture)
     return Classification(
         model=_reference(model),
@@ -133,11 +143,11 @@ async def _classify_one(
 
 
 async def _classify_several(
-    services: Services, model: ServedModel, uploads: list[Upload], top_k: int
+    services: Services, caller: str, model: ServedModel, uploads: list[Upload], top_k: int
 ) -> Classifications:
     async def result(upload: Upload) -> FileClassified | FileRefused:
         try:
-            answer = await _classify_one(services, model, upload, top_k)
+            answer = await _classify_one(services, caller, model, upload, top_k)
         except ImageError as error:
             return FileRefused(filename=upload.filename, error=problem_of(error))
         return FileClassified(filename=upload.filename, predictions=answer.predictions)

@@ -32,7 +32,7 @@ class RequestContext:
         request_id = Headers(scope=scope).get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = uuid.uuid4().hex
-        status = 0
+        method, status = scope["method"], 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -50,16 +50,16 @@ class RequestContext:
                 if status == 0:
                     await internal_error()(scope, receive, send_with_id)
             finally:
-                self._record(scope, status, time.perf_counter() - started)
+                self._record(scope, method, status, time.perf_counter() - started)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.requests.labels(scope["method"], route, status).inc()
+        self._metrics.requests.labels(method, route, status).inc()
         self._metrics.request_s.labels(route).observe(seconds)
         show = log.debug if scope["path"].startswith(_QUIET) else log.info
         show(
             "request",
-            method=scope["method"],
+            method=method,
             path=scope["raw_path"].decode("ascii"),  # still quoted: no line breaks in the log
             status=status,
             milliseconds=round(seconds * 1000, 1),

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response, status
 
-from app.api.deps import CallerDep, Services, ServicesDep
+from app.api.deps import CallerDep, JobId, Services, ServicesDep
 from app.api.errors import InvalidRequestError, problem_responses
 from app.api.foresight import foresee
 from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
 from app.api.json_body import REFUSALS, described, json_body
-from app.api.replies import JobHeadersDep, reply
+from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.stylize import SUBMITTING
 from app.api.stylize_schemas import ContinueIn
 from app.api.submissions import Asked, Order
@@ -27,12 +27,15 @@ router = APIRouter(tags=["stylize"])
     "/jobs/{job_id}/continue",
     status_code=status.HTTP_202_ACCEPTED,
     openapi_extra=described(ContinueIn),
-    responses=problem_responses(
-        *SUBMITTING, *REFUSALS, UnknownJobError, JobStateError, ResultExpiredError
-    ),
+    responses={
+        **JOB_MADE,
+        **problem_responses(
+            *SUBMITTING, *REFUSALS, UnknownJobError, JobStateError, ResultExpiredError
+        ),
+    },
 )
 async def continue_job(
-    job_id: str,
+    job_id: JobId,
     changes: Annotated[ContinueIn, Depends(json_body(ContinueIn))],
     headers: JobHeadersDep,
     response: Response,

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
+from fastapi import Path as PathParameter
 from starlette.requests import ClientDisconnect, Request
 
+from app.api.allowance import Allowance
 from app.api.archives import Archives
+from app.api.identity import Identification
 from app.api.in_store import in_store
 from app.api.submissions import Submissions
 from app.api.uploads import Uploads
@@ -31,6 +34,8 @@ T = TypeVar("T")
 class Services:
     """Everything that lives as long as the web process; the lifespan yields it."""
 
+    identification: Identification
+    allowance: Allowance
     registry: ModelRegistry
     uploads: Uploads
     archives: Archives
@@ -55,14 +60,30 @@ async def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 
-async def _caller() -> str:
-    return "anonymous"
+async def _caller(request: Request) -> str:
+    caller = request.state.caller
+    assert isinstance(caller, str)
+    return caller
 
 
 CallerDep = Annotated[str, Depends(_caller)]
 
 
-async def _job(job_id: str, caller: CallerDep, services: ServicesDep) -> Job:
+async def _admin(caller: CallerDep, services: ServicesDep) -> str:
+    services.identification.check_admin(caller)
+    return caller
+
+
+AdminDep = Annotated[str, Depends(_admin)]
+
+
+JobId = Annotated[
+    str,
+    PathParameter(description="the `id` of a job", examples=["b9b9d41073574dfbbb2d26943f985afc"]),
+]
+
+
+async def _job(job_id: JobId, caller: CallerDep, services: ServicesDep) -> Job:
     return await in_store(services.jobs.find, job_id, caller)
 
 

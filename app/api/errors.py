@@ -1,7 +1,7 @@
 """Turns errors into problem documents (RFC 9457). The only place that knows status codes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -12,7 +12,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from app.api import arriving, foresight, multipart, style_files, submissions, uploads
+from app.api import (
+    allowance,
+    arriving,
+    foresight,
+    identity,
+    multipart,
+    origins,
+    style_files,
+    submissions,
+    uploads,
+)
+from app.api.media import RETRY_AFTER
+from app.api.methods import allowed
 from app.api.schemas import FieldProblem, Problem
 from app.evaluation import errors as evaluation
 from app.jobs import errors as jobs
@@ -33,6 +45,7 @@ class Kind:
     code: str
     title: str
     retry_after_s: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class InvalidRequestError(AtelierError):
@@ -45,7 +58,16 @@ class StreamEndedError(AtelierError):
 
 INVALID_REQUEST = Kind(422, "invalid_request", "The request is not valid")
 INTERNAL_ERROR = Kind(500, "internal_error", "The service failed")
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="atelier"'}
 KINDS: dict[type[Exception], Kind] = {
+    origins.UnknownHostError: Kind(421, "unknown_host", "The service has another name"),
+    origins.CrossSiteError: Kind(403, "cross_site", "The request comes from another site"),
+    identity.KeyRequiredError: Kind(401, "key_required", "A key is needed", headers=_CHALLENGE),
+    identity.UnknownKeyError: Kind(401, "unknown_key", "The key is not valid", headers=_CHALLENGE),
+    identity.NotAdminError: Kind(403, "not_admin", "Only for administrators"),
+    allowance.RateLimitedError: Kind(
+        429, "rate_limited", "Too much in one minute", retry_after_s=60
+    ),
     vision.UnsupportedFormatError: Kind(415, "unsupported_format", "Not a supported image"),
     vision.UndecodableImageError: Kind(422, "undecodable_image", "The image cannot be decoded"),
     vision.ImageTooLargeError: Kind(413, "image_too_large", "The image is too large"),
@@ -82,6 +104,7 @@ KINDS: dict[type[Exception], Kind] = {
     jobs.JobStateError: Kind(409, "wrong_state", "The job is not in the state for this"),
     jobs.ResultExpiredError: Kind(410, "expired", "The files have been removed"),
     jobs.JobQueueFullError: Kind(429, "queue_full", "Too many jobs wait", retry_after_s=30),
+    jobs.QuotaError: Kind(429, "quota_exceeded", "Too much is stored", retry_after_s=3600),
     jobs.StorageFullError: Kind(507, "storage_full", "The disk is full", retry_after_s=60),
     jobs.StoreUnavailableError: Kind(
         503, "store_unavailable", "The job database does not answer", retry_after_s=2
@@ -132,16 +155,19 @@ def problem_responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any
     """Declare in OpenAPI what a route may answer besides success, and always `invalid_request`."""
     kinds = [INVALID_REQUEST, *(KINDS[error] for error in errors)]
     return {
-        status: {
-            "model": Problem,
-            "description": "; ".join(
-                dict.fromkeys(
-                    f"{kind.title} (`{kind.code}`)" for kind in kinds if kind.status == status
-                )
-            ),
-            "content": {ProblemResponse.media_type: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
-        }
+        status: _declared([kind for kind in kinds if kind.status == status])
         for status in sorted({kind.status for kind in kinds})
+    }
+
+
+def _declared(kinds: Sequence[Kind]) -> dict[str, Any]:
+    """Describe the answer to errors of one status."""
+    waits = [kind.retry_after_s is not None for kind in kinds]
+    return {
+        "model": Problem,
+        "description": "; ".join(dict.fromkeys(f"{kind.title} (`{kind.code}`)" for kind in kinds)),
+        "headers": {"Retry-After": {**RETRY_AFTER, "required": all(waits)}} if any(waits) else {},
+        "content": {ProblemResponse.media_type: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
     }
 
 
@@ -176,20 +202,24 @@ def problem(kind: Kind, detail: str, errors: list[FieldProblem] | None = None) -
     )
 
 
+def response_to(error: Exception) -> Response:
+    """Answer one of our own errors; one that knows when to come back says so."""
+    retry_after_s = getattr(error, "retry_after_s", None)
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return _response(KINDS[type(error)], problem_of(error), headers)
+
+
 def _response(
     kind: Kind, document: Problem, headers: Mapping[str, str] | None = None
 ) -> ProblemResponse:
-    headers = dict(headers or {})
+    headers = {**kind.headers, **(headers or {})}
     if kind.retry_after_s is not None:
         headers.setdefault("Retry-After", str(kind.retry_after_s))
     return ProblemResponse(document.model_dump(), kind.status, headers)
 
 
 def _on_known_error(_request: Request, error: Exception) -> Response:
-    headers = {}
-    if isinstance(error, serving.QueueFullError):
-        headers["Retry-After"] = str(error.retry_after_s)
-    return _response(KINDS[type(error)], problem_of(error), headers)
+    return response_to(error)
 
 
 def _on_invalid_request(_request: Request, error: Exception) -> Response:
@@ -207,7 +237,10 @@ def _on_http_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     kind = Kind(status.value, status.name.lower(), status.phrase)
     detail = f"{error.detail}: {request.method} {request.url.path}"
-    return _response(kind, problem(kind, detail), error.headers)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = allowed(request)
+    return _response(kind, problem(kind, detail), headers)
 
 
 def _on_disconnect(_request: Request, _error: Exception) -> Response:

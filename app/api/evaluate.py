@@ -14,8 +14,9 @@ from app.api.deps import CallerDep, Services, ServicesDep
 from app.api.errors import InvalidRequestError, problem_responses
 from app.api.evaluate_schemas import DatasetOut, DatasetsOut
 from app.api.job_schemas import JobOut
+from app.api.media import BINARY
 from app.api.multipart import MalformedUploadError
-from app.api.replies import JobHeadersDep, reply
+from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.submissions import Asked, Order, Receiving, StillReceivingError
 from app.api.uploads import UnsupportedUploadError
 from app.evaluation.datasets import find_dataset, list_datasets
@@ -39,9 +40,13 @@ from app.serving.registry import ServedModel
 
 router = APIRouter(tags=["evaluate"])
 
-_ARCHIVE = {"type": "string", "format": "binary"}
+_ARCHIVE = {
+    **BINARY,
+    "description": "a zip archive with a folder of images for each class: `cat/1.jpg`",
+}
 _REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
+        "description": "an archive, where no data set is named",
         "required": False,
         "content": {
             "multipart/form-data": {
@@ -49,9 +54,12 @@ _REQUEST_BODY: dict[str, Any] = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {"file": _ARCHIVE},
+                    "additionalProperties": False,
                 }
             },
             "application/zip": {"schema": _ARCHIVE},
+            "application/x-zip-compressed": {"schema": _ARCHIVE},
+            "application/octet-stream": {"schema": _ARCHIVE},
         },
     }
 }
@@ -71,30 +79,36 @@ class EvaluateQuery(BaseModel):
 
     model: str | None = Field(None, description="a name from `GET /models`", examples=["cifar10"])
     dataset: str | None = Field(None, description="a name from `GET /datasets`, without an archive")
-    engine: Engine = Engine.EXACT
+    engine: Engine = Field(
+        Engine.EXACT,
+        description="`exact`: PyTorch in float32; `served`: what `POST /classify` uses",
+    )
 
 
 @router.post(
     "/evaluate",
     status_code=status.HTTP_202_ACCEPTED,
     openapi_extra=_REQUEST_BODY,
-    responses=problem_responses(
-        UnknownModelError,
-        UnknownDatasetError,
-        UploadTimeoutError,
-        UploadTooLargeError,
-        ArchiveTooLargeError,
-        UnsupportedUploadError,
-        MalformedUploadError,
-        ArchiveError,
-        NothingLabelledError,
-        IdempotencyError,
-        StillReceivingError,
-        JobQueueFullError,
-        StorageFullError,
-        StoreUnavailableError,
-        ModelUnavailableError,
-    ),
+    responses={
+        **JOB_MADE,
+        **problem_responses(
+            UnknownModelError,
+            UnknownDatasetError,
+            UploadTimeoutError,
+            UploadTooLargeError,
+            ArchiveTooLargeError,
+            UnsupportedUploadError,
+            MalformedUploadError,
+            ArchiveError,
+            NothingLabelledError,
+            IdempotencyError,
+            StillReceivingError,
+            JobQueueFullError,
+            StorageFullError,
+            StoreUnavailableError,
+            ModelUnavailableError,
+        ),
+    },
 )
 async def evaluate(
     request: Request,

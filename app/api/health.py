@@ -1,4 +1,4 @@
-"""`/health` and `/metrics`: for orchestrators and Prometheus."""
+"""`/health`: for orchestrators."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import TypeVar
 
 from fastapi import APIRouter, Response, status
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.deps import ServicesDep
 from app.api.in_store import in_store
@@ -37,7 +36,7 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     registry = services.registry
     workers: list[Worker] = []
     with suppress(StoreUnavailableError, TimeoutError):  # they are reported, not required
-        workers = await _soon(services.roster.workers)
+        workers = await soon(services.roster.workers)
     if not registry.ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return ReadyOut(
@@ -47,15 +46,6 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     )
 
 
-@router.get("/metrics", response_class=Response)
-async def metrics(services: ServicesDep) -> Response:
-    """Counters, gauges and histograms in Prometheus' text format."""
-    with suppress(StoreUnavailableError, TimeoutError):
-        for job_status, count in (await _soon(services.jobs.counts)).items():
-            services.metrics.jobs.labels(job_status.value).set(count)
-    return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-async def _soon(call: Callable[[], T]) -> T:
+async def soon(call: Callable[[], T]) -> T:
     """Ask the store, which may be locked; raises TimeoutError when it does not answer soon."""
     return await asyncio.wait_for(asyncio.shield(in_store(call)), _STORE_PATIENCE_S)

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response, status
+from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +15,7 @@ from app.api.errors import StreamEndedError, problem_responses
 from app.api.evaluate_schemas import ReportOut, report_out
 from app.api.in_store import in_store
 from app.api.job_schemas import JobOut, JobsOut, job_out
+from app.api.media import BINARY, CACHE_CONTROL, files, header
 from app.api.replies import described
 from app.jobs.errors import (
     JobStateError,
@@ -31,6 +32,11 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 _UNCHANGING = {"Cache-Control": "private, max-age=3600"}
+_RESULT_HEADERS = {
+    **CACHE_CONTROL,
+    "ETag": header("to send as `If-None-Match`", '"b9b9d41073574dfbbb2d26943f985afc-1"'),
+    "Content-Disposition": header("a name", 'attachment; filename="atelier-b9b9d410.png"'),
+}
 
 _KNOWN = problem_responses(UnknownJobError, StoreUnavailableError)
 _WITH_STATE = problem_responses(UnknownJobError, JobStateError, StoreUnavailableError)
@@ -44,9 +50,9 @@ class JobsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: JobStatus | None = None
-    kind: JobKind | None = None
-    limit: int = Field(50, ge=1, le=200)
+    status: JobStatus | None = Field(None, description="only jobs in this state")
+    kind: JobKind | None = Field(None, description="only jobs of this kind")
+    limit: int = Field(50, ge=1, le=200, description="at most so many")
     cursor: str | None = Field(None, description="from the page before", pattern=r"^\d{1,18}$")
 
 
@@ -81,13 +87,20 @@ async def show_job(job: JobDep, services: ServicesDep) -> JobOut:
     return await described(job, services)
 
 
-async def _streamed_job(job: JobDep, last_event_id: Annotated[str | None, Header()] = None) -> Job:
+async def _streamed_job(
+    job: JobDep,
+    last_event_id: Annotated[str | None, Header(description="the `id` of the last event")] = None,
+) -> Job:
     if job.status.is_terminal and last_event_id == str(job.version):
         raise StreamEndedError  # a browser would connect again and again
     return job
 
 
-@router.get("/{job_id}/events", response_class=EventSourceResponse, responses=_KNOWN)
+@router.get(
+    "/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses={204: {"description": "The client has had the end"}, **_KNOWN},
+)
 async def watch_job(
     job: Annotated[Job, Depends(_streamed_job)], services: ServicesDep
 ) -> AsyncIterator[ServerSentEvent]:
@@ -110,7 +123,18 @@ async def watch_job(
             yield ServerSentEvent(event="preview", id=number, data={"url": url})
 
 
-@router.get("/{job_id}/preview", response_class=Response, responses=_WITH_FILE)
+@router.get(
+    "/{job_id}/preview",
+    response_class=Response,
+    responses={
+        **files(
+            "The picture as it is now",
+            "image/jpeg",
+            headers={"Cache-Control": header("asked for again each time", "no-cache")},
+        ),
+        **_WITH_FILE,
+    },
+)
 async def preview(job: JobDep, services: ServicesDep) -> Response:
     """Fetch the present picture, a small JPEG."""
     if job.expired:
@@ -124,10 +148,23 @@ async def preview(job: JobDep, services: ServicesDep) -> Response:
 @router.get(
     "/{job_id}/result",
     response_class=Response,
-    responses={200: {"model": ReportOut, "description": "A picture, or a report"}, **_WITH_FILE},
+    responses={
+        200: {
+            "model": ReportOut,
+            "description": "A picture, or a report",
+            "content": {media_type: {"schema": BINARY} for media_type in _MEDIA_TYPES.values()},
+            "headers": _RESULT_HEADERS,
+        },
+        304: {"description": "The client has it", "headers": _RESULT_HEADERS},
+        **_WITH_FILE,
+    },
 )
 async def result(
-    job: JobDep, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
+    job: JobDep,
+    services: ServicesDep,
+    if_none_match: Annotated[
+        str | None, Header(description="the `ETag` of a result that the client has")
+    ] = None,
 ) -> Response:
     """Fetch what the job made."""
     if job.expired:
@@ -151,8 +188,21 @@ async def result(
     return Response(data, media_type=_MEDIA_TYPES[file_format], headers=headers)
 
 
-@router.get("/{job_id}/files/{name}", response_class=Response, responses=_WITH_FILE)
-async def extra_file(job: JobDep, name: str, services: ServicesDep) -> Response:
+@router.get(
+    "/{job_id}/files/{name}",
+    response_class=Response,
+    responses={
+        **files("A picture", "image/jpeg", headers=CACHE_CONTROL),
+        **problem_responses(
+            UnknownJobError, UnknownFileError, ResultExpiredError, StoreUnavailableError
+        ),
+    },
+)
+async def extra_file(
+    job: JobDep,
+    name: Annotated[str, Path(description="as the report links it", examples=["mistake-01.jpg"])],
+    services: ServicesDep,
+) -> Response:
     """Fetch a file that belongs to the result: a thumbnail of a mistake."""
     if job.expired:
         raise ResultExpiredError("the job's files have been removed")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError, arriving
 from app.api.deps import ServicesDep
+from app.api.media import REFERENCES
 from app.api.uploads import UnsupportedUploadError
 
 _MAX_BYTES = 65_536
@@ -43,5 +44,5 @@ def json_body(model: type[M]) -> Callable[[Request, ServicesDep], Awaitable[M]]:
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
     """Describe such a body for OpenAPI."""
-    schema = {"application/json": {"schema": model.model_json_schema()}}
+    schema = {"application/json": {"schema": model.model_json_schema(ref_template=REFERENCES)}}
     return {"requestBody": {"required": True, "content": schema}}

@@ -1,6 +1,8 @@
 """`GET /models`: what is served, how it is built and how good it is."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 
 from app.api.deps import ServicesDep
 from app.api.errors import problem_responses
@@ -19,6 +21,8 @@ from app.serving.registry import ServedModel, Unavailable
 
 router = APIRouter(tags=["models"])
 
+ModelName = Annotated[str, Path(description="one of `GET /models`", examples=["cifar10"])]
+
 
 @router.get("/models")
 async def list_models(services: ServicesDep) -> ModelsOut:
@@ -28,7 +32,7 @@ async def list_models(services: ServicesDep) -> ModelsOut:
 
 
 @router.get("/models/{name}", responses=problem_responses(UnknownModelError))
-async def show_model(name: str, services: ServicesDep) -> ModelOut | UnavailableModelOut:
+async def show_model(name: ModelName, services: ServicesDep) -> ModelOut | UnavailableModelOut:
     """Show one model."""
     models = services.registry.models
     if name not in models:

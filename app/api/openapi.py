@@ -1,21 +1,87 @@
-"""The app as FastAPI makes it, with an OpenAPI document that tells errors as they are."""
+"""The app as FastAPI makes it, with an OpenAPI document that tells everything as it is."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
 
 from app.api.errors import ProblemResponse
+from app.api.gate import is_open
+from app.api.identity import COOKIE
+
+_REQUEST_ID = "X-Request-ID"
+_REQUEST_ID_HEADER = {
+    "description": "of the request that is answered, as in the log",
+    "required": True,
+    "schema": {"type": "string", "examples": ["0b0c9a7c2b6f4a0f9a7c2b6f4a0f9a7c"]},
+}
+_REQUEST_ID_PARAMETER = {
+    "name": _REQUEST_ID,
+    "in": "header",
+    "description": "1 to 128 visible ASCII characters to know the request by; else one is made up",
+    "schema": {"type": "string"},
+}
+_SECURITY_SCHEMES = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "a key of the service, where it has any",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "what a browser gets for its key, by `POST /session`",
+    },
+}
+_WITH_A_KEY: list[dict[str, list[str]]] = [{"key": []}, {"session": []}, {}]
 
 
 class DocumentedApp(FastAPI):
-    """FastAPI declares every response model as JSON; here problems are problem documents only."""
+    """FastAPI's document, corrected where FastAPI supposes what is not so."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
-        document = super().openapi()
-        for path in document["paths"].values():
-            for operation in path.values():
-                for response in operation["responses"].values():
-                    if ProblemResponse.media_type in response.get("content", {}):
-                        response["content"].pop("application/json", None)
-        return document
+        if self.openapi_schema is None:
+            self.openapi_schema = _corrected(super().openapi())
+        return self.openapi_schema
+
+
+def _corrected(document: dict[str, Any]) -> dict[str, Any]:
+    components = document["components"]
+    components["headers"] = {_REQUEST_ID: _REQUEST_ID_HEADER}
+    components["parameters"] = {_REQUEST_ID: _REQUEST_ID_PARAMETER}
+    components["securitySchemes"] = _SECURITY_SCHEMES
+    for address, path in document["paths"].items():
+        for operation in path.values():
+            _correct(operation)
+            operation["security"] = [] if is_open(address) else _WITH_A_KEY
+            for schema in _body_schemas(operation):
+                components["schemas"] |= schema.pop("$defs", {})
+        path["parameters"] = [{"$ref": f"#/components/parameters/{_REQUEST_ID}"}]
+    return document
+
+
+def _correct(operation: Mapping[str, Any]) -> None:
+    """Problems are problem documents only, parameters never null, requests known by their id."""
+    for response in operation["responses"].values():
+        problem = response.get("content", {}).get(ProblemResponse.media_type)
+        if problem is not None:
+            response["content"] = {ProblemResponse.media_type: problem}
+        headers = response.setdefault("headers", {})
+        headers[_REQUEST_ID] = {"$ref": f"#/components/headers/{_REQUEST_ID}"}
+    for parameter in operation.get("parameters", []):
+        parameter["schema"] = without_null(parameter["schema"])
+
+
+def without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe what is left out rather than null: a parameter, or a field of a form."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return dict(schema)
+    return {**kinds[0], **{name: each for name, each in schema.items() if name != "anyOf"}}
+
+
+def _body_schemas(operation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        yield media["schema"]

@@ -1,7 +1,7 @@
 """What every request that makes a job has in common: its headers and its answer."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Response, status
 from pydantic import BaseModel, Field
@@ -9,9 +9,43 @@ from pydantic import BaseModel, Field
 from app.api.deps import Services
 from app.api.in_store import in_store
 from app.api.job_schemas import JobOut, job_out
+from app.api.media import RETRY_AFTER, header
 from app.jobs.job import Job, JobStatus
 
 _LONGEST_WAIT_S = 60
+_JOB = "b9b9d41073574dfbbb2d26943f985afc"
+_LINKED = (
+    "show_job",
+    "watch_job",
+    "preview",
+    "result",
+    "finish_job",
+    "cancel_job",
+    "continue_job",
+    "delete_job",
+)
+_LINKS = {
+    name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}} for name in _LINKED
+}
+_HEADERS = {
+    "Location": header("the job", f"/jobs/{_JOB}"),
+    "Preference-Applied": header("the preference that was followed", "wait=30", required=False),
+}
+JOB_MADE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": JobOut,
+        "description": "The job, which has ended",
+        "headers": _HEADERS,
+        "links": _LINKS,
+    },
+    202: {
+        "description": "The job, which goes on",
+        "headers": {**_HEADERS, "Retry-After": {**RETRY_AFTER, "required": True}},
+        "links": _LINKS,
+    },
+}
+"""What a request that makes a job is answered."""
+
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
 
 

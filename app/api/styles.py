@@ -3,12 +3,14 @@
 import functools
 import io
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse
+from fastapi import Path as PathParameter
 from PIL import Image
 
 from app.api.errors import problem_responses
+from app.api.media import CACHE_CONTROL, files
 from app.api.schemas import Schema
 from app.api.style_files import UnknownStyleError, style_path
 from app.style.builtin import NAMES
@@ -17,6 +19,14 @@ router = APIRouter(prefix="/styles", tags=["stylize"])
 
 _THUMBNAIL_PX = 256
 _CACHED = {"Cache-Control": "public, max-age=86400"}
+_RESPONSES = {
+    **files("A picture", "image/jpeg", headers=CACHE_CONTROL),
+    **problem_responses(UnknownStyleError),
+}
+
+StyleName = Annotated[
+    str, PathParameter(description="one of `GET /styles`", examples=list(NAMES[:1]))
+]
 
 
 class StyleLinksOut(Schema):
@@ -55,18 +65,14 @@ async def list_styles() -> StylesOut:
     )
 
 
-@router.get(
-    "/{name}/image", response_class=FileResponse, responses=problem_responses(UnknownStyleError)
-)
-async def image(name: str) -> Response:
+@router.get("/{name}/image", response_class=Response, responses=_RESPONSES)
+def style_image(name: StyleName) -> Response:
     """Fetch a style's picture, a JPEG."""
-    return FileResponse(style_path(name), media_type="image/jpeg", headers=_CACHED)
+    return Response(style_path(name).read_bytes(), media_type="image/jpeg", headers=_CACHED)
 
 
-@router.get(
-    "/{name}/thumbnail", response_class=Response, responses=problem_responses(UnknownStyleError)
-)
-def thumbnail(name: str) -> Response:
+@router.get("/{name}/thumbnail", response_class=Response, responses=_RESPONSES)
+def style_thumbnail(name: StyleName) -> Response:
     """Fetch a small version of a style's picture, a JPEG."""
     return Response(_thumbnail(style_path(name)), media_type="image/jpeg", headers=_CACHED)
 

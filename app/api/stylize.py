@@ -15,7 +15,7 @@ from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
 from app.api.json_body import REFUSALS, described, json_body
 from app.api.multipart import MalformedUploadError
-from app.api.replies import JobHeadersDep, reply
+from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.style_files import UnknownStyleError, style_path
 from app.api.stylize_schemas import (
     EstimateIn,
@@ -64,19 +64,22 @@ SUBMITTING = (
     "/stylize",
     status_code=status.HTTP_202_ACCEPTED,
     openapi_extra=_REQUEST_BODY,
-    responses=problem_responses(
-        *SUBMITTING,
-        UnknownStyleError,
-        UploadTimeoutError,
-        ImageTooLargeError,
-        UploadTooLargeError,
-        UnsupportedFormatError,
-        UnsupportedUploadError,
-        UndecodableImageError,
-        MalformedUploadError,
-        UploadsBusyError,
-        QueueFullError,
-    ),
+    responses={
+        **JOB_MADE,
+        **problem_responses(
+            *SUBMITTING,
+            UnknownStyleError,
+            UploadTimeoutError,
+            ImageTooLargeError,
+            UploadTooLargeError,
+            UnsupportedFormatError,
+            UnsupportedUploadError,
+            UndecodableImageError,
+            MalformedUploadError,
+            UploadsBusyError,
+            QueueFullError,
+        ),
+    },
 )
 async def stylize(
     request: Request,
@@ -124,10 +127,10 @@ async def _submitted(request: Request, caller: str, key: str | None, services: S
             before = await receiving.made_before(asked)
             if before is not None:
                 return before
-            return await receiving.create(await _order(fields, asked, services))
+            return await receiving.create(await _order(fields, asked, caller, services))
 
 
-async def _order(fields: StylizeFields, asked: Asked, services: Services) -> Order:
+async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Services) -> Order:
     options = fields.options()
     style_count = len(asked.files) - 1
     if options.style_weights and len(options.style_weights) != style_count:
@@ -135,16 +138,18 @@ async def _order(fields: StylizeFields, asked: Asked, services: Services) -> Ord
             f"style_weights has {len(options.style_weights)} numbers for {style_count} styles"
         )
     pictures = [data for data in asked.files.values() if isinstance(data, bytes)]
-    prepared, *_ = await together(*(services.decoder.prepare(data, _look) for data in pictures))
-    size = (prepared.width, prepared.height)
+    prepared = await together(*(services.decoder.prepare(data, _look) for data in pictures))
+    services.allowance.count_pixels(caller, sum(each.pixels for each in prepared))
+    photo = prepared[0]
+    size = (photo.width, photo.height)
     workers = await in_store(services.roster.workers)
     cost = foresee(options, size, workers, style_count=style_count, max_size=services.max_size)
     width, height = fit(*size, options.size)
     shown = {
         "format": fields.format,
         "style_name": fields.style_name,
-        "photo_width": prepared.width,
-        "photo_height": prepared.height,
+        "photo_width": photo.width,
+        "photo_height": photo.height,
         "width": width,
         "height": height,
     }

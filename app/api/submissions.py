@@ -96,6 +96,7 @@ class Receiving:
 
         Raises:
             JobQueueFullError: too many jobs wait.
+            QuotaError: the caller's files take all the room there is for them.
             StorageFullError: too little disk is free.
         """
         await in_store(self._check_room)
@@ -116,6 +117,7 @@ class Receiving:
 
         Raises:
             JobQueueFullError: too many jobs wait.
+            QuotaError: the caller's files would take too much room.
             StorageFullError: too little disk is free.
             IdempotencyError: the key was used for another request.
             ResultExpiredError: the files that are to be gone on with are gone.
@@ -148,7 +150,8 @@ class Receiving:
             inputs = {
                 name: self._put(f"{folder}/0/{name}", data) for name, data in order.files.items()
             }
-            job, created = self.store.create(replace(new, inputs=inputs))
+            stored_bytes = sum(self.blobs.size_bytes(key) for key in inputs.values())
+            job, created = self.store.create(replace(new, inputs=inputs, stored_bytes=stored_bytes))
         except FileNotFoundError as error:
             raise ResultExpiredError("the painting has just been removed") from error
         except OSError as error:

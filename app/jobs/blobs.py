@@ -88,6 +88,10 @@ class Blobs:
         """Read all of it."""
         return self.path(key).read_bytes()
 
+    def size_bytes(self, key: str) -> int:
+        """How large it is."""
+        return self.path(key).stat().st_size
+
     def copy(self, key: str, new_key: str) -> str:
         """Make the same bytes available under another key; returns that key."""
         target = self.path(new_key)

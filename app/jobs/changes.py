@@ -26,7 +26,9 @@ def change(connection: Connection, condition: ColumnElement[bool], **values: Any
 def ended(status: JobStatus, now: ColumnElement[float], **values: Any) -> dict[str, Any]:
     """Values of a job that ends in a terminal state."""
     kept: dict[str, Any] = (
-        {} if status is JobStatus.SUCCEEDED else {"inputs": {}, "painting": None, "result": None}
+        {}
+        if status is JobStatus.SUCCEEDED
+        else {"inputs": {}, "painting": None, "result": None, "stored_bytes": 0}
     )
     return {
         "status": status,

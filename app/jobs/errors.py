@@ -1,6 +1,7 @@
 """What can go wrong with a job, one class per cause.
 
-request --store.create--> job            JobQueueFullError, IdempotencyError, StorageFullError
+request --store.create--> job            JobQueueFullError, QuotaError, IdempotencyError,
+                                         StorageFullError
 id --store.find--> job                   UnknownJobError
 job --store.remove, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
 claimed job --leases--> its next state   ReplacedError
@@ -29,6 +30,17 @@ class ResultExpiredError(AtelierError):
 
 class JobQueueFullError(AtelierError):
     """As many jobs are waiting as the service accepts, in all or from this caller."""
+
+
+class QuotaError(AtelierError):
+    """The files of this caller's jobs take all the room that one may have.
+
+    `retry_after_s`: when the first of them expire.
+    """
+
+    def __init__(self, message: str, retry_after_s: int | None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class StorageFullError(AtelierError):

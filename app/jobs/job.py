@@ -58,13 +58,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class NewJob:
-    """What a caller asks for. `inputs` are names of files with the keys of their blobs."""
+    """What a caller asks for. `inputs` are names of files with the keys of their blobs.
+
+    `stored_bytes` is what they take.
+    """
 
     id: str
     kind: JobKind
     owner: str
     options: Mapping[str, Any]
     inputs: Mapping[str, str]
+    stored_bytes: int = 0
     estimate_s: float | None = None
     priority: int = 0
     request_id: str = ""

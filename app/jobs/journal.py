@@ -66,10 +66,15 @@ class Journal:
             OSError: the result cannot be stored.
         """
         product = update.product()
-        painting = self._put(product.painting) if product.painting else None
-        preview = self._put(update.preview()) if update.preview else None
-        extras = {file.name: self._put(file) for file in product.extras}
-        outcome = Outcome(self._put(product.result), preview, painting, extras)
+        preview = update.preview() if update.preview else None
+        files = [product.result, product.painting, preview, *product.extras]
+        outcome = Outcome(
+            result=self._put(product.result),
+            stored_bytes=sum(len(file.data) for file in files if file),
+            preview=self._put(preview) if preview else None,
+            painting=self._put(product.painting) if product.painting else None,
+            extras={file.name: self._put(file) for file in product.extras},
+        )
         return _until_written(lambda: self._leases.finish(self.job, update.progress, outcome))
 
     def cancel(self) -> Job:

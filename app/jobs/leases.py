@@ -24,12 +24,13 @@ MAX_RETRIES = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """Keys of the files that a finished job has."""
+    """Keys of the files that a finished job has, and how many bytes they are together."""
 
     result: str
     preview: str | None = None
     painting: str | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
+    stored_bytes: int = 0
 
 
 class Leases:
@@ -130,9 +131,12 @@ class Leases:
         The inputs are kept only where there is a painting to go on with.
         """
         now = self._database.now()
-        spent: dict[str, Any] = {} if outcome.painting else {"inputs": {}}
-        done = ended(JobStatus.SUCCEEDED, now, **_shown(progress), **asdict(outcome), **spent)
-        return self._settle(mine, **done)
+        kept = {**_shown(progress), **asdict(outcome)}
+        if outcome.painting:
+            kept["stored_bytes"] += func.coalesce(job.c.stored_bytes, 0)
+        else:
+            kept["inputs"] = {}
+        return self._settle(mine, **ended(JobStatus.SUCCEEDED, now, **kept))
 
     def cancel(self, mine: Job) -> Job:
         """End the job as its owner asked."""

@@ -72,6 +72,7 @@ class Maintenance:
                     result=None,
                     painting=None,
                     extras=None,
+                    stored_bytes=0,
                     version=job.c.version + 1,
                 )
             )

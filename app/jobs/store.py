@@ -1,5 +1,6 @@
 """The job table as clients see it: make a job, look at it, ask for its end, remove it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -7,7 +8,13 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, 
 
 from app.jobs.changes import IS_KNOWN, IS_QUEUED, IS_RUNNING, change, ended
 from app.jobs.database import Database
-from app.jobs.errors import IdempotencyError, JobQueueFullError, JobStateError, UnknownJobError
+from app.jobs.errors import (
+    IdempotencyError,
+    JobQueueFullError,
+    JobStateError,
+    QuotaError,
+    UnknownJobError,
+)
 from app.jobs.job import Job, JobKind, JobStatus, NewJob
 from app.jobs.tables import job, to_job
 from app.jobs.turns import in_turn
@@ -15,10 +22,15 @@ from app.jobs.turns import in_turn
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """How many jobs may wait."""
+    """How many jobs may wait, and how many bytes the files of one owner's jobs may have.
+
+    `kept_s` is how long the files of a finished job are kept.
+    """
 
     in_all: int
     per_owner: int
+    bytes_per_owner: int | None = None
+    kept_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,7 @@ class JobStore:
 
         Raises:
             JobQueueFullError: too many jobs wait.
+            QuotaError: the owner's files take too much room.
             IdempotencyError: the key was used for another request.
         """
         with self._database.write() as connection:
@@ -52,6 +65,7 @@ class JobStore:
             if before is not None:
                 return before, False
             self._check_room(connection, new.owner)
+            self._check_quota(connection, new.owner, new.stored_bytes)
             now = self._database.now()
             row = connection.execute(
                 insert(job)
@@ -79,9 +93,11 @@ class JobStore:
 
         Raises:
             JobQueueFullError: too many jobs wait.
+            QuotaError: the owner's files take all the room there is for them.
         """
         with self._database.read() as connection:
             self._check_room(connection, owner)
+            self._check_quota(connection, owner, 1)
 
     def find(self, job_id: str, owner: str | None = None) -> Job:
         """Find a job; without an owner, whoever's it is."""
@@ -185,6 +201,22 @@ class JobStore:
         own = connection.execute(waiting.where(job.c.owner == owner)).scalar_one()
         if own >= self._limits.per_owner:
             raise JobQueueFullError(f"{own} of your jobs are waiting; come back when some are done")
+
+    def _check_quota(self, connection: Connection, owner: str, more_bytes: int) -> None:
+        most = self._limits.bytes_per_owner
+        if most is None:
+            return
+        kept = (job.c.owner == owner) & (job.c.stored_bytes > 0)
+        total = func.coalesce(func.sum(job.c.stored_bytes), 0)
+        oldest_age = self._database.now() - func.min(job.c.finished_at)
+        stored, age_s = connection.execute(select(total, oldest_age).where(kept)).one()
+        if stored + more_bytes > most:
+            wait_s = None if age_s is None else max(1, math.ceil(self._limits.kept_s - age_s))
+            raise QuotaError(
+                f"the files of your jobs take {stored:,} of {most:,} bytes; delete finished jobs, "
+                "or wait until they expire",
+                wait_s,
+            )
 
 
 def _sum(seconds: Sequence[float | None]) -> float | None:

@@ -63,6 +63,7 @@ job = Table(
     Column("painting", String(256)),
     Column("extras", JSON(none_as_null=True)),
     Column("checkpoints", JSON, nullable=False, default=list),
+    Column("stored_bytes", BigInteger),
     UniqueConstraint("owner", "idempotency_key"),
     Index("job_by_status", "status"),
     Index("job_by_turn", "owner", "kind", "claimed_at"),

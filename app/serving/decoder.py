@@ -31,6 +31,11 @@ class Prepared(Generic[T]):
     height: int
     format: str
 
+    @property
+    def pixels(self) -> int:
+        """How many the whole image has."""
+        return self.width * self.height
+
 
 class Decoder:
     """A pool of threads with a bounded queue. It belongs to one event loop."""

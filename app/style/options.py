@@ -9,8 +9,10 @@ from typing import Any, Self
 MIN_SIZE_PX = 64
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 MAX_ASPECT_RATIO = 8
-
-_LARGEST_WEIGHT = 1e12  # losses stay far from overflow
+MIN_STYLE_SCALE = 0.1
+MAX_STYLE_SCALE = 4
+LARGEST_SEED = 2**63 - 1
+LARGEST_WEIGHT = 1e12  # losses stay far from overflow
 
 
 class Quality(StrEnum):
@@ -72,10 +74,12 @@ class StyleOptions:
             raise ValueError("content_weight and style_weight go together")
         if len(self.layer_weights) != len(STYLE_LAYERS):
             raise ValueError(f"layer_weights needs {len(STYLE_LAYERS)} numbers")
-        if not 0.1 <= self.style_scale <= 4:
-            raise ValueError("style_scale must lie between 0.1 and 4")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError("seed must lie between 0 and 2^63 - 1")
+        if not MIN_STYLE_SCALE <= self.style_scale <= MAX_STYLE_SCALE:
+            raise ValueError(
+                f"style_scale must lie between {MIN_STYLE_SCALE} and {MAX_STYLE_SCALE}"
+            )
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"seed must lie between 0 and {LARGEST_SEED}")
         _check_weights("layer_weights", self.layer_weights)
         if self.style_weights is not None:
             _check_weights("style_weights", self.style_weights)
@@ -115,7 +119,7 @@ class StyleOptions:
 
 
 def _check_weights(name: str, weights: tuple[float, ...]) -> None:
-    if not all(0 <= weight <= _LARGEST_WEIGHT for weight in weights):
-        raise ValueError(f"{name} must lie between 0 and {_LARGEST_WEIGHT:g}")
+    if not all(0 <= weight <= LARGEST_WEIGHT for weight in weights):
+        raise ValueError(f"{name} must lie between 0 and {LARGEST_WEIGHT:g}")
     if not any(weights):
         raise ValueError(f"{name} must not all be zero")

@@ -28,7 +28,7 @@ def exchange(service: Service, request: bytes) -> bytes:
 def raw_head(length: int) -> bytes:
     """The head of a raw image upload of so many bytes."""
     return (
-        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+        b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
         b"Content-Length: %d\r\n\r\n" % length
     )
 

@@ -23,7 +23,7 @@ def test_headers_that_never_end_are_cut_off(service: Service, client: httpx.Clie
 
 def test_trailers_that_never_end_are_cut_off(service: Service, client: httpx.Client) -> None:
     before_bytes = service.resident_bytes()
-    head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+    head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
     for trailers in (b"a: b\r\n" * 3_000_000, b"a: " + b"b" * 20_000_000):
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
             connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
@@ -45,8 +45,9 @@ def test_a_head_that_is_too_long_is_a_problem(service: Service) -> None:
     [
         b"\x00\x01\x02\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+        b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n"
+        b"Content-Length: 2\r\n\r\nab",
     ],
 )
 def test_what_is_not_http_is_a_problem(
@@ -61,7 +62,7 @@ def test_what_is_not_http_is_a_problem(
 
 
 def test_a_chunk_that_is_no_chunk_costs_nothing(service: Service, client: httpx.Client) -> None:
-    head = b"POST /classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
+    head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
     assert exchange(service, head)[:12] in {b"HTTP/1.1 400", b"HTTP/1.1 415"}
     assert_still_serves(client)
 
@@ -76,8 +77,8 @@ def test_an_offer_of_another_protocol_is_ignored(client: httpx.Client, protocol:
 
 def test_a_silent_connection_is_closed(service: Service) -> None:
     silent = [socket.create_connection(("127.0.0.1", service.port), timeout=40) for _ in range(3)]
-    silent[1].sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n")
-    silent[2].sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    silent[1].sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n")
+    silent[2].sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
     answer = b""
     while not answer.endswith(b'{"status":"live"}'):
         answer += silent[2].recv(4096)

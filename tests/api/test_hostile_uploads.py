@@ -129,7 +129,7 @@ def test_a_declared_body_over_the_limit_is_refused_before_it_is_sent(
     strict: Service, content_type: str
 ) -> None:
     head = (
-        f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n"
+        f"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
         "Content-Length: 999999999999\r\n\r\n"
     )
     answer = exchange(strict, head.encode())

@@ -43,8 +43,8 @@ def test_a_client_that_leaves_before_its_answer_is_not_computed(tmp_path: Path) 
     picture = encode(photograph(3000, 3000), "JPEG", quality=95)
     with running_service(tmp_path, decode_threads=1) as service:
         head = (
-            "POST /classify?model=cifar10 HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
-            f"Content-Length: {len(picture)}\r\n\r\n"
+            "POST /classify?model=cifar10 HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
         )
         leavers = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(12)]
         for connection in leavers:

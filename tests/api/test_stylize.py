@@ -324,7 +324,7 @@ def test_the_estimate_grows_with_the_size(jobs: Studio) -> None:
 @pytest.mark.parametrize(
     ("fields", "code", "words"),
     [
-        ({"size": 63}, "invalid_request", "at least 64"),
+        ({"size": 63}, "invalid_request", "equal to 64"),
         ({"size": "large"}, "invalid_request", "body.size"),
         ({"size": 10**9}, "size_too_large", "at most 2048"),
         ({"strength": 1.5}, "invalid_request", "strength"),

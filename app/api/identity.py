@@ -1,0 +1,140 @@
+"""Who is calling: by the key in `Authorization`, or by the cookie that a browser got for its key.
+
+Without keys everybody is `ANONYMOUS`.
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+
+from app.keys import ApiKey, Keyring
+from app.vision.errors import AtelierError
+
+ANONYMOUS = "anonymous"
+COOKIE = "atelier_session"
+
+_SECRET_FILE = "session-secret"  # noqa: S105 - its name
+
+
+class KeyRequiredError(AtelierError):
+    """The request comes without a key."""
+
+
+class UnknownKeyError(AtelierError):
+    """The key, or the session, is none of this service's."""
+
+
+class NotAdminError(AtelierError):
+    """The key is not one of an administrator."""
+
+
+class SecretError(AtelierError):
+    """There is no place for the secret that signs sessions."""
+
+
+class Identification:
+    """Recognises callers, and makes sessions for browsers.
+
+    A session names the key that opened it, and ends with it: nothing is stored.
+    """
+
+    def __init__(
+        self, keyring: Keyring, admins: Collection[str], secret: str, session_ttl_s: int
+    ) -> None:
+        self.keyring = keyring
+        self.session_ttl_s = session_ttl_s
+        self._admins = admins
+        self._signer = URLSafeTimedSerializer(secret, salt=COOKIE)
+
+    def caller(self, headers: Headers) -> str:
+        """Return the name of whoever sends these headers.
+
+        Raises:
+            KeyRequiredError: they have no key, and no session.
+            UnknownKeyError: they have one that is not valid, or no longer.
+        """
+        if not self.keyring:
+            return ANONYMOUS
+        authorization = headers.get("authorization")
+        if authorization is not None:
+            return self._named_by(authorization)
+        session = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+        if session is not None:
+            return self._opened_by(session).name
+        raise KeyRequiredError("send a key: `Authorization: Bearer KEY`")
+
+    def open_session(self, key: str) -> str:
+        """Return what a browser may show instead of its key.
+
+        Raises:
+            UnknownKeyError: it is not one of the keys.
+        """
+        found = self._found(key)
+        return str(self._signer.dumps(str(found)))
+
+    def check_admin(self, caller: str) -> None:
+        """Let administrators pass; where there are no keys, everybody.
+
+        Raises:
+            NotAdminError: the caller is none.
+        """
+        if self.keyring and caller not in self._admins:
+            raise NotAdminError(
+                f"{caller!r} is no administrator; the operator names those in ATELIER_ADMINS"
+            )
+
+    def _named_by(self, authorization: str) -> str:
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise KeyRequiredError("send the key as `Authorization: Bearer KEY`")
+        return self._found(key.strip()).name
+
+    def _found(self, key: str) -> ApiKey:
+        found = self.keyring.find(key)
+        if found is None:
+            raise UnknownKeyError("this is not one of the service's keys")
+        return found
+
+    def _opened_by(self, session: str) -> ApiKey:
+        try:
+            entry = self._signer.loads(session, max_age=self.session_ttl_s)
+        except BadData as error:
+            raise UnknownKeyError("the session has ended; show the key again") from error
+        for key in self.keyring.keys:
+            if str(key) == entry:
+                return key
+        raise UnknownKeyError("the session's key is no longer valid")
+
+
+def kept_secret(folder: Path) -> str:
+    """Return the secret that is kept in a folder; the first time, make it up.
+
+    Raises:
+        SecretError: it can be neither read nor written.
+    """
+    path = folder / _SECRET_FILE
+    try:
+        if not path.exists():
+            _make_secret(path)
+        return path.read_text()
+    except OSError as error:
+        raise SecretError(
+            f"the secret that signs sessions cannot be kept in {path}: {error.strerror}; "
+            "make it writable, or set ATELIER_SESSION_SECRET"
+        ) from error
+
+
+def _make_secret(path: Path) -> None:
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=".secret")  # readable by us only
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_urlsafe(32))
+    with suppress(FileExistsError):  # another process was faster
+        os.link(made, path)
+    Path(made).unlink()

@@ -1,0 +1,71 @@
+"""`/session`: a browser shows its key once and gets a cookie, which no script can read.
+
+Pictures and event streams are fetched by the browser itself, which cannot send a key with them.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response, status
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.deps import ServicesDep
+from app.api.errors import problem_responses
+from app.api.identity import COOKIE, UnknownKeyError
+from app.api.json_body import REFUSALS, described, json_body
+from app.api.origins import CrossSiteError
+from app.api.schemas import Schema
+
+router = APIRouter(prefix="/session", tags=["session"])
+
+
+class SessionIn(BaseModel):
+    """What opens a session."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(max_length=200, description="as `python -m app key new` has shown it")
+
+
+class SessionOut(Schema):
+    """Who is calling."""
+
+    required: bool = Field(description="whether a key is needed at all")
+    name: str | None = Field(description="whose key it is; null without a valid one")
+
+
+@router.get("")
+async def show_session(request: Request, services: ServicesDep) -> SessionOut:
+    """Say whether a key is needed, and whose the caller has shown."""
+    required = bool(services.identification.keyring)
+    return SessionOut(required=required, name=request.state.caller)
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_204_NO_CONTENT,
+    response_class=Response,
+    openapi_extra=described(SessionIn),
+    responses=problem_responses(UnknownKeyError, CrossSiteError, *REFUSALS),
+)
+async def open_session(
+    request: Request,
+    response: Response,
+    shown: Annotated[SessionIn, Depends(json_body(SessionIn))],
+    services: ServicesDep,
+) -> None:
+    """Exchange a key for a cookie."""
+    identification = services.identification
+    response.set_cookie(
+        COOKIE,
+        identification.open_session(shown.key),
+        max_age=identification.session_ttl_s,
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+
+
+@router.delete("", status_code=status.HTTP_204_NO_CONTENT, response_class=Response)
+async def end_session(response: Response) -> None:
+    """Take the cookie back."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")

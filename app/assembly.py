@@ -1,0 +1,161 @@
+"""Builds what the web process consists of, as the settings say."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from app.api.allowance import Allowance
+from app.api.archives import Archives
+from app.api.arriving import Patience
+from app.api.deps import Services
+from app.api.gate import Entry
+from app.api.identity import Identification, kept_secret
+from app.api.origins import ANY
+from app.api.submissions import Submissions
+from app.api.uploads import UploadLimits, Uploads
+from app.api.watch import JobWatch
+from app.engines.candidates import EngineOptions
+from app.evaluation.sources import ArchiveLimits
+from app.jobs.blobs import Blobs
+from app.jobs.database import Database
+from app.jobs.leases import Leases
+from app.jobs.maintenance import Maintenance, Retention
+from app.jobs.roster import Roster
+from app.jobs.store import JobStore, QueueLimits
+from app.serving.batcher import BatchLimits
+from app.serving.decoder import Decoder
+from app.serving.metrics import Metrics
+from app.serving.registry import ModelRegistry
+from app.settings import Settings, words
+from app.vision.images import ImageLimits
+from app.vision.specs import SPECS
+
+
+def make_services(
+    settings: Settings,
+    entry: Entry,
+    registry: ModelRegistry,
+    metrics: Metrics,
+    database: Database,
+    watch: JobWatch,
+) -> Services:
+    """What every request can use."""
+    store, blobs = make_store(settings, database), Blobs(settings.data_dir)
+    return Services(
+        identification=entry.identification,
+        allowance=entry.allowance,
+        registry=registry,
+        uploads=_uploads(settings),
+        archives=_archives(settings, blobs),
+        datasets=settings.datasets,
+        decoder=_decoder(settings, metrics),
+        metrics=metrics,
+        jobs=store,
+        blobs=blobs,
+        roster=Roster(database, settings.lease_s),
+        submissions=Submissions(store, blobs, settings.min_free_bytes),
+        watch=watch,
+        max_size=settings.max_size,
+        classify_deadline_s=settings.classify_deadline_s,
+    )
+
+
+def make_entry(settings: Settings) -> Entry:
+    """Who may come in.
+
+    Raises:
+        SecretError: what signs sessions cannot be kept in the data directory.
+    """
+    identification = Identification(
+        settings.keyring,
+        words(settings.admins),
+        _session_secret(settings),
+        settings.session_ttl_s,
+    )
+    allowance = Allowance(settings.max_requests_per_minute, settings.max_pixels_per_minute)
+    allowed_hosts = words(settings.allowed_hosts.lower())
+    if not allowed_hosts and settings.keyring:
+        allowed_hosts = frozenset({ANY})  # who has no key gets nothing under any name
+    open_paths = {"/metrics"} if settings.metrics == "open" else set()
+    return Entry(identification, allowance, allowed_hosts, open_paths)
+
+
+def _session_secret(settings: Settings) -> str:
+    if settings.session_secret is not None:
+        return settings.session_secret.get_secret_value()
+    return kept_secret(settings.data_dir) if settings.keyring else ""
+
+
+def make_store(settings: Settings, database: Database) -> JobStore:
+    """The jobs, as clients see them."""
+    limits = QueueLimits(
+        settings.max_queued_jobs,
+        settings.max_queued_jobs_per_caller,
+        settings.max_stored_bytes_per_caller,
+        settings.result_ttl_s,
+    )
+    return JobStore(database, limits)
+
+
+def make_registry(
+    settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics
+) -> ModelRegistry:
+    """The models, yet to be loaded."""
+    return ModelRegistry(
+        SPECS,
+        settings.default_model,
+        model_thread,
+        metrics,
+        _engine_options(settings),
+        BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s),
+    )
+
+
+def make_maintenance(settings: Settings, database: Database) -> Maintenance:
+    """What is to be seen to now and then."""
+    return Maintenance(
+        database,
+        Leases(database, settings.lease_s, settings.retry_s),
+        Blobs(settings.data_dir),
+        Retention(settings.result_ttl_s, settings.job_ttl_s, settings.orphan_ttl_s),
+    )
+
+
+def _engine_options(settings: Settings) -> EngineOptions:
+    return EngineOptions(
+        settings.engine,
+        threads=settings.compute_threads,
+        compiled=settings.compile,
+        cache=settings.engines_dir,
+        models=settings.models_dir,
+    )
+
+
+def _uploads(settings: Settings) -> Uploads:
+    return Uploads(
+        UploadLimits(
+            max_image_bytes=settings.max_image_bytes,
+            max_request_bytes=settings.max_request_bytes,
+            max_request_files=settings.max_request_files,
+            max_held_bytes=settings.max_upload_bytes,
+            patience=Patience(settings.upload_timeout_s, settings.upload_stall_s),
+        )
+    )
+
+
+def _archives(settings: Settings, blobs: Blobs) -> Archives:
+    return Archives(
+        blobs,
+        ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
+        Patience(settings.archive_timeout_s, settings.upload_stall_s),
+        settings.min_free_bytes,
+    )
+
+
+def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
+    return Decoder(
+        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+        metrics,
+        threads=settings.decode_threads,
+        max_pixels=settings.max_decoding_pixels,
+        max_queue=settings.max_queue,
+        timeout_s=settings.decode_timeout_s,
+    )

@@ -1,0 +1,226 @@
+"""A service with keys: who gets in, and what belongs to whom."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.keys import entry_for, new_key
+from tests.jobs.studio import QUICK, Studio
+from tests.pictures import encode, photograph
+from tests.service import Service, running_service, wait_until
+
+KEYS = {name: new_key() for name in ("ann", "bob")}
+API_KEYS = " ".join(str(entry_for(name, key)) for name, key in KEYS.items())
+CLOSED = [
+    ("POST", "/classify"),
+    ("POST", "/evaluate"),
+    ("POST", "/stylize"),
+    ("POST", "/stylize/estimate"),
+    ("GET", "/jobs"),
+    ("GET", "/jobs/x"),
+    ("GET", "/jobs/x/events"),
+    ("DELETE", "/jobs/x"),
+    ("GET", "/models"),
+    ("GET", "/styles"),
+    ("GET", "/datasets"),
+    ("GET", "/metrics"),
+    ("GET", "/no/such/path"),
+]
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A service with keys."""
+
+    service: Service
+
+    def client(self, name: str | None = None, **options: Any) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {KEYS[name]}"} if name else {}
+        return httpx.Client(base_url=self.service.url, headers=headers, timeout=30, **options)
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    folder = tmp_path_factory.mktemp("keyed")
+    with running_service(folder, **QUICK, api_keys=API_KEYS, host="0.0.0.0") as service:  # noqa: S104
+        local = Service(service.process, service.url.replace("0.0.0.0", "127.0.0.1"), service.log)  # noqa: S104
+        wait_until(local.is_measured)
+        yield Keyed(local)
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "key_required"),
+        ({"Authorization": "Bearer wrong"}, "unknown_key"),
+        ({"Authorization": "Bearer"}, "unknown_key"),
+        ({"Authorization": "Bearer \xe9"}, "unknown_key"),
+        ({"Authorization": "Basic YTpi"}, "key_required"),
+        ({"Cookie": "atelier_session=forged.a.b"}, "unknown_key"),
+        ({"Cookie": "atelier_session="}, "unknown_key"),
+    ],
+)
+def test_nothing_is_done_without_a_key(
+    keyed: Keyed, method: str, path: str, headers: dict[str, str], code: str
+) -> None:
+    with keyed.client() as client:
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        refused = client.request(method, path, headers=raw)
+    assert (refused.status_code, refused.json()["code"]) == (401, code)
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/web/main.js", "/health/live", "/health/ready", "/openapi.json"]
+)
+def test_what_shows_nothing_is_open(keyed: Keyed, path: str) -> None:
+    with keyed.client() as client:
+        assert client.get(path).status_code == 200
+
+
+def test_with_a_key_everything_works(keyed: Keyed) -> None:
+    with keyed.client("ann") as client:
+        answer = client.post("/classify?model=mnist", files={"file": encode(photograph())})
+        assert answer.status_code == 200
+        assert client.get("/metrics").status_code == 200
+        assert client.get("/session").json() == {"required": True, "name": "ann"}
+
+
+def test_jobs_belong_to_the_key_that_made_them(keyed: Keyed) -> None:
+    with keyed.client("ann") as client, keyed.client("bob") as other:
+        ann, bob = Studio(client), Studio(other)
+        job = ann.wait(ann.start(quality="preview"))
+        assert job["status"] == "succeeded"
+        path = f"/jobs/{job['id']}"
+        for method, suffix in [
+            ("GET", ""),
+            ("GET", "/events"),
+            ("GET", "/preview"),
+            ("GET", "/result"),
+            ("GET", "/files/x"),
+            ("POST", "/finish"),
+            ("POST", "/cancel"),
+            ("POST", "/continue"),
+            ("DELETE", ""),
+        ]:
+            body = {"size": 96} if suffix == "/continue" else None
+            hidden = other.request(method, path + suffix, json=body)
+            assert (hidden.status_code, hidden.json()["code"]) == (404, "unknown_job"), suffix
+        listed = [[each["id"] for each in c.get("/jobs").json()["jobs"]] for c in (client, other)]
+        assert job["id"] in listed[0]
+        assert job["id"] not in listed[1]
+        assert client.get(f"{path}/result").status_code == 200
+        assert bob.wait(bob.start(quality="preview"))["status"] == "succeeded"
+
+
+def test_an_idempotency_key_means_nothing_to_others(keyed: Keyed) -> None:
+    with keyed.client("ann") as client, keyed.client("bob") as other:
+        headers = {"Idempotency-Key": "same"}
+        made = [
+            Studio(each).submit(headers, quality="preview").json()["id"]
+            for each in (client, client, other)
+        ]
+    assert made[0] == made[1] != made[2]
+
+
+def test_a_browser_exchanges_its_key_for_a_cookie(keyed: Keyed) -> None:
+    with keyed.client() as browser:
+        opened = browser.post("/session", json={"key": KEYS["bob"]})
+        assert opened.status_code == 204
+        cookie = opened.headers["Set-Cookie"]
+        for word in ("HttpOnly", "SameSite=strict", "Path=/"):
+            assert word in cookie
+        assert "Secure" not in cookie
+        assert KEYS["bob"] not in cookie
+        assert browser.get("/session").json() == {"required": True, "name": "bob"}
+        studio = Studio(browser)
+        job = studio.wait(studio.start(quality="preview"))
+        assert browser.get(f"/jobs/{job['id']}/events").status_code == 200
+        stolen = {"Origin": "http://evil.example"}
+        assert browser.post(f"/jobs/{job['id']}/cancel", headers=stolen).status_code == 403
+        assert browser.delete("/session").status_code == 204
+        assert browser.get("/jobs").status_code == 401
+
+
+def test_the_cookie_is_for_tls_only_where_the_proxy_has_it(keyed: Keyed) -> None:
+    with keyed.client() as browser:
+        headers = {"X-Forwarded-Proto": "https"}
+        opened = browser.post("/session", json={"key": KEYS["bob"]}, headers=headers)
+    assert "Secure" in opened.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"key": "wrong"}', 401),
+        ('{"key": ""}', 401),
+        ('{"key": "\\ud800"}', 422),
+        ('{"key": 7}', 422),
+        ("{}", 422),
+        (f'{{"key": "{"x" * 201}"}}', 422),
+        ('{"key": "x", "more": 1}', 422),
+    ],
+)
+def test_other_things_open_no_session(keyed: Keyed, body: str, status: int) -> None:
+    with keyed.client() as browser:
+        headers = {"Content-Type": "application/json"}
+        refused = browser.post("/session", content=body, headers=headers)
+    assert refused.status_code == status
+    assert "Set-Cookie" not in refused.headers
+
+
+def test_no_key_is_ever_logged(keyed: Keyed) -> None:
+    with keyed.client() as client:
+        for key in KEYS.values():
+            client.post("/session", json={"key": key})
+            client.post("/session", json={"key": [key]})
+            client.post("/session", content=f'{{"key": "{key}"')
+            client.get("/jobs", headers={"Authorization": f"Bearer {key}"})
+            client.get("/jobs", headers={"Authorization": f"Bearer {key}x"})
+            client.get("/jobs", headers={"Authorization": key})
+            client.get(f"/jobs?limit={key}", headers={"Authorization": f"Bearer {key}"})
+        client.get("/models/last", headers={"Authorization": f"Bearer {KEYS['ann']}"})
+    log = keyed.service.log
+    wait_until(lambda: "/models/last" in log.read_text())
+    assert not [key for key in KEYS.values() if key in log.read_text()]
+    assert '"caller": "ann"' in log.read_text()
+
+
+def test_a_session_outlives_a_restart_but_not_its_key(tmp_path: Path) -> None:
+    with running_service(tmp_path, api_keys=API_KEYS) as service:
+        answer = httpx.post(f"{service.url}/session", json={"key": KEYS["bob"]})
+        cookies = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+        assert httpx.get(f"{service.url}/jobs", headers=cookies).status_code == 200
+    with running_service(tmp_path, api_keys=API_KEYS) as service:
+        assert httpx.get(f"{service.url}/jobs", headers=cookies).status_code == 200
+    with running_service(tmp_path, api_keys=entry_for("bob", new_key())) as service:
+        refused = httpx.get(f"{service.url}/jobs", headers=cookies)
+        assert (refused.status_code, refused.json()["code"]) == (401, "unknown_key")
+
+
+def test_a_session_ends_with_its_time(tmp_path: Path) -> None:
+    with running_service(tmp_path, api_keys=API_KEYS, session_ttl_s=1) as service:
+        answer = httpx.post(f"{service.url}/session", json={"key": KEYS["bob"]})
+        cookies = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+
+        def has_ended() -> bool:
+            return httpx.get(f"{service.url}/jobs", headers=cookies).status_code == 401
+
+        wait_until(has_ended, timeout_s=10)
+
+
+@pytest.mark.parametrize(
+    ("setting", "with_key", "without"), [("open", 200, 200), ("keys", 200, 401), ("off", 404, 401)]
+)
+def test_who_sees_the_metrics_is_a_setting(
+    tmp_path: Path, setting: str, with_key: int, without: int
+) -> None:
+    with running_service(tmp_path, api_keys=API_KEYS, metrics=setting) as service:
+        url, headers = f"{service.url}/metrics", {"Authorization": f"Bearer {KEYS['ann']}"}
+        assert httpx.get(url, headers=headers).status_code == with_key
+        assert httpx.get(url).status_code == without
