@@ -1,8 +1,10 @@
 """The image's own commands install it and start it, for a user without rights."""
 
 import os
+import re
 import signal
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,36 @@ def test_web_and_worker_come_in_any_order_and_survive_restarts(
         assert web.stop() in CLEAN
     for name in ("web", "worker"):
         assert_untroubled(tmp_path / name)
+
+
+def test_behind_the_proxy_only_a_key_opens(
+    image: Image, address: tuple[str, int], tmp_path: Path
+) -> None:
+    url, port = address
+    made = said(image, "key", "new", "me")
+    (key,), (entry,) = re.findall(r"\batelier_\S+", made), re.findall(r"\bme:\w+", made)
+    service = services(
+        "docker-compose.tls.yml", ATELIER_DOMAIN="atelier.example", ATELIER_API_KEYS=entry
+    )["web"]
+    volume = new_volume(image, tmp_path / "data")
+    container = placed(image, service, volume, ATELIER_PORT=port, ATELIER_ENGINE="exact")
+    named = {"Host": "atelier.example"}
+    bearer = {"Authorization": f"Bearer {key}"}
+    with running(image, container, service, tmp_path / "log") as web:
+        wait_until(lambda: _is_up(web) and is_healthy(image, container), 60)
+        assert httpx.get(f"{url}/models", headers=named).status_code == 401
+        assert httpx.get(f"{url}/models", headers=named | bearer).status_code == 200
+        assert httpx.get(f"{url}/metrics", headers=named).status_code == 401
+        other = httpx.get(f"{url}/models", headers=bearer | {"Host": "elsewhere.example"})
+        assert 400 <= other.status_code < 500
+        assert web.stop() in CLEAN
+    assert_untroubled(tmp_path / "log")
+
+
+def said(image: Image, *command: str) -> str:
+    """What a command of the image prints."""
+    words = image.root.command(image.container({}), [*image.start["ENTRYPOINT"], *command])
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
 def assert_harmless(process: Running) -> None:
