@@ -7,10 +7,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.14.1 torchvision==0.29.1
 SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
 
-.PHONY: serve test test-e2e test-fuzz check format clean
+.PHONY: serve install test test-e2e test-fuzz test-deploy check format constraints clean
 
 serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 	$(BIN)/python -m app serve
+
+install: $(SERVICE)  ## What `make serve` installs, without starting it
 
 test: $(DEV)  ## Run all tests; most of them wait for processes, so two run side by side
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
@@ -22,6 +24,9 @@ test-e2e: $(DEV)  ## Use the page in Chromium, which has to be installed
 test-fuzz: $(DEV)  ## Compare every answer with the OpenAPI document; FUZZ="--fuzz-seconds 3600"
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m fuzz tests/fuzz $(FUZZ)
 
+test-deploy: $(DEV)  ## Install and run the image without a container engine; as root
+	$(BIN)/python -m pytest -m deploy tests/deploy
+
 check: $(DEV)  ## Lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,6 +36,9 @@ check: $(DEV)  ## Lint, types and import contracts
 format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+constraints: | $(BIN)/python  ## Pin anew what the images install, in deploy/constraints.txt
+	$(BIN)/python deploy/constraints.py
 
 clean:
 	rm -rf $(VENV)

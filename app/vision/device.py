@@ -2,10 +2,14 @@
 
 import os
 import re
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
 from app.vision.errors import DeviceError
+
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def choose_device(name: str) -> torch.device:
@@ -40,11 +44,14 @@ def supports_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def memory_bytes(device: torch.device) -> int:
-    """Return how much memory the device has in all."""
+def memory_bytes(device: torch.device, cgroup_limit: Path = _CGROUP_LIMIT) -> int:
+    """Return how much memory the device has in all; of a CPU's, what a container allows."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no such limit: "max", or no cgroups
+        return min(installed, int(cgroup_limit.read_text()))
+    return installed
 
 
 def describe(device: torch.device) -> str:

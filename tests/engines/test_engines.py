@@ -276,3 +276,10 @@ def test_two_that_are_equally_likely_may_change_places() -> None:
     near = TOLERANCE / 4
     first = Tensor([[0.5 - near, 0.5 + near]])
     assert disagreement(first, first.flip(1), TOLERANCE) == pytest.approx(2 * near, abs=1e-6)
+
+
+def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
+    code = "import app.engines.openvino, openvino; assert openvino.convert_model"
+    environment = os.environ | {"HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert not list(tmp_path.iterdir())  # where it would note who it is

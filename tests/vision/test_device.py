@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 import torch
 
-from app.vision.device import choose_device, supports_bfloat16
+from app.vision.device import choose_device, memory_bytes, supports_bfloat16
 from app.vision.errors import DeviceError
 
 
@@ -26,3 +28,11 @@ def test_a_device_that_is_not_there_says_how_many_are() -> None:
 
 def test_bfloat16_support_is_known() -> None:
     assert supports_bfloat16(torch.device("cpu")) in {True, False}
+
+
+@pytest.mark.parametrize(("limit", "allowed"), [("1000000\n", 1_000_000), ("max\n", None)])
+def test_a_container_may_allow_less_memory(limit: str, allowed: int | None, tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    installed = memory_bytes(cpu, tmp_path / "none")
+    (tmp_path / "memory.max").write_text(limit)
+    assert memory_bytes(cpu, tmp_path / "memory.max") == (allowed or installed)

@@ -1,0 +1,67 @@
+"""A backup that is made while the service works is whole."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import httpx
+
+from tests.jobs.studio import LONG, QUICK, Studio
+from tests.service import ROOT, running_service, wait_until
+
+
+def test_a_backup_of_a_busy_service_can_be_gone_on_with(tmp_path: Path) -> None:
+    archive = tmp_path / "backup.tar"
+    with (
+        running_service(tmp_path / "first", **QUICK) as service,
+        httpx.Client(base_url=service.url, timeout=30) as client,
+    ):
+        studio = Studio(client)
+        done = studio.submit(quality="preview").json()["links"]["self"]
+        wait_until(lambda: client.get(done).json()["status"] == "succeeded")
+        picture = client.get(f"{done}/result").content
+        running = studio.submit(**LONG).json()["links"]["self"]
+        wait_until(lambda: client.get(running).json()["progress"])
+        _back_up(tmp_path / "first/var", archive)
+    restored = tmp_path / "second/var"
+    restored.mkdir(parents=True)
+    with tarfile.open(archive) as tar:
+        tar.extractall(restored, filter="data")
+    assert _is_sound(restored / "atelier.db")
+    with running_service(tmp_path / "second", **QUICK) as service:
+        assert httpx.get(f"{service.url}{done}/result").content == picture
+        wait_until(lambda: httpx.get(service.url + running).json()["status"] == "succeeded")
+
+
+def test_there_is_no_backup_of_nothing(tmp_path: Path) -> None:
+    archive = tmp_path / "backup.tar"
+    result = _run(tmp_path, archive)
+    assert result.returncode != 0
+    assert not (tmp_path / "atelier.db").exists()
+
+
+def _back_up(data: Path, archive: Path) -> None:
+    assert _run(data, archive).returncode == 0
+    assert not list(data.glob(".*")), "it leaves nothing behind"
+
+
+def _run(data: Path, archive: Path) -> subprocess.CompletedProcess[bytes]:
+    script = (ROOT / "deploy/backup.py").read_bytes()
+    with archive.open("wb") as output:
+        return subprocess.run(
+            [sys.executable, "-"],  # as in a container, which does not have the script
+            check=False,
+            input=script,
+            stdout=output,
+            env=os.environ | {"ATELIER_DATA_DIR": str(data)},
+        )
+
+
+def _is_sound(database: Path) -> bool:
+    with sqlite3.connect(database) as connection:
+        answer = connection.execute("PRAGMA integrity_check").fetchone()
+    connection.close()
+    return bool(answer == ("ok",))
