@@ -71,17 +71,19 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         DeviceError: the host does not have the device that the settings name.
+        DatabaseRevisionError: a newer program has made the job database.
+        StoreUnavailableError: the job database does not answer.
     """
     quiet_pillow()
     torch.set_num_threads(settings.compute_threads)
     device = choose_device(settings.device)
     metrics = Metrics()
     database = Database(settings.database, settings.store_timeout_s)
+    database.migrate()
     watch = JobWatch(_store(settings, database), settings.events_poll_s)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        await asyncio.to_thread(database.create_tables)
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
             registry = _registry(settings, model_thread, metrics)
             services = _services(settings, registry, metrics, database, watch)

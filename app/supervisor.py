@@ -146,7 +146,7 @@ class _Workers:
         self._blobs = Blobs(settings.data_dir)
         self._names: dict[int, str] = {}
         try:
-            database.create_tables()
+            database.migrate()
         except StoreUnavailableError as error:
             raise StartError(f"{error}; see ATELIER_DATA_DIR and ATELIER_DATABASE_URL") from error
 
