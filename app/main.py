@@ -21,6 +21,7 @@ from app.api import (
     health,
     jobs,
     models,
+    monitoring,
     page,
     styles,
     stylize,
@@ -54,7 +55,18 @@ from app.vision.specs import SPECS
 log = structlog.stdlib.get_logger(__name__)
 
 
-_ROUTED = (classify, evaluate, stylize, continuation, jobs, styles, models, health, page)
+_ROUTED = (
+    classify,
+    evaluate,
+    stylize,
+    continuation,
+    jobs,
+    styles,
+    models,
+    health,
+    monitoring,
+    page,
+)
 
 
 class State(TypedDict):
