@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": "start the service: a supervisor with its web process and workers",
     "web": "start the web process alone, for containers",
     "worker": "start a worker alone, for containers",
+    "doctor": "look for what keeps the service from working",
     "jobs": "look at the jobs of this host, or cancel one",
     "key": "make an API key",
     "classify": "classify images without a server",

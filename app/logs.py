@@ -37,6 +37,7 @@ def configure_logging(level: str, log_format: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # we say what is done, once
 
 
 def _exceptions_as_json() -> Processor:

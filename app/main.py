@@ -21,8 +21,8 @@ from app.api import (
     evaluate,
     health,
     jobs,
-    metrics,
     models,
+    monitoring,
     page,
     sessions,
     styles,
@@ -71,21 +71,23 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         DeviceError: the host does not have the device that the settings name.
+        DatabaseRevisionError: a newer program has made the job database.
+        StoreUnavailableError: the job database does not answer.
     """
     quiet_pillow()
     torch.set_num_threads(settings.compute_threads)
     device = choose_device(settings.device)
-    counted = Metrics()
+    metrics = Metrics()
     database = Database(settings.database, settings.store_timeout_s)
+    database.migrate()
     watch = JobWatch(make_store(settings, database), settings.events_poll_s)
     entry = make_entry(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        await asyncio.to_thread(database.create_tables)
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-            registry = make_registry(settings, model_thread, counted)
-            services = make_services(settings, entry, registry, counted, database, watch)
+            registry = make_registry(settings, model_thread, metrics)
+            services = make_services(settings, entry, registry, metrics, database, watch)
             works = (
                 _load(services.registry, settings.models_dir, device),
                 _end_without(services.decoder),
@@ -112,10 +114,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Head)
     app.add_middleware(Gate, entry=entry)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(RequestContext, metrics=counted)
+    app.add_middleware(RequestContext, metrics=metrics)
     for module in _OPEN:
         app.include_router(module.router)
-    for module in _CLOSED if settings.metrics == "off" else (*_CLOSED, metrics):
+    for module in _CLOSED if settings.metrics == "off" else (*_CLOSED, monitoring):
         app.include_router(module.router, responses=_AT_THE_GATE)
     app.state.end_streams = watch.close
     return app

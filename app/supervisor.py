@@ -55,7 +55,7 @@ def serve(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         log.info("listening", url=f"http://{host}:{port}")
         os.set_inheritable(listener.fileno(), True)
-        workers = _Workers(settings, f"http://{_reachable(host)}:{port}")
+        workers = _Workers(settings, f"http://{reachable(host)}:{port}")
         workers.release_all()
         family = _Family(listener.fileno(), settings)
         asyncio.run(family.supervise([_web(listener), *workers.children()]))
@@ -66,7 +66,7 @@ def _web(listener: socket.socket) -> "_Child":
     return _Child("web", lambda: command)
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """An address at which a listener on `host` can be reached from here."""
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
     return f"[{address}]" if ":" in address else address
@@ -161,7 +161,7 @@ class _Workers:
         self._blobs = Blobs(settings.data_dir)
         self._names: dict[int, str] = {}
         try:
-            database.create_tables()
+            database.migrate()
         except StoreUnavailableError as error:
             raise StartError(f"{error}; see ATELIER_DATA_DIR and ATELIER_DATABASE_URL") from error
 

@@ -111,7 +111,7 @@ class _Worker:
         )
 
     def work(self) -> None:
-        self._patiently(self._database.create_tables)
+        self._patiently(self._database.migrate)
         self._patiently(lambda: self._roster.join(self._card))
         log.info("worker ready", device=self._card.device, dtype=self._card.dtype)
         with self._liveness:

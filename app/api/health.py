@@ -1,24 +1,17 @@
 """`/health`: for orchestrators."""
 
-import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 
 from fastapi import APIRouter, Response, status
 
 from app.api.deps import ServicesDep
-from app.api.in_store import in_store
+from app.api.in_store import soon_in_store
 from app.api.schemas import LiveOut, ReadyOut, WorkerOut
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.roster import Worker
 from app.serving.registry import ServedModel
 
 router = APIRouter(tags=["health"])
-
-T = TypeVar("T")
-
-_STORE_PATIENCE_S = 1.0
 
 
 @router.get("/health/live")
@@ -36,7 +29,7 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     registry = services.registry
     workers: list[Worker] = []
     with suppress(StoreUnavailableError, TimeoutError):  # they are reported, not required
-        workers = await soon(services.roster.workers)
+        workers = await soon_in_store(services.roster.workers)
     if not registry.ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return ReadyOut(
@@ -44,8 +37,3 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
         models={name: isinstance(model, ServedModel) for name, model in registry.models.items()},
         workers=[WorkerOut.model_validate(each) for each in workers if each.is_alive],
     )
-
-
-async def soon(call: Callable[[], T]) -> T:
-    """Ask the store, which may be locked; raises TimeoutError when it does not answer soon."""
-    return await asyncio.wait_for(asyncio.shield(in_store(call)), _STORE_PATIENCE_S)

@@ -94,6 +94,11 @@ class Uploads:
         """How long a request may take to arrive."""
         return self._limits.patience
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that all requests hold now."""
+        return self._held_bytes
+
     @asynccontextmanager
     async def receive(self, request: Request, layout: Layout) -> AsyncIterator[Form]:
         """Receive a form with one image or more; its bytes count as held until the exit.

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Look at the jobs of this data directory, or cancel one."""
     settings = read_settings()
     database = Database(settings.database, settings.store_timeout_s)
-    database.create_tables()
+    database.check_revision()
     limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
     store = JobStore(database, limits)
     console = Console(soft_wrap=True)

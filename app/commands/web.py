@@ -7,6 +7,7 @@ import time
 import structlog
 
 from app.commands.options import add_address, read_settings
+from app.jobs.errors import StoreUnavailableError
 from app.logs import configure_logging
 from app.supervisor import exit_with_supervisor, listen
 
@@ -34,5 +35,10 @@ def run(options: argparse.Namespace) -> int:
     log.info("program loaded", seconds=round(time.perf_counter() - started, 2))
 
     with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:
-        server.run(create_app(settings), listener, settings.shutdown_grace_s)
+        try:
+            web_app = create_app(settings)
+        except StoreUnavailableError as error:  # for now: it may be started again
+            log.error("the store does not answer", error=str(error))  # noqa: TRY400
+            return 1
+        server.run(web_app, listener, settings.shutdown_grace_s)
     return 0

@@ -2,9 +2,8 @@
 
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -16,19 +15,21 @@ from sqlalchemy import (
     event,
     extract,
     func,
-    insert,
-    inspect,
     literal,
     select,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.jobs.errors import DatabaseUrlError, StoreUnavailableError
-from app.jobs.tables import identity, metadata
+from app.jobs.errors import DatabaseRevisionError, DatabaseUrlError, StoreUnavailableError
+from app.jobs.migrations.revision import LATEST, check_known, revision_of
+from app.jobs.tables import identity
 
 _SAFE_WAL = (3, 51, 3)
 """Older SQLite may corrupt a database in WAL mode when a checkpoint races with a write."""
+
+_MIGRATION_S = 60.0
+"""How long a process waits for another that migrates the database."""
 
 _READS = "atelier_reads"
 _REPLACED = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY_DBMOVED")
@@ -48,6 +49,7 @@ class Database:
         Raises:
             DatabaseUrlError: it names nothing that SQLAlchemy can use.
         """
+        self._url = url
         self._is_sqlite = url.startswith("sqlite")
         wait = {"timeout": timeout_s} if self._is_sqlite else {}
         try:
@@ -63,21 +65,47 @@ class Database:
             event.listen(self._engine, "connect", _configure_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
 
-    def create_tables(self) -> None:
-        """Create what is missing.
+    def migrate(self) -> None:
+        """Bring the tables to the revision that this program works with, or make them.
+
+        Any number of processes may do so at one time. A SQLite file that is changed is copied
+        before; see `app.jobs.migrations`.
 
         Raises:
+            DatabaseRevisionError: a newer program has made them; nothing is changed.
             StoreUnavailableError: the database cannot be used.
         """
-        with self._translated():
-            if self._is_sqlite:
-                with self._engine.raw_connection() as connection:
-                    _choose_journal(connection)
-        with self.write() as connection:
-            metadata.create_all(connection)
-            _add_columns(connection)
-            if connection.execute(select(identity.c.id)).first() is None:
-                connection.execute(insert(identity).values(id=uuid.uuid4().hex))
+        revision = self._revision()
+        check_known(revision)
+        if self._is_sqlite:
+            with self._translated(), self._engine.raw_connection() as connection:
+                _choose_journal(connection)
+        if revision != LATEST:
+            from app.jobs.migrations.upgrade import upgrade  # noqa: PLC0415 - imports Alembic
+
+            patient = Database(self._url, _MIGRATION_S)
+            with closing(patient), patient.write() as connection:
+                upgrade(connection)
+            self._engine.dispose()  # the next connection knows the tables
+
+    def check_revision(self) -> None:
+        """Find out whether this program can work with the tables as they are.
+
+        Raises:
+            DatabaseRevisionError: they are older or newer, or not there.
+            StoreUnavailableError: the database cannot be used.
+        """
+        revision = self._revision()
+        check_known(revision)
+        if revision != LATEST:
+            raise DatabaseRevisionError(
+                f"the job database has revision {revision}, and this program needs {LATEST}: "
+                "start the service, which sees to it"
+            )
+
+    def _revision(self) -> str | None:
+        with self.read() as connection:
+            return revision_of(connection)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -125,17 +153,6 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-
-
-def _add_columns(connection: Connection) -> None:
-    """Add what a database that an older version made does not have yet; all of it is nullable."""
-    present = inspect(connection)
-    for table in metadata.sorted_tables:
-        names = {column["name"] for column in present.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in names:
-                kind = column.type.compile(connection.dialect)
-                connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column.name} {kind}")
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -6,6 +6,7 @@ id --store.find--> job                   UnknownJobError
 job --store.remove, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
 claimed job --leases--> its next state   ReplacedError
 url --database--> anything               DatabaseUrlError, StoreUnavailableError
+database --migrate--> latest revision    DatabaseRevisionError
 job --runner--> result                   BadJobError
 """
 
@@ -53,6 +54,10 @@ class IdempotencyError(AtelierError):
 
 class DatabaseUrlError(AtelierError):
     """The URL of the database cannot be used."""
+
+
+class DatabaseRevisionError(AtelierError):
+    """The database is not of the revision that this program works with."""
 
 
 class StoreUnavailableError(AtelierError):

@@ -147,13 +147,18 @@ class JobStore:
         return outlooks
 
     def counts(self) -> Mapping[JobStatus, int]:
-        """How many jobs wait and run."""
-        live = (JobStatus.QUEUED, JobStatus.RUNNING)
-        query = select(job.c.status, func.count()).group_by(job.c.status)
+        """How many jobs there are of each status."""
+        query = select(job.c.status, func.count()).where(IS_KNOWN).group_by(job.c.status)
         with self._database.read() as connection:
-            rows = connection.execute(query.where(job.c.status.in_(live))).all()
+            rows = connection.execute(query).all()
         found: dict[str, int] = {status: count for status, count in rows}  # noqa: C416
-        return {status: found.get(status, 0) for status in live}
+        return {status: found.get(status, 0) for status in JobStatus}
+
+    def longest_wait_s(self) -> float:
+        """Age of the oldest job that waits, in seconds; 0 when none does."""
+        age_s = self._database.now() - func.min(job.c.created_at)
+        with self._database.read() as connection:
+            return max(0.0, connection.execute(select(age_s).where(IS_QUEUED)).scalar() or 0.0)
 
     def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """End a waiting job, ask a running one to end, leave a finished one as it is."""

@@ -1,4 +1,7 @@
-"""The tables, as SQLAlchemy has them, and how a row becomes a `Job`."""
+"""The tables, as SQLAlchemy has them, and how a row becomes a `Job`.
+
+A change here needs a step in `app.jobs.migrations.versions` that makes it.
+"""
 
 from dataclasses import fields
 from typing import Any
@@ -67,6 +70,7 @@ job = Table(
     UniqueConstraint("owner", "idempotency_key"),
     Index("job_by_status", "status"),
     Index("job_by_turn", "owner", "kind", "claimed_at"),
+    Index("job_by_end", "expired", "finished_at"),
     sqlite_autoincrement=True,  # a number is never used again, so that cursors stay valid
 )
 

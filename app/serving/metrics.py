@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -48,4 +48,16 @@ class Metrics:
         self.model_ready = gauge(
             "atelier_model_ready", "1 when the model answers, else 0", ["model"]
         )
-        self.jobs = gauge("atelier_jobs", "Jobs that wait or run", ["status"])
+        self.upload_bytes = gauge("atelier_upload_bytes", "Bytes of requests held in memory")
+        self.free_disk_bytes = gauge(
+            "atelier_free_disk_bytes", "Free space of the disk of the data directory"
+        )
+        self.database_up = gauge(
+            "atelier_database_up", "1 when the job database answers within a second, else 0"
+        )
+        self.jobs = gauge("atelier_jobs", "Jobs in the database", ["status"])
+        self.longest_wait_s = gauge(
+            "atelier_longest_wait_seconds", "Age of the oldest job that waits"
+        )
+        self.workers = gauge("atelier_workers", "Workers that have lately shown that they live")
+        ProcessCollector(registry=registry)

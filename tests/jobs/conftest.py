@@ -15,7 +15,7 @@ LEASE_S = 30.0
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
-    opened.create_tables()
+    opened.migrate()
     yield opened
     opened.close()
 

@@ -17,7 +17,7 @@ from tests.service import ROOT
 @pytest.fixture
 def store(tmp_path: Path) -> JobStore:
     opened = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
-    opened.create_tables()
+    opened.migrate()
     return JobStore(opened, QueueLimits(10, 10))
 
 

@@ -29,7 +29,7 @@ class Interleavings(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.database = Database(f"sqlite:///{Path(self.folder.name) / 'a.db'}", 5)
-        self.database.create_tables()
+        self.database.migrate()
         self.store = JobStore(self.database, QueueLimits(1000, 1000))
         self.leases = Leases(self.database, 3600, retry_s=0)
         self.lapsing = Leases(self.database, -1, retry_s=0)

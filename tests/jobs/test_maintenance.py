@@ -103,7 +103,7 @@ def test_files_of_another_databases_jobs_are_left_alone(
     kept = finished(store, leases, blobs)
     maintenance(database, leases, blobs, orphan_s=0).tick()
     other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
-    other.create_tables()
+    other.migrate()
     maintenance(other, Leases(other, 30, 0.1), blobs, orphan_s=0).tick()
     assert all(blobs.path(key).exists() for key in kept.files())
     stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
@@ -118,7 +118,7 @@ def test_another_database_does_not_take_files_over_that_are_there(
 ) -> None:
     kept = finished(store, leases, blobs)
     other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
-    other.create_tables()
+    other.migrate()
     maintenance(other, Leases(other, 30, 0.1), blobs, orphan_s=0).tick()
     other.close()
     assert all(blobs.path(key).exists() for key in kept.files())

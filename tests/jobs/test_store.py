@@ -138,7 +138,7 @@ def test_outlooks_follow_the_queue(store: JobStore, leases: Leases) -> None:
 def test_a_locked_database_is_unavailable_for_now(tmp_path: Path) -> None:
     path = tmp_path / "atelier.db"
     database = Database(f"sqlite:///{path}", timeout_s=0.1)
-    database.create_tables()
+    database.migrate()
     store = JobStore(database, QueueLimits(10, 10))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -154,17 +154,7 @@ def test_a_locked_database_is_unavailable_for_now(tmp_path: Path) -> None:
 
 def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailableError, match="unable to open"):
-        Database(f"sqlite:///{tmp_path / 'no' / 'such.db'}", 1).create_tables()
-
-
-def test_a_database_of_an_older_version_gets_what_it_lacks(
-    database: Database, store: JobStore
-) -> None:
-    job, _ = store.create(order())
-    with database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE job DROP COLUMN extras")
-    database.create_tables()
-    assert store.find(job.id) == job
+        Database(f"sqlite:///{tmp_path / 'no' / 'such.db'}", 1).migrate()
 
 
 def test_jobs_of_a_newer_version_are_left_alone(

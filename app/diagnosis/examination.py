@@ -1,0 +1,33 @@
+"""Looks at everything that the service needs, without disturbing one that runs."""
+
+from collections.abc import Callable, Iterator
+
+from app.diagnosis.address import address
+from app.diagnosis.clock import clock
+from app.diagnosis.coherence import coherence
+from app.diagnosis.database import database
+from app.diagnosis.finding import Finding, problem
+from app.diagnosis.hardware import device
+from app.diagnosis.storage import disk
+from app.diagnosis.weights import checkpoints, style
+from app.settings import Settings
+
+_LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    coherence,
+    device,
+    checkpoints,
+    style,
+    disk,
+    clock,
+    database,
+    address,
+)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Take one look after the other; one that fails does not keep the others from being taken."""
+    for look in _LOOKS:
+        try:
+            yield from look(settings)
+        except Exception as error:  # what is broken may break a look in any way
+            yield problem(f"{look.__name__}: {error!r}", "this was not foreseen; please report it")

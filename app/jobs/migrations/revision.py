@@ -1,0 +1,37 @@
+"""Which revision of the schema a database has, and which ones this program knows."""
+
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
+
+from app.jobs.errors import DatabaseRevisionError
+
+REVISIONS = ("0001", "0002", "0003")
+"""From the oldest to the one that this program works with."""
+
+LATEST = REVISIONS[-1]
+UNVERSIONED = "unversioned"
+"""Of a database that was made before revisions were counted."""
+
+_version = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Read the revision; None where there are no jobs yet."""
+    names = inspect(connection).get_table_names()
+    found = None
+    if _version.name in names:
+        found = connection.execute(select(_version.c.version_num)).scalar()
+    return found or (UNVERSIONED if "job" in names else None)
+
+
+def check_known(revision: str | None) -> None:
+    """Refuse what a newer program has made.
+
+    Raises:
+        DatabaseRevisionError: this program does not know the revision.
+    """
+    if revision is not None and revision not in (UNVERSIONED, *REVISIONS):
+        raise DatabaseRevisionError(
+            f"the job database is of revision {revision}, and this program knows those up to "
+            f"{LATEST}: run the newer program that the database was used with, or put back the "
+            "copy that it kept (atelier.db.before-...)"
+        )

@@ -1,0 +1,12 @@
+"""What each job's files take, so that the quota of a caller is one sum."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Count from now on; what jobs had stored before is not known, and counts as nothing."""
+    op.add_column("job", sa.Column("stored_bytes", sa.BigInteger))

@@ -1,0 +1,208 @@
+"""`python -m app doctor` on what is broken, and on what is not."""
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.diagnosis.clock import clock
+from app.diagnosis.coherence import coherence
+from app.diagnosis.database import database
+from app.diagnosis.examination import examine
+from app.diagnosis.finding import Finding, Level
+from app.diagnosis.storage import disk
+from app.diagnosis.weights import checkpoints, style
+from app.jobs.database import Database
+from app.jobs.migrations.revision import LATEST
+from app.settings import Settings
+from tests.jobs.migrations import older
+from tests.service import MODELS, ROOT, Service, running_service
+from tests.test_cli import app
+
+
+def only(findings: list[Finding], level: Level) -> Finding:
+    """The one finding of a level."""
+    (found,) = [each for each in findings if each.level is level]
+    return found
+
+
+def migrated(folder: Path) -> Path:
+    path = folder / "atelier.db"
+    with closing(Database(f"sqlite:///{path}", 5)) as made:
+        made.migrate()
+    return path
+
+
+def test_a_sound_service_that_runs_is_not_disturbed(service: Service) -> None:
+    state = service.log.parent / "var"
+    before = {path: path.stat().st_mtime_ns for path in state.rglob("*") if path.is_file()}
+    places = {"ATELIER_DATA_DIR": str(state), "ATELIER_MODELS_DIR": str(MODELS)}
+    result = app("doctor", "--port", str(service.port), "--json", **places)
+    assert result.returncode == 0, result.stdout
+    found = json.loads(result.stdout)
+    assert {each["level"] for each in found} <= {"ok", "warning"}
+    said = " / ".join(each["what"] for each in found)
+    for words in ("cores", "model catdog", "VGG19", "can be written", "whole", "answers there"):
+        assert words in said
+    after = {path: path.stat().st_mtime_ns for path in state.rglob("*") if path.is_file()}
+    assert after == before
+    assert service.is_ready()
+
+
+def test_problems_are_lines_and_an_exit_status(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        places = {"ATELIER_DATA_DIR": str(tmp_path), "ATELIER_MODELS_DIR": str(tmp_path)}
+        result = app("doctor", "--port", port, ATELIER_MIN_FREE_BYTES=str(10**16), **places)
+    assert result.returncode == 1
+    lines = result.stdout.splitlines()
+    assert all(line.split()[0] in {"ok", "warning", "problem"} for line in lines)
+    problems = [line for line in lines if line.startswith("problem")]
+    for words in (
+        "model mnist: there is no mnist.json",
+        "no job is accepted: make room",
+        f"address 127.0.0.1:{port}: another program has it - choose another",
+    ):
+        assert any(words in line for line in problems), result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_a_setting_that_is_not_valid_is_a_problem() -> None:
+    result = app("doctor", ATELIER_MAX_BATCH="many")
+    assert result.returncode == 1
+    assert result.stdout.startswith("problem  settings: max_batch")
+
+
+@pytest.mark.parametrize("name", ["mnist.pt", "mnist.json"])
+def test_a_damaged_checkpoint_is_a_problem(tmp_path: Path, name: str) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(MODELS, models)
+    (models / name).write_bytes((models / name).read_bytes()[:-10])
+    found = list(checkpoints(Settings(models_dir=models)))
+    assert "mnist" in only(found, Level.PROBLEM).what
+    assert [each.level for each in found].count(Level.OK) == 2
+
+
+def test_weights_that_are_none_are_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "vgg.pth").write_bytes(b"no weights")
+    found = only(list(style(Settings(vgg19_weights=tmp_path / "vgg.pth"))), Level.PROBLEM)
+    assert "ATELIER_VGG19_WEIGHTS" in found.advice
+
+
+def test_a_data_directory_that_cannot_be_written_is_a_problem() -> None:
+    settings = Settings(data_dir=Path("/sys/atelier"), min_free_bytes=0)  # not even root can
+    found = only(list(disk(settings)), Level.PROBLEM)
+    assert "data directory /sys/atelier: " in found.what
+    assert "let the service's user write there" in found.advice
+
+
+def test_a_data_directory_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = list(disk(Settings(data_dir=tmp_path / "file")))
+    assert "Not a directory" in only(found, Level.PROBLEM).what
+
+
+def test_a_network_file_system_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        f"22 21 0:40 / {tmp_path}/my\\040share rw - nfs4 server:/share rw\n"
+    )
+    monkeypatch.setattr("app.diagnosis.storage._MOUNTS", mounts)
+    (tmp_path / "my share").mkdir()
+    found = list(disk(Settings(data_dir=tmp_path / "my share/var", min_free_bytes=0)))
+    assert "nfs4" in only(found, Level.PROBLEM).what
+    assert not [each for each in disk(Settings(data_dir=tmp_path)) if "nfs" in each.what]
+
+
+def damaged(path: Path) -> None:
+    older.stamp(path, LATEST)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\x55" * 8192)
+
+
+def no_database(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 1000)
+
+
+def newer(path: Path) -> None:
+    older.stamp(path, "9999")
+
+
+def from_the_future(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO worker VALUES ('w', 'cpu', 'float32', 1, NULL, 9e9, 9e9)")
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (damaged, "damaged"),
+        (no_database, "damaged: file is not a database"),
+        (newer, "revision 9999"),
+        (from_the_future, "behind the newest row"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_a_problem(
+    tmp_path: Path, harm: Callable[[Path], None], words: str
+) -> None:
+    path = migrated(tmp_path)
+    harm(path)
+    before = path.read_bytes()
+    found = only(list(database(Settings(data_dir=tmp_path))), Level.PROBLEM)
+    assert words in found.what
+    assert found.advice
+    assert path.read_bytes() == before
+
+
+def test_a_locked_database_is_a_problem(tmp_path: Path) -> None:
+    path = migrated(tmp_path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        found = only(list(database(Settings(data_dir=tmp_path))), Level.PROBLEM)
+    assert "locked by another program" in found.what
+
+
+def test_an_older_database_is_a_warning(tmp_path: Path) -> None:
+    path = older.make(tmp_path)
+    before = path.read_bytes()
+    found = only(list(database(Settings(data_dir=tmp_path))), Level.WARNING)
+    assert "unversioned" in found.what
+    assert path.read_bytes() == before
+
+
+def test_a_database_server_that_cannot_be_used_is_a_problem() -> None:
+    settings = Settings(database_url="postgresql+nosuch://me:secret@nowhere/atelier")
+    found = only(list(database(settings)), Level.PROBLEM)
+    assert "nowhere" in found.what
+    assert "secret" not in str(found)
+
+
+def test_a_clock_behind_its_files_is_a_problem(tmp_path: Path) -> None:
+    os.utime(shutil.copy(ROOT / "README.md", tmp_path), (9e9, 9e9))
+    assert "behind" in only(list(clock(Settings(data_dir=tmp_path))), Level.PROBLEM).what
+
+
+def test_settings_that_do_not_fit_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_PROT", "8001")
+    settings = Settings(decode_threads=1000, job_ttl_s=1, default_model="resnet")
+    said = " ".join(map(str, coherence(settings)))
+    for words in ("there is no ATELIER_PROT", "1000 threads", "forgotten", "'resnet'"):
+        assert words in said
+
+
+def test_a_look_that_breaks_is_a_problem_and_the_others_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "atelier.db").mkdir()
+    with running_service(tmp_path / "other") as service:
+        found = list(examine(Settings(data_dir=tmp_path, port=service.port)))
+    assert "atelier.db" in only(found, Level.PROBLEM).what
+    assert "answers there" in found[-1].what
