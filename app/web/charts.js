@@ -15,8 +15,7 @@ const SHORT = 3; // characters of a name that fits above a cell
  * @param {{labels: string[], counts: number[][]}} matrix
  */
 export function confusionTable({ labels, counts }) {
-  const name = (scope, label) =>
-    make("th", { scope, title: label }, make("span", {}, label));
+  const name = (scope, label) => make("th", { scope, title: label }, make("span", {}, label));
   const head = make("tr", {}, make("td"), ...labels.map((label) => name("col", label)));
   const rows = counts.map((row, truth) => {
     const total = row.reduce((sum, each) => sum + each, 0);
@@ -28,10 +27,13 @@ export function confusionTable({ labels, counts }) {
     );
     return make("tr", {}, name("row", labels[truth]), ...cells);
   });
-  const isTurned = labels.length > FEW && labels.some((label) => label.length > SHORT);
+  const looks = {
+    "is-turned": labels.length > FEW && labels.some((label) => label.length > SHORT),
+    "is-large": labels.length > MANY,
+  };
   return make(
     "table",
-    { class: classNames({ confusion: true, "is-turned": isTurned, "is-large": labels.length > MANY }) },
+    { class: `confusion ${namesOf(looks)}` },
     make("thead", {}, head),
     make("tbody", {}, ...rows),
   );
@@ -40,7 +42,7 @@ export function confusionTable({ labels, counts }) {
 function confusionCell(number, share, { isRight, title }) {
   const isStrong = share > 0.5;
   const words = number ? count(number) : make("span", { class: "nothing" }, "0");
-  const cell = make("td", { class: classNames({ right: isRight, strong: isStrong }), title }, words);
+  const cell = make("td", { class: namesOf({ right: isRight, strong: isStrong }), title }, words);
   return measure(cell, "part", `${inkOf(share)}%`);
 }
 
@@ -50,9 +52,9 @@ function inkOf(share) {
   return share > 0.5 ? 80 + 20 * share : 10 + 30 * Math.sqrt(2 * share);
 }
 
-const classNames = (wanted) =>
-  Object.keys(wanted)
-    .filter((name) => wanted[name])
+const namesOf = (flags) =>
+  Object.keys(flags)
+    .filter((name) => flags[name])
     .join(" ");
 
 /** @param {{low: number, high: number, count: number, accuracy: number | null}[]} bins */
