@@ -1,5 +1,6 @@
 """A small real checkpoint: hand-set weights with known answers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,14 +9,14 @@ from torch import Tensor
 from app.vision import checkpoint
 from app.vision.checkpoint import Card, Data
 from app.vision.evaluation import ClassScore, Scores
-from app.vision.specs import MNIST
+from app.vision.specs import MNIST, ModelSpec
 
 
-def card() -> Card:
+def card(spec: ModelSpec = MNIST) -> Card:
     """The card of a model that was never trained."""
-    scores = Scores(1, 0.0, 1.0, {name: ClassScore(0, 0) for name in MNIST.classes})
+    scores = Scores(1, 0.0, 1.0, {name: ClassScore(0, 0) for name in spec.classes})
     return Card(
-        spec=MNIST,
+        spec=spec,
         data=Data(name="none", source="hand-set weights", split="none", train_count=0),
         validation=scores,
         test=scores,
@@ -36,3 +37,10 @@ def always(digit: int) -> dict[str, Tensor]:
 def save_always(digit: int, folder: Path) -> Card:
     """Write such a checkpoint as `mnist`."""
     return checkpoint.save(card(), always(digit), folder)
+
+
+def save_with_classes(names: tuple[str, ...], folder: Path) -> Card:
+    """Write an `mnist` that answers the first of these classes to everything."""
+    spec = replace(MNIST, classes=names, aliases={})
+    state = {name: torch.zeros_like(value) for name, value in spec.build().state_dict().items()}
+    return checkpoint.save(card(spec), state, folder)

@@ -4,46 +4,58 @@ import { make, makeSvg, measure } from "./dom.js";
 import { count, percent } from "./words.js";
 
 const SIDE = 100;
-const FAINT = 70; // per cent of the ink that dark text can still be read on, times the share
+const FEW = 3; // classes whose names fit side by side above a confusion matrix
+const MANY = 12; // classes whose matrix needs the width of two columns
+const SHORT = 3; // characters of a name that fits above a cell
 
 /**
- * A confusion matrix: a real table, whose cells are the darker the more they hold of their row.
+ * A confusion matrix: a real table, whose cells are the stronger the more they hold of their row,
+ * in one colour where the model was right and in another where it was not.
  *
  * @param {{labels: string[], counts: number[][]}} matrix
  */
 export function confusionTable({ labels, counts }) {
-  const head = make(
-    "tr",
-    {},
-    make("td"),
-    ...labels.map((label) => make("th", { scope: "col" }, make("span", {}, label))),
-  );
+  const name = (scope, label) => make("th", { scope, title: label }, make("span", {}, label));
+  const head = make("tr", {}, make("td"), ...labels.map((label) => name("col", label)));
   const rows = counts.map((row, truth) => {
     const total = row.reduce((sum, each) => sum + each, 0);
     const cells = row.map((each, answer) =>
-      confusionCell(each, total && each / total, `${labels[truth]} taken for ${labels[answer]}`),
+      confusionCell(each, total && each / total, {
+        isRight: truth === answer,
+        title: `${labels[truth]} taken for ${labels[answer]}`,
+      }),
     );
-    return make("tr", {}, make("th", { scope: "row" }, labels[truth]), ...cells);
+    return make("tr", {}, name("row", labels[truth]), ...cells);
   });
-  const table = make(
+  const looks = {
+    "is-turned": labels.length > FEW && labels.some((label) => label.length > SHORT),
+    "is-large": labels.length > MANY,
+  };
+  return make(
     "table",
-    { class: "confusion" },
+    { class: `confusion ${namesOf(looks)}` },
     make("thead", {}, head),
     make("tbody", {}, ...rows),
   );
-  return make(
-    "div",
-    { class: "scrolling", tabindex: 0, role: "group", "aria-label": "Confusion matrix" },
-    table,
-  );
 }
 
-function confusionCell(number, share, title) {
+function confusionCell(number, share, { isRight, title }) {
   const isStrong = share > 0.5;
-  const ink = isStrong ? 80 + 20 * share : FAINT * share;
   const words = number ? count(number) : make("span", { class: "nothing" }, "0");
-  return measure(make("td", { class: isStrong ? "strong" : "", title }, words), "part", `${ink}%`);
+  const cell = make("td", { class: namesOf({ right: isRight, strong: isStrong }), title }, words);
+  return measure(cell, "part", `${inkOf(share)}%`);
 }
+
+/** Per cent of ink: even a single mistake can be seen, and text can be read on every one. */
+function inkOf(share) {
+  if (share === 0) return 0;
+  return share > 0.5 ? 80 + 20 * share : 10 + 30 * Math.sqrt(2 * share);
+}
+
+const namesOf = (flags) =>
+  Object.keys(flags)
+    .filter((name) => flags[name])
+    .join(" ");
 
 /** @param {{low: number, high: number, count: number, accuracy: number | null}[]} bins */
 export function reliabilityDiagram(bins) {

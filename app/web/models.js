@@ -28,7 +28,7 @@ export class ModelChooser {
   #lock = null;
   #onChange;
   #list = make("div", { class: "models" });
-  #details = make("div", { class: "model-details" });
+  #details = make("div");
 
   /**
    * @param {{legend: string, memory: string, onChange?: (name: string) => void}} options the choice

@@ -64,13 +64,7 @@ export class PictureInput {
     takeDrops(zone, (files) => this.take(files));
     this.actions = make("div", { class: "actions" });
     this.actions.append(cameraButton((file) => this.take([file]), this.problem));
-    this.element = make(
-      "div",
-      { class: "picture-input" },
-      zone,
-      this.actions,
-      this.problem.element,
-    );
+    this.element = make("div", {}, zone, this.actions, this.problem.element);
   }
 
   /** Take files in, as if they had been chosen. */

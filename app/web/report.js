@@ -10,7 +10,7 @@ export function reportOn(report) {
     headline(report),
     part(
       "What it took for what",
-      confusionTable(report.confusion_matrix),
+      scrolling("Confusion matrix", confusionTable(report.confusion_matrix)),
       make("p", { class: "quiet" }, "A row for each class, a column for each answer."),
     ),
     part(
@@ -80,7 +80,7 @@ function classTable(classes) {
     "Class by class",
     make(
       "table",
-      {},
+      { class: "class-table" },
       make("thead", {}, make("tr", {}, ...head)),
       make("tbody", {}, ...classes.map(row)),
     ),
@@ -119,11 +119,11 @@ function leftOut({ skipped, skipped_count: all, unknown_folders: folders }) {
   );
 }
 
-/** A part that may be wider than a phone: it scrolls by itself, also with the keyboard. */
-export function scrolling(label, ...children) {
+/** A table that may be wider than a phone: it scrolls by itself, also with the keyboard. */
+function scrolling(label, table) {
   return make(
     "div",
     { class: "scrolling", tabindex: 0, role: "group", "aria-label": label },
-    ...children,
+    table,
   );
 }

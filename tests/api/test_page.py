@@ -28,7 +28,7 @@ def test_the_page_has_a_policy_that_lets_only_its_own_files_in(client: httpx.Cli
     ("name", "media_type"),
     [
         ("main.js", "text/javascript; charset=utf-8"),
-        ("style.css", "text/css; charset=utf-8"),
+        ("css/base.css", "text/css; charset=utf-8"),
         ("icon.svg", "image/svg+xml"),
         ("samples/lake.jpg", "image/jpeg"),
         ("samples/digits.zip", "application/zip"),

@@ -7,8 +7,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
+from tests.checkpoints import save_with_classes
 from tests.e2e.visit import PAINTING_MS, Visit, visiting
-from tests.service import Service
+from tests.evaluation.archives import PICTURE, zipped
+from tests.jobs.studio import QUICK
+from tests.service import Service, running_service
 
 pytestmark = pytest.mark.e2e
 
@@ -16,8 +19,11 @@ LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
-    "small-dark-phone": {"viewport": {"width": 360, "height": 640}, "color_scheme": "dark"},
+    "smallest-dark-phone": {"viewport": {"width": 320, "height": 640}, "color_scheme": "dark"},
+    "forced-colours": {"forced_colors": "active"},
 }
+
+LONG_NAMES = tuple(f"long-haired hunting dog of breed {number}" for number in range(40))
 
 
 @pytest.fixture(params=LOOKS)
@@ -80,6 +86,38 @@ def test_evaluate(guest: Visit) -> None:
     guest.page.get_by_role("button", name="Evaluate").click()
     expect(guest.page.locator(".headline")).to_be_visible(timeout=PAINTING_MS)
     expect_good_looks(guest)
+
+
+@pytest.fixture(scope="module")
+def many_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose model knows forty classes with long names."""
+    folder = tmp_path_factory.mktemp("many-classes")
+    save_with_classes(LONG_NAMES, folder / "models")
+    with running_service(folder, **QUICK | {"models_dir": folder / "models"}) as service:
+        yield service
+
+
+@pytest.mark.parametrize("width", [1280, 320])
+def test_forty_classes_with_long_names_scroll_below_their_names(
+    browser: Browser, many_classes: Service, width: int
+) -> None:
+    options = {"viewport": {"width": width, "height": 800}, "bypass_csp": True}
+    with visiting(browser, many_classes.url, **options) as visit:
+        visit.enter("evaluate")
+        archive = zipped({f"{name}/1.png": PICTURE for name in LONG_NAMES})
+        visit.page.locator("#archive").set_input_files(
+            {"name": "many.zip", "mimeType": "application/zip", "buffer": archive}
+        )
+        visit.page.get_by_role("button", name="Evaluate").click()
+        matrix = visit.page.get_by_role("group", name="Confusion matrix")
+        expect(matrix).to_be_visible(timeout=PAINTING_MS)
+        expect_good_looks(visit)
+        matrix.focus()
+        matrix.evaluate("(group) => group.scrollTo(group.scrollWidth, group.scrollHeight)")
+        for name in matrix.get_by_role("row").last.get_by_role("rowheader").all():
+            expect(name).to_be_in_viewport(ratio=1)
+        for name in matrix.get_by_role("columnheader").all()[-3:]:
+            expect(name).to_be_in_viewport(ratio=1)
 
 
 def test_both_schemes_have_colours_of_their_own(browser: Browser, atelier: Service) -> None:
