@@ -3,7 +3,7 @@
 import { call, insist, submit } from "./api.js";
 import { takeDrops, takeStrays } from "./arrivals.js";
 import { byId, fill, make } from "./dom.js";
-import { Examination } from "./examination.js";
+import { examination } from "./examination.js";
 import { rememberForm } from "./memory.js";
 import { ModelChooser } from "./models.js";
 import { unreadable } from "./picture-input.js";
@@ -19,7 +19,7 @@ const LISTED = "/jobs?kind=evaluate&limit=12";
 export function evaluateRoom() {
   const chooser = new ModelChooser({ legend: "Who is put to the test", memory: "evaluate.model" });
   const material = new Material();
-  const examination = new Examination();
+  const shown = examination();
   const form = byId("evaluation");
   const start = new Start(form, chooser, material);
   byId("evaluate-models").append(chooser.element);
@@ -30,8 +30,8 @@ export function evaluateRoom() {
     offer: (models) => chooser.offer(models),
     open(job) {
       byId("examine").hidden = job !== null;
-      if (job) examination.open(job);
-      else examination.close();
+      if (job) shown.open(job);
+      else shown.close();
       if (!job) listEarlier();
     },
   };

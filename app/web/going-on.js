@@ -1,6 +1,6 @@
 /** Makes a new job of a finished painting: more steps, or larger. */
 
-import { call, submit } from "./api.js";
+import { call, jobPath, submit } from "./api.js";
 import { choice, make } from "./dom.js";
 import { keptPicture } from "./memory.js";
 import { noteMade, stylesOf } from "./own-jobs.js";
@@ -66,7 +66,7 @@ export function goOn(job, problem) {
 async function continued(begun, size, quality, problem) {
   problem.clear();
   const send = (key) =>
-    call(`/jobs/${begun.id}/continue`, {
+    call(jobPath(begun.id, "continue"), {
       method: "POST",
       json: { size, quality },
       headers: { "Idempotency-Key": key },

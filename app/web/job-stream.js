@@ -1,6 +1,6 @@
 /** Follows a job through its server-sent events, and through lost connections. */
 
-import { insist, pause } from "./api.js";
+import { insist, jobPath, pause } from "./api.js";
 
 const PAUSE_MS = 1_000;
 const ENDED = ["succeeded", "failed", "cancelled"];
@@ -34,7 +34,7 @@ export function watchJob(id, tell) {
   return stop;
 
   function connect() {
-    const opened = new EventSource(`/jobs/${id}/events`);
+    const opened = new EventSource(jobPath(id, "events"));
     opened.addEventListener("progress", (event) => seen(JSON.parse(event.data)));
     opened.addEventListener("end", (event) => seen(JSON.parse(event.data)));
     opened.addEventListener("preview", (event) => tell.onPreview?.(JSON.parse(event.data).url));
@@ -54,7 +54,7 @@ export function watchJob(id, tell) {
   /** The service answered, but not with events: look what has become of the job. */
   async function refused() {
     try {
-      const job = await insist(`/jobs/${id}`, { signal });
+      const job = await insist(jobPath(id), { signal });
       seen(job);
       if (isOver(job)) return;
     } catch (error) {

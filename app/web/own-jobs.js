@@ -1,6 +1,6 @@
 /** Paintings that were made in this browser, and the photographs that they began with. */
 
-import { call } from "./api.js";
+import { call, jobPath } from "./api.js";
 import { keepPicture, recall, remember } from "./memory.js";
 import { title } from "./words.js";
 
@@ -25,7 +25,7 @@ export function stylesOf({ id, options }) {
 
 /** Delete a finished job, and what the browser keeps of it. */
 export async function removeJob(id) {
-  await call(`/jobs/${id}`, { method: "DELETE" }).catch((error) => {
+  await call(jobPath(id), { method: "DELETE" }).catch((error) => {
     if (error.status !== 404) throw error; // it is gone already
   });
   await forget(id);
@@ -35,7 +35,7 @@ export async function removeJob(id) {
 export async function lookUp(ids) {
   const look = async (id) => {
     try {
-      return await call(`/jobs/${id}`);
+      return await call(jobPath(id));
     } catch (error) {
       if (error.status === 404) await forget(id);
       return null;

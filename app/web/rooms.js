@@ -4,18 +4,19 @@ import { byId } from "./dom.js";
 import { recall, remember } from "./memory.js";
 
 const NAMES = ["classify", "stylize", "evaluate"];
+const IS_ID = /^\w+$/;
 
 let isFirst = true;
 
 /** @returns {{room: string, job: string | null}} */
 export function here() {
-  const [room, job] = location.hash.slice(1).split("/");
+  const [room, job = ""] = location.hash.slice(1).split("/");
   return NAMES.includes(room)
-    ? { room, job: job || null }
+    ? { room, job: IS_ID.test(job) ? job : null }
     : { room: lastRoom(), job: null };
 }
 
-export const addressOf = (room, job) => `#${room}${job ? `/${job}` : ""}`;
+export const addressOf = (room, job) => `#${room}${job ? `/${encodeURIComponent(job)}` : ""}`;
 
 /** Go to a room, or to a job in it. */
 export const go = (room, job) => (location.hash = addressOf(room, job));
