@@ -20,6 +20,7 @@ from app.api import (
     evaluate,
     health,
     jobs,
+    limits,
     models,
     page,
     styles,
@@ -30,6 +31,7 @@ from app.api.arriving import Patience
 from app.api.context import RequestContext
 from app.api.deps import Services
 from app.api.openapi import DocumentedApp
+from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
@@ -54,7 +56,7 @@ from app.vision.specs import SPECS
 log = structlog.stdlib.get_logger(__name__)
 
 
-_ROUTED = (classify, evaluate, stylize, continuation, jobs, styles, models, health, page)
+_ROUTED = (classify, evaluate, stylize, continuation, jobs, styles, models, limits, health, page)
 
 
 class State(TypedDict):
@@ -132,7 +134,7 @@ def _services(
         roster=Roster(database, settings.lease_s),
         submissions=Submissions(store, blobs, settings.min_free_bytes),
         watch=watch,
-        max_size=settings.max_size,
+        limits=LimitsOut.model_validate(settings),
         classify_deadline_s=settings.classify_deadline_s,
     )
 

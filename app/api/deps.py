@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.api.archives import Archives
 from app.api.in_store import in_store
+from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.uploads import Uploads
 from app.api.watch import JobWatch
@@ -42,7 +43,7 @@ class Services:
     roster: Roster
     submissions: Submissions
     watch: JobWatch
-    max_size: int
+    limits: LimitsOut
     classify_deadline_s: float
 
 
