@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,16 @@ class Service:
     process: subprocess.Popen[bytes]
     url: str
     log: Path
+
+    def die(self) -> None:
+        """Kill everything at once, as a host does that loses its power."""
+        self.process.kill()  # its children end with it
+        self.process.wait()
+        wait_until(lambda: not self._is_listening())
+
+    def _is_listening(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     @property
     def port(self) -> int:

@@ -8,9 +8,9 @@ export const STARTING_TRIES = 24;
 
 /** What the service answers instead of a result (RFC 9457). */
 class Problem extends Error {
-  constructor({ code, title, detail, status }, retryAfterS = null) {
+  constructor({ code, title, detail, status, field }, retryAfterS = null) {
     super(detail || title);
-    Object.assign(this, { code, title, detail, status, retryAfterS });
+    Object.assign(this, { code, title, detail, status, field, retryAfterS });
   }
 }
 

@@ -3,6 +3,7 @@
 import { byId, fill, make, measure, named } from "./dom.js";
 import { goOn } from "./going-on.js";
 import { JobView, announce } from "./job-view.js";
+import { limits } from "./limits.js";
 import { keptPicture } from "./memory.js";
 import { stylesOf } from "./own-jobs.js";
 import { Frame } from "./pictures.js";
@@ -92,9 +93,14 @@ export class Easel {
   }
 
   #finish(job) {
-    fill(byId("go-on"), goOn(job, this.#view.problem));
+    this.#offerMore(job);
     if (this.#photo) this.#compare(job);
     else this.#frame.show(job.links.result, "The painting").catch(() => {}); // it can be downloaded
+  }
+
+  async #offerMore(job) {
+    const { max_size } = await limits();
+    if (this.#view.shows(job.id)) fill(byId("go-on"), goOn(job, max_size, this.#view.problem));
   }
 
   /** Swap the last preview for the slider once the result can be drawn. */

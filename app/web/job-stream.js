@@ -24,13 +24,12 @@ export function watchJob(id, tell) {
     if (isOver(job)) stop();
     tell.onJob(job);
   };
-  let source = connect();
+  let source = null;
   addEventListener("offline", tell.onLost, { signal });
   addEventListener("online", reconnect, { signal }); // an old connection may be dead and silent
-  // A browser has six connections for all its tabs: those out of sight do without.
-  const follow = () => (document.hidden ? source.close() : reconnect());
-  document.addEventListener("visibilitychange", follow, { signal });
-  signal.addEventListener("abort", () => source.close());
+  document.addEventListener("visibilitychange", reconnect, { signal });
+  signal.addEventListener("abort", () => source?.close());
+  reconnect();
   return stop;
 
   function connect() {
@@ -46,9 +45,10 @@ export function watchJob(id, tell) {
     return opened;
   }
 
+  /** A browser has six connections for all its tabs: those out of sight do without. */
   function reconnect() {
-    source.close();
-    source = connect();
+    source?.close();
+    source = document.hidden ? null : connect();
   }
 
   /** The service answered, but not with events: look what has become of the job. */

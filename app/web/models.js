@@ -3,7 +3,7 @@
 import { insist, pause } from "./api.js";
 import { bars } from "./bars.js";
 import { choice, fill, freshId, make } from "./dom.js";
-import { recall, remember } from "./memory.js";
+import { isText, recall, remember } from "./memory.js";
 import { classes, count, percent, sentence } from "./words.js";
 
 const FIRST = "catdog";
@@ -28,7 +28,7 @@ export class ModelChooser {
   #lock = null;
   #onChange;
   #list = make("div", { class: "models" });
-  #details = make("div", { class: "model-details" });
+  #details = make("div");
 
   /**
    * @param {{legend: string, memory: string, onChange?: (name: string) => void}} options the choice
@@ -36,7 +36,7 @@ export class ModelChooser {
    */
   constructor({ legend, memory, onChange = () => {} }) {
     this.#memory = memory;
-    this.#wanted = recall(memory, FIRST);
+    this.#wanted = recall(memory, FIRST, isText);
     this.#onChange = onChange;
     this.element = make(
       "div",
@@ -65,10 +65,22 @@ export class ModelChooser {
     this.#draw();
   }
 
+  /** Choose the model that is made for a class, if there is one; this is not remembered. */
+  prefer(label) {
+    const knowing = this.#available.filter(({ classes }) => classes.includes(label));
+    const [fittest] = knowing.sort((one, other) => one.classes.length - other.classes.length);
+    if (!fittest) return;
+    this.#wanted = fittest.name;
+    this.#draw();
+  }
+
+  get #available() {
+    return this.#models.filter((model) => model.available);
+  }
+
   get #present() {
-    const available = this.#models.filter((model) => model.available);
-    if (this.#lock) return available.find((model) => model.name === this.#lock);
-    return available.find((model) => model.name === this.#wanted) ?? available[0];
+    if (this.#lock) return this.#available.find((model) => model.name === this.#lock);
+    return this.#available.find((model) => model.name === this.#wanted) ?? this.#available[0];
   }
 
   #draw() {

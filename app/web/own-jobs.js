@@ -1,13 +1,14 @@
 /** Paintings that were made in this browser, and the photographs that they began with. */
 
 import { call, jobPath } from "./api.js";
-import { keepPicture, recall, remember } from "./memory.js";
+import { isText, keepPicture, recall, remember } from "./memory.js";
 import { title } from "./words.js";
 
 const MADE = "made";
 const MOST = 200;
 
-const noted = () => recall(MADE, []); // {id, styles}, newest first
+const isNote = ({ id, styles }) => isText(id) && isText(styles);
+const noted = () => recall(MADE, [], (value) => value.every(isNote)); // newest first
 
 export const madeHere = () => noted().map(({ id }) => id);
 

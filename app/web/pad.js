@@ -47,7 +47,7 @@ export function drawingPad({ onRest, onEmpty }) {
   );
   followPen(canvas, strokes, changed);
   redraw(canvas, strokes);
-  return make("div", { class: "pad-side" }, canvas, make("div", { class: "actions" }, undo, clear));
+  return make("div", {}, canvas, make("div", { class: "actions" }, undo, clear));
 }
 
 function followPen(canvas, strokes, changed) {
