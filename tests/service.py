@@ -37,7 +37,11 @@ class Service:
 
     def die(self) -> None:
         """Kill everything at once, as a host does that loses its power."""
-        self.process.kill()  # its children end with it
+        children = [self.web_pid(), self.worker_pid()]
+        self.process.kill()
+        for child in children:
+            if child is not None:
+                os.kill(child, signal.SIGKILL)  # it would end by itself, unless it is stopped
         self.process.wait()
         wait_until(lambda: not self._is_listening())
 

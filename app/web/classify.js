@@ -59,12 +59,13 @@ export function classifyRoom() {
     asking = new AbortController();
     answers.removeAttribute("aria-busy");
     const shown = drawing() ? [drawn].filter(Boolean) : pictures;
-    if (shown.length === 0 || !chooser.chosen) fill(answers, make("p", { class: "quiet" }, hint()));
+    if (shown.length === 0 || !chooser.chosen)
+      fill(answers, make("p", { class: "quiet" }, hint(shown)));
     else await answer(answers, shown, chooser.chosen, asking.signal);
   }
 
-  function hint() {
-    if (!drawing()) return "The answer appears here.";
+  function hint(shown) {
+    if (!drawing()) return shown.length ? "No model can answer now." : "The answer appears here.";
     return chooser.chosen
       ? "Draw a digit, and it will be read."
       : `Digits are read by ${DIGITS}, which is not available.`;

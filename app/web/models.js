@@ -7,14 +7,16 @@ import { isText, recall, remember } from "./memory.js";
 import { classes, count, percent, sentence } from "./words.js";
 
 const FIRST = "catdog";
+const PAUSE_MS = 1_000; // while none is there, as when the service starts
 const LONGEST_PAUSE_MS = 60_000;
 
 /** Tell `show` about the models, and again while some of them are still to come. */
 export async function followModels(show) {
-  for (let wait = 1_000; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+  for (let wait = PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
     const { models } = await insist("/models");
     show(models);
     if (models.every((model) => model.available)) return;
+    if (!models.some((model) => model.available)) wait = PAUSE_MS;
     await pause(wait);
   }
 }

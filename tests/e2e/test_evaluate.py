@@ -1,5 +1,7 @@
 """The room where models are put to the test, with a real worker."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 from playwright.sync_api import FilePayload, Locator, expect
@@ -92,10 +94,12 @@ def test_without_an_archive_it_says_what_is_missing(room: Visit) -> None:
 
 
 @pytest.fixture(scope="session")
-def sevens() -> bytes:
+def sevens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive that takes some seconds to evaluate on."""
     seven = web.files()["samples/seven.jpg"].read_bytes()
-    return zipped({f"7/{number}.jpg": seven for number in range(2000)})
+    path = tmp_path_factory.mktemp("archives") / "sevens.zip"
+    path.write_bytes(zipped({f"7/{number}.jpg": seven for number in range(2000)}))
+    return path
 
 
 def choose(room: Visit, name: str, data: bytes) -> None:
@@ -130,13 +134,13 @@ def test_of_several_archives_the_first_is_taken_and_said_to_be(room: Visit) -> N
     expect(room.page.locator("#archive-words bdi")).to_have_text("one.zip")
 
 
-def test_an_upload_is_stopped(room: Visit, sevens: bytes) -> None:
+def test_an_upload_is_stopped(room: Visit, sevens: Path) -> None:
     with httpx.Client(base_url=room.url) as client:
         before = client.get("/jobs?kind=evaluate&limit=1").json()["jobs"]
         network = room.page.context.new_cdp_session(room.page)
         slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1e5}
         network.send("Network.emulateNetworkConditions", slow)
-        choose(room, "sevens.zip", sevens)
+        room.page.locator("#archive").set_input_files(sevens)
         evaluate(room)
         expect(room.page.get_by_role("progressbar", name="Upload")).to_be_visible()
         room.page.get_by_role("button", name="Stop").click()
@@ -146,8 +150,8 @@ def test_an_upload_is_stopped(room: Visit, sevens: bytes) -> None:
         assert client.get("/jobs?kind=evaluate&limit=1").json()["jobs"] == before
 
 
-def test_an_evaluation_is_come_back_to_and_cancelled(room: Visit, sevens: bytes) -> None:
-    choose(room, "sevens.zip", sevens)
+def test_an_evaluation_is_come_back_to_and_cancelled(room: Visit, sevens: Path) -> None:
+    room.page.locator("#archive").set_input_files(sevens)
     evaluate(room)
     expect(title(room)).to_have_text("Being evaluated", timeout=PAINTING_MS)
     room.page.get_by_role("link", name="Classify").click()
@@ -160,8 +164,8 @@ def test_an_evaluation_is_come_back_to_and_cancelled(room: Visit, sevens: bytes)
     expect(room.page.get_by_role("heading", name="How good is it")).to_be_focused()
 
 
-def test_an_evaluation_reports_on_what_was_seen_so_far(room: Visit, sevens: bytes) -> None:
-    choose(room, "sevens.zip", sevens)
+def test_an_evaluation_reports_on_what_was_seen_so_far(room: Visit, sevens: Path) -> None:
+    room.page.locator("#archive").set_input_files(sevens)
     evaluate(room)
     expect(room.page.locator("#examination-left")).to_contain_text("of 2,000", timeout=PAINTING_MS)
     room.page.get_by_role("button", name="Report on what was seen").click()
