@@ -9,6 +9,7 @@ from app.api.deps import Services
 from app.api.gate import Entry
 from app.api.identity import Identification, kept_secret
 from app.api.origins import ANY
+from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
@@ -53,7 +54,7 @@ def make_services(
         roster=Roster(database, settings.lease_s),
         submissions=Submissions(store, blobs, settings.min_free_bytes),
         watch=watch,
-        max_size=settings.max_size,
+        limits=LimitsOut.model_validate(settings),
         classify_deadline_s=settings.classify_deadline_s,
     )
 

@@ -21,6 +21,7 @@ from app.api import (
     evaluate,
     health,
     jobs,
+    limits,
     models,
     monitoring,
     page,
@@ -53,7 +54,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 _OPEN = (health, sessions, page)
-_CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models)
+_CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models, limits)
 _AT_THE_GATE = errors.problem_responses(KeyRequiredError, CrossSiteError, RateLimitedError)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,20 @@ class Service:
     process: subprocess.Popen[bytes]
     url: str
     log: Path
+
+    def die(self) -> None:
+        """Kill everything at once, as a host does that loses its power."""
+        children = [self.web_pid(), self.worker_pid()]
+        self.process.kill()
+        for child in children:
+            if child is not None:
+                os.kill(child, signal.SIGKILL)  # it would end by itself, unless it is stopped
+        self.process.wait()
+        wait_until(lambda: not self._is_listening())
+
+    def _is_listening(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     @property
     def port(self) -> int:

@@ -69,7 +69,7 @@ async def _order(begun: Job, changes: ContinueIn, asked: Asked, services: Servic
         photo,
         await in_store(services.roster.workers),
         style_count=sum(name.startswith("style-") for name in begun.inputs),
-        max_size=services.max_size,
+        max_size=services.limits.max_size,
         begun_px=begun_px,
     )
     last = plan(options, *photo)[-1]

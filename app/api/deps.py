@@ -15,6 +15,7 @@ from app.api.allowance import Allowance
 from app.api.archives import Archives
 from app.api.identity import Identification
 from app.api.in_store import in_store
+from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.uploads import Uploads
 from app.api.watch import JobWatch
@@ -47,7 +48,7 @@ class Services:
     roster: Roster
     submissions: Submissions
     watch: JobWatch
-    max_size: int
+    limits: LimitsOut
     classify_deadline_s: float
 
 

@@ -49,7 +49,14 @@ class Kind:
 
 
 class InvalidRequestError(AtelierError):
-    """The request contradicts itself, in a way that no single field shows."""
+    """The request contradicts itself, in a way that no field shows by itself.
+
+    `field` is the one to change, if it is one.
+    """
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
 
 
 class StreamEndedError(AtelierError):
@@ -130,7 +137,8 @@ class ProblemResponse(JSONResponse):
 
 def problem_of(error: Exception) -> Problem:
     """Describe one of our own errors; its message is shown to the client."""
-    return problem(KINDS[type(error)], str(error))
+    field = error.field if isinstance(error, AtelierError) else None
+    return problem(KINDS[type(error)], str(error), field=field)
 
 
 def fault_problem(fault: Fault) -> Problem:
@@ -190,7 +198,12 @@ def internal_error() -> Response:
     return _response(INTERNAL_ERROR, problem(INTERNAL_ERROR, detail))
 
 
-def problem(kind: Kind, detail: str, errors: list[FieldProblem] | None = None) -> Problem:
+def problem(
+    kind: Kind,
+    detail: str,
+    errors: list[FieldProblem] | None = None,
+    field: str | None = None,
+) -> Problem:
     """Describe an error of some kind."""
     return Problem(
         type=f"urn:atelier:problem:{kind.code}",
@@ -198,6 +211,7 @@ def problem(kind: Kind, detail: str, errors: list[FieldProblem] | None = None) -
         status=kind.status,
         detail=detail,
         code=kind.code,
+        field=field,
         errors=errors,
     )
 
@@ -229,7 +243,16 @@ def _on_invalid_request(_request: Request, error: Exception) -> Response:
         for found in error.errors()
     ]
     detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
-    return _response(INVALID_REQUEST, problem(INVALID_REQUEST, detail, errors))
+    document = problem(INVALID_REQUEST, detail, errors, _only_field(error))
+    return _response(INVALID_REQUEST, document)
+
+
+def _only_field(error: RequestValidationError) -> str | None:
+    """The field of the body that is wrong, if nothing else is."""
+    places = [found["loc"] for found in error.errors()]
+    fields = {place[1] if place[0] == "body" and len(place) > 1 else None for place in places}
+    only = fields.pop() if len(fields) == 1 else None
+    return only if isinstance(only, str) else None
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:

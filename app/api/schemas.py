@@ -24,9 +24,27 @@ class Problem(Schema):
     status: int = Field(examples=[413])
     detail: str = Field(description="what is wrong with this request, and what to do")
     code: str = Field(description="a stable word for programs", examples=["image_too_large"])
+    field: str | None = Field(
+        None,
+        description="the field or part of the form that it is about, where it is one",
+        examples=["content"],
+        exclude_if=lambda field: field is None,
+    )
     errors: list[FieldProblem] | None = Field(
         None, description="only with `invalid_request`", exclude_if=lambda errors: errors is None
     )
+
+
+class LimitsOut(Schema):
+    """How much the service takes; settings of the same names."""
+
+    max_image_bytes: int = Field(description="of one image")
+    max_image_pixels: int = Field(description="of one image")
+    max_request_files: int = Field(description="images in one request")
+    max_request_bytes: int = Field(description="of one request with images")
+    max_archive_bytes: int = Field(description="of an archive to evaluate on")
+    max_archive_entries: int = Field(description="files in such an archive")
+    max_size: int = Field(description="longest side of a painting, px")
 
 
 class ModelReference(Schema):

@@ -4,12 +4,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response, status
-from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError
 from app.api.deps import CallerDep, Services, ServicesDep, together
 from app.api.errors import InvalidRequestError, problem_responses, validated
+from app.api.fields import about
 from app.api.foresight import DoesNotFitError, UnpaintableError, foresee
 from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
@@ -25,6 +25,7 @@ from app.api.stylize_schemas import (
 )
 from app.api.submissions import Asked, Order, StillReceivingError
 from app.api.uploads import Form, Layout, UnsupportedUploadError, UploadsBusyError
+from app.jobs.blobs import Incoming
 from app.jobs.errors import (
     IdempotencyError,
     JobQueueFullError,
@@ -32,9 +33,15 @@ from app.jobs.errors import (
     StoreUnavailableError,
 )
 from app.jobs.job import Job, JobKind
+from app.serving.decoder import Prepared
 from app.serving.errors import QueueFullError
 from app.style.schedule import fit
-from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
+from app.vision.errors import (
+    ImageError,
+    ImageTooLargeError,
+    UndecodableImageError,
+    UnsupportedFormatError,
+)
 
 router = APIRouter(tags=["stylize"])
 
@@ -105,7 +112,8 @@ async def estimate_painting(
     options = asked.options()
     size = (asked.width, asked.height)
     workers = await in_store(services.roster.workers)
-    cost = foresee(options, size, workers, style_count=asked.styles, max_size=services.max_size)
+    max_size = services.limits.max_size
+    cost = foresee(options, size, workers, style_count=asked.styles, max_size=max_size)
     width, height = fit(*size, options.size)
     return EstimateOut(
         seconds=cost.seconds if cost else None,
@@ -134,16 +142,18 @@ async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Ser
     options = fields.options()
     style_count = len(asked.files) - 1
     if options.style_weights and len(options.style_weights) != style_count:
+        count = len(options.style_weights)
         raise InvalidRequestError(
-            f"style_weights has {len(options.style_weights)} numbers for {style_count} styles"
+            f"style_weights has {count} numbers for {style_count} styles", "style_weights"
         )
-    pictures = [data for data in asked.files.values() if isinstance(data, bytes)]
-    prepared = await together(*(services.decoder.prepare(data, _look) for data in pictures))
+    prepared = await together(*(_decoded(*file, services) for file in asked.files.items()))
     services.allowance.count_pixels(caller, sum(each.pixels for each in prepared))
     photo = prepared[0]
     size = (photo.width, photo.height)
     workers = await in_store(services.roster.workers)
-    cost = foresee(options, size, workers, style_count=style_count, max_size=services.max_size)
+    max_size = services.limits.max_size
+    with about("content", UnpaintableError), about("size", DoesNotFitError):
+        cost = foresee(options, size, workers, style_count=style_count, max_size=max_size)
     width, height = fit(*size, options.size)
     shown = {
         "format": fields.format,
@@ -161,16 +171,26 @@ async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Ser
     )
 
 
+async def _decoded(name: str, data: bytes | Incoming, services: Services) -> Prepared[None]:
+    """Decode one of the files that were sent; decoding it is the test."""
+    assert isinstance(data, bytes)  # only archives come as files on the disk
+    with about(name.partition("-")[0], ImageError):
+        return await services.decoder.prepare(data, lambda _image: None)
+
+
 def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:
     """The photograph and the style pictures, encoded; a built-in style is its own file."""
     contents, styles = form.of("content"), form.of("style")
     if len(contents) != 1:
         raise InvalidRequestError(
-            f"send one photograph in a part named content, not {len(contents)}"
+            f"send one photograph in a part named content, not {len(contents)}", "content"
         )
     if bool(styles) == bool(style_names):
-        raise InvalidRequestError("send either style pictures or style_name, see GET /styles")
-    built_in = [style_path(name).read_bytes() for name in style_names]
+        raise InvalidRequestError(
+            "send either style pictures or style_name, see GET /styles", "style"
+        )
+    with about("style_name", UnknownStyleError):
+        built_in = [style_path(name).read_bytes() for name in style_names]
     return contents[0].data, [upload.data for upload in styles] or built_in
 
 
@@ -178,10 +198,5 @@ def _single(fields: dict[str, list[str]]) -> dict[str, Any]:
     """One value for each field but `style_name`, which may come several times."""
     repeated = [name for name, values in fields.items() if len(values) > 1 and name != "style_name"]
     if repeated:
-        raise InvalidRequestError(f"the field {repeated[0]} was sent more than once")
+        raise InvalidRequestError(f"the field {repeated[0]} was sent more than once", repeated[0])
     return {name: values if name == "style_name" else values[0] for name, values in fields.items()}
-
-
-def _look(image: Image.Image) -> None:
-    """Decoding it was the test."""
-    del image

@@ -14,6 +14,9 @@ wrong and what to do.
 class AtelierError(Exception):
     """Base of every error that Atelier raises on purpose; `str(error)` may be shown to users."""
 
+    field: str | None = None
+    """What of the request it is about, such as `content`, where that is one thing."""
+
 
 class ImageError(AtelierError):
     """An image that cannot be used. Its neighbours in the same request are not concerned."""

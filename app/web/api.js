@@ -7,10 +7,10 @@ export const SAME_FAILURES = 3;
 export const STARTING_TRIES = 24;
 
 /** What the service answers instead of a result (RFC 9457). */
-export class Problem extends Error {
-  constructor({ code, title, detail, status }, retryAfterS = null) {
+class Problem extends Error {
+  constructor({ code, title, detail, status, field }, retryAfterS = null) {
     super(detail || title);
-    Object.assign(this, { code, title, detail, status, retryAfterS });
+    Object.assign(this, { code, title, detail, status, field, retryAfterS });
   }
 }
 
@@ -90,17 +90,21 @@ export async function untilReachable(signal) {
   }
 }
 
-/** Ask until the service can answer, and be it with a problem. */
-export async function insist(path, { signal } = {}) {
+/** Ask until the service can answer, and be it with a problem; what is asked may be done twice. */
+export async function insist(path, asked = {}) {
   for (;;) {
     try {
-      return await call(path, { signal });
+      return await call(path, asked);
     } catch (error) {
       if (!isAway(error)) throw error;
     }
-    await untilReachable(signal);
+    await untilReachable(asked.signal);
   }
 }
+
+/** The address of a job, or of what can be done with it. */
+export const jobPath = (id, action) =>
+  ["/jobs", encodeURIComponent(id), action].filter(Boolean).join("/");
 
 /** Wait; the browser's "online" ends it early. */
 export function pause(milliseconds, signal) {

@@ -1,6 +1,6 @@
 /** Shares as bars, with their numbers. */
 
-import { make, measure } from "./dom.js";
+import { make, measure, named } from "./dom.js";
 import { percent } from "./words.js";
 
 /** @param {{label: string, share: number}[]} shares @param {{digits?: number}} options */
@@ -9,7 +9,7 @@ export function bars(shares, { digits } = {}) {
     make(
       "li",
       {},
-      make("span", { class: "bar-label" }, label),
+      make("span", {}, named(label)),
       measure(make("span", { class: "bar" }), "share", share),
       make("span", { class: "bar-share" }, percent(share, digits)),
     );

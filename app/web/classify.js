@@ -12,7 +12,7 @@ import {
 } from "./api.js";
 import { takeStrays } from "./arrivals.js";
 import { bars } from "./bars.js";
-import { byId, fill, make } from "./dom.js";
+import { byId, fill, make, named } from "./dom.js";
 import { ModelChooser } from "./models.js";
 import { drawingPad } from "./pad.js";
 import { PictureInput } from "./picture-input.js";
@@ -23,7 +23,7 @@ import { percent, plural } from "./words.js";
 const TOP = 5;
 const DIGITS = "mnist";
 
-/** @returns {{offer: (models: object[]) => void}} */
+/** @returns {{offer: (models: object[]) => void, open: () => void, close: () => void}} */
 export function classifyRoom() {
   const answers = byId("answers");
   const input = new PictureInput({ label: "A picture", multiple: true, onPictures: look });
@@ -40,23 +40,32 @@ export function classifyRoom() {
   let drawn = null;
   let asking = new AbortController();
 
-  function look(files) {
+  async function look(files) {
     pictures = files;
     input.show(files[0]);
-    ask();
+    const asked = ask();
+    if (files.length === 1) await asked;
+    answers.scrollIntoView({ block: "nearest" }); // on a phone it is below the picture
   }
 
-  function ask() {
+  function lookAtSample(file, label) {
+    chooser.prefer(label);
+    input.take([file]);
+  }
+
+  /** Answer what is there now. */
+  async function ask() {
     asking.abort();
     asking = new AbortController();
     answers.removeAttribute("aria-busy");
     const shown = drawing() ? [drawn].filter(Boolean) : pictures;
-    if (shown.length === 0 || !chooser.chosen) fill(answers, make("p", { class: "quiet" }, hint()));
-    else answer(answers, shown, chooser.chosen, asking.signal);
+    if (shown.length === 0 || !chooser.chosen)
+      fill(answers, make("p", { class: "quiet" }, hint(shown)));
+    else await answer(answers, shown, chooser.chosen, asking.signal);
   }
 
-  function hint() {
-    if (!drawing()) return "The answer appears here.";
+  function hint(shown) {
+    if (!drawing()) return shown.length ? "No model can answer now." : "The answer appears here.";
     return chooser.chosen
       ? "Draw a digit, and it will be read."
       : `Digits are read by ${DIGITS}, which is not available.`;
@@ -68,7 +77,7 @@ export function classifyRoom() {
   });
   byId("classify-picture").append(
     input.element,
-    sampleRow(["cat.jpg", "ship.jpg", "seven.jpg"], (file) => look([file]), input.problem),
+    sampleRow(["cat.jpg", "ship.jpg", "seven.jpg"], lookAtSample, input.problem),
   );
   byId("classify-pad").append(pad);
   byId("classify-models").append(chooser.element);
@@ -77,7 +86,7 @@ export function classifyRoom() {
     input.take(files);
   });
   ask();
-  return { offer: (models) => chooser.offer(models) };
+  return { offer: (models) => chooser.offer(models), open() {}, close() {} };
 }
 
 /** Two ways in: a picture, or the pad. Returns whether it is the pad. */
@@ -99,7 +108,7 @@ async function answer(place, files, model, signal) {
     return;
   }
   const cards = files.map((file) =>
-    make("div", { class: "answer-card" }, make("p", {}, file.name)),
+    make("div", { class: "answer-card" }, make("p", {}, named(file.name))),
   );
   fill(place, make("p", {}, plural(files.length, "picture")), ...cards);
   for (const [index, file] of files.entries()) {
@@ -142,7 +151,7 @@ function classified(file, model, signal) {
 }
 
 const verdict = ({ label, probability }) =>
-  make("p", { class: "verdict" }, make("strong", {}, label), ` ${percent(probability)}`);
+  make("p", { class: "verdict" }, make("strong", {}, named(label)), ` ${percent(probability)}`);
 
 const shareOf = ({ label, probability }) => ({ label, share: probability });
 

@@ -22,6 +22,9 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** A name that a user chose; its direction of writing does not reach its surroundings. */
+export const named = (name) => make("bdi", {}, name);
+
 export const byId = (id) => document.getElementById(id);
 
 /** Set a custom property, which the style sheet turns into a width or a colour. */

@@ -2,24 +2,29 @@
 
 import { call, insist, submit } from "./api.js";
 import { takeDrops, takeStrays } from "./arrivals.js";
-import { byId, fill, make } from "./dom.js";
-import { Examination } from "./examination.js";
+import { byId, fill, make, named } from "./dom.js";
+import { EVALUATION, examination } from "./examination.js";
+import { about, archiveProblem, checked } from "./file-check.js";
 import { rememberForm } from "./memory.js";
 import { ModelChooser } from "./models.js";
-import { unreadable } from "./picture-input.js";
 import { problemBox } from "./problems.js";
-import { addressOf, openMade } from "./rooms.js";
+import { addressOf } from "./rooms.js";
 import { ARCHIVE, sampleFile } from "./samples.js";
+import { UnderWay, openMade } from "./under-way.js";
 import { upload } from "./upload.js";
 import { ago, bytes, plural } from "./words.js";
 
 const LISTED = "/jobs?kind=evaluate&limit=12";
 
-/** @returns {{offer: (models: object[]) => void, open: (job: string | null) => void}} */
+/**
+ * @returns {{offer: (models: object[]) => void, open: (job: string | null) => void,
+ *   close: () => void}}
+ */
 export function evaluateRoom() {
   const chooser = new ModelChooser({ legend: "Who is put to the test", memory: "evaluate.model" });
   const material = new Material();
-  const examination = new Examination();
+  const shown = examination();
+  const underWay = new UnderWay(EVALUATION);
   const form = byId("evaluation");
   const start = new Start(form, chooser, material);
   byId("evaluate-models").append(chooser.element);
@@ -30,9 +35,18 @@ export function evaluateRoom() {
     offer: (models) => chooser.offer(models),
     open(job) {
       byId("examine").hidden = job !== null;
-      if (job) examination.open(job);
-      else examination.close();
-      if (!job) listEarlier();
+      if (job) {
+        underWay.hide();
+        shown.open(job);
+      } else {
+        shown.close();
+        underWay.show();
+        listEarlier();
+      }
+    },
+    close() {
+      shown.close();
+      underWay.hide();
     },
   };
 }
@@ -68,24 +82,22 @@ class Material {
     }
   }
 
-  async take([file]) {
-    const words = await unreadable(file);
-    if (words) return this.problem.say(words);
+  async take(files) {
+    const { good, words } = await checked(files, archiveProblem);
+    const [file, ...others] = good;
     this.problem.clear();
-    if (file.type.startsWith("image/")) {
-      this.problem.say(
-        `“${file.name}” is one picture. Put pictures into a zip archive, in a folder for each class.`,
-      );
-      return;
+    if (file) {
+      byId("dataset").value = "";
+      this.#use(file);
     }
-    byId("dataset").value = "";
-    this.#use(file);
+    if (words) this.problem.say(...words);
+    else if (others.length) this.problem.say(...about(file, "is used; one archive is taken here."));
   }
 
   #use(file) {
     this.file = file;
     const [strong, span] = this.#words.children;
-    fill(strong, file ? file.name : "A zip archive");
+    fill(strong, file ? named(file.name) : "A zip archive");
     fill(
       span,
       file ? `${bytes(file.size)}; drop or choose another` : "Drop it here, or choose a file",
@@ -126,7 +138,9 @@ class Start {
       this.#problem.show(error, () => this.press());
     } finally {
       this.#sending = null;
+      const hadFocus = byId("upload").contains(document.activeElement);
       this.#show(false);
+      if (hadFocus) this.#button.focus();
     }
   }
 

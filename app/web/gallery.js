@@ -1,7 +1,7 @@
 /** The paintings so far; each is a link that opens it again. */
 
 import { call, insist } from "./api.js";
-import { byId, fill, make } from "./dom.js";
+import { byId, fill, make, named } from "./dom.js";
 import { isOver } from "./job-stream.js";
 import { lookUp, madeHere, removeJob, stylesOf } from "./own-jobs.js";
 import { Frame } from "./pictures.js";
@@ -62,7 +62,7 @@ export class Gallery {
 
   async #showOlder() {
     try {
-      const { jobs, cursor } = await call(`${LISTED}&cursor=${this.#cursor}`);
+      const { jobs, cursor } = await call(`${LISTED}&cursor=${encodeURIComponent(this.#cursor)}`);
       this.#cursor = cursor;
       this.#older.push(...jobs);
       await this.refresh();
@@ -92,11 +92,16 @@ export class Gallery {
 
   async #remove(id) {
     this.#problem.clear();
+    const { element } = this.#tiles.get(id);
+    const neighbour = element.nextElementSibling ?? element.previousElementSibling;
     try {
       await removeJob(id);
-      if (here().job === id) go("stylize");
+      this.#tiles.delete(id);
       this.#older = this.#older.filter((job) => job.id !== id);
-      await this.refresh();
+      element.remove();
+      (neighbour?.querySelector("a") ?? byId("title-stylize")).focus();
+      if (here().job === id) go("stylize");
+      else await this.refresh();
     } catch (error) {
       this.#problem.show(error);
     }
@@ -130,7 +135,7 @@ class Tile {
     const { status, created_at, links, progress } = job;
     const name = stylesOf(job);
     const state = WORDS[status] ?? ago(created_at);
-    fill(this.#words, make("span", {}, name), make("span", { class: "quiet" }, state));
+    fill(this.#words, make("span", {}, named(name)), make("span", { class: "quiet" }, state));
     const isLive = status === "queued" || status === "running";
     this.#remove.hidden = isLive;
     this.#remove.setAttribute("aria-label", `Delete the painting in ${name}, ${state}`);

@@ -1,46 +1,32 @@
 /** Makes a new job of a finished painting: more steps, or larger. */
 
-import { call, submit } from "./api.js";
-import { choice, make } from "./dom.js";
+import { call, jobPath, submit } from "./api.js";
+import { make } from "./dom.js";
+import { field, segments, select } from "./fields.js";
 import { keptPicture } from "./memory.js";
 import { noteMade, stylesOf } from "./own-jobs.js";
-import { openMade } from "./rooms.js";
-import { title } from "./words.js";
+import { QUALITIES } from "./settings.js";
+import { openMade } from "./under-way.js";
 
-const LARGEST_PX = 2048;
-const QUALITIES = ["preview", "standard", "high"];
+const FACTORS = [1.5, 2, 3];
 
 /**
  * @param {object} job a finished painting
+ * @param {number} maxSize longest side of a painting, px
  * @param {object} problem where errors are said
  * @returns {HTMLFormElement}
  */
-export function goOn(job, problem) {
+export function goOn(job, maxSize, problem) {
   const { size, quality: before } = job.options;
-  const sizes = [size, ...[1.5, 2, 3].map((factor) => Math.round(size * factor))].filter(
-    (each) => each === size || each <= LARGEST_PX,
-  );
-  const select = make(
-    "select",
-    { name: "size" },
-    ...sizes.map((each) =>
-      make("option", { value: each }, each === size ? `${each} px, as now` : `${each} px`),
-    ),
-  );
+  const larger = FACTORS.map((factor) => Math.round(size * factor)).filter((px) => px <= maxSize);
+  const sizes = [[size, `${size} px, as now`], ...larger.map((px) => [px, `${px} px`])];
   const better = before === "preview" ? "standard" : "high";
-  const radios = QUALITIES.map((each) =>
-    choice(
-      { type: "radio", name: "more", value: each, checked: each === better },
-      "segment",
-      title(each),
-    ),
-  );
   const button = make("button", {}, "Go on from here");
   const start = async () => {
     button.disabled = true;
     try {
-      const quality = form.elements.more.value;
-      const next = await continued(job, Number(select.value), quality, problem);
+      const { size: wanted, more } = form.elements;
+      const next = await continued(job, Number(wanted.value), more.value, problem);
       openMade("stylize", next.id);
     } catch (error) {
       problem.show(error, start);
@@ -51,13 +37,8 @@ export function goOn(job, problem) {
   const form = make(
     "form",
     { class: "go-on", onsubmit: (event) => (event.preventDefault(), start()) },
-    make("label", { class: "field" }, make("span", {}, "Longest side"), select),
-    make(
-      "fieldset",
-      { class: "plain" },
-      make("legend", {}, "Quality"),
-      make("div", { class: "segments" }, ...radios.map(({ label }) => label)),
-    ),
+    field("Longest side", select("size", sizes)),
+    segments({ legend: "Quality", name: "more", options: QUALITIES, chosen: better }),
     button,
   );
   return form;
@@ -66,7 +47,7 @@ export function goOn(job, problem) {
 async function continued(begun, size, quality, problem) {
   problem.clear();
   const send = (key) =>
-    call(`/jobs/${begun.id}/continue`, {
+    call(jobPath(begun.id, "continue"), {
       method: "POST",
       json: { size, quality },
       headers: { "Idempotency-Key": key },

@@ -1,6 +1,6 @@
 /** Follows a job through its server-sent events, and through lost connections. */
 
-import { insist, pause } from "./api.js";
+import { insist, jobPath, pause } from "./api.js";
 
 const PAUSE_MS = 1_000;
 const ENDED = ["succeeded", "failed", "cancelled"];
@@ -24,17 +24,16 @@ export function watchJob(id, tell) {
     if (isOver(job)) stop();
     tell.onJob(job);
   };
-  let source = connect();
+  let source = null;
   addEventListener("offline", tell.onLost, { signal });
   addEventListener("online", reconnect, { signal }); // an old connection may be dead and silent
-  // A browser has six connections for all its tabs: those out of sight do without.
-  const follow = () => (document.hidden ? source.close() : reconnect());
-  document.addEventListener("visibilitychange", follow, { signal });
-  signal.addEventListener("abort", () => source.close());
+  document.addEventListener("visibilitychange", reconnect, { signal });
+  signal.addEventListener("abort", () => source?.close());
+  reconnect();
   return stop;
 
   function connect() {
-    const opened = new EventSource(`/jobs/${id}/events`);
+    const opened = new EventSource(jobPath(id, "events"));
     opened.addEventListener("progress", (event) => seen(JSON.parse(event.data)));
     opened.addEventListener("end", (event) => seen(JSON.parse(event.data)));
     opened.addEventListener("preview", (event) => tell.onPreview?.(JSON.parse(event.data).url));
@@ -46,15 +45,16 @@ export function watchJob(id, tell) {
     return opened;
   }
 
+  /** A browser has six connections for all its tabs: those out of sight do without. */
   function reconnect() {
-    source.close();
-    source = connect();
+    source?.close();
+    source = document.hidden ? null : connect();
   }
 
   /** The service answered, but not with events: look what has become of the job. */
   async function refused() {
     try {
-      const job = await insist(`/jobs/${id}`, { signal });
+      const job = await insist(jobPath(id), { signal });
       seen(job);
       if (isOver(job)) return;
     } catch (error) {

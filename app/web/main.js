@@ -8,7 +8,7 @@ import { stylizeRoom } from "./stylize.js";
 
 const classify = classifyRoom();
 const evaluate = evaluateRoom();
-openRooms({ classify: () => {}, stylize: stylizeRoom(), evaluate: evaluate.open });
+openRooms({ classify, stylize: stylizeRoom(), evaluate });
 followModels((models) => {
   classify.offer(models);
   evaluate.offer(models);

@@ -2,10 +2,19 @@
 
 const PREFIX = "atelier.";
 const STORE = "pictures";
+const PATIENCE_MS = 1_000; // another tab may keep the pictures locked
 
-export function recall(name, fallback) {
+export const isText = (value) => typeof value === "string";
+
+/**
+ * @param {string} name
+ * @param {any} fallback
+ * @param {(value: any) => boolean} isFit whether what was found can be used; it may throw instead
+ */
+export function recall(name, fallback, isFit) {
   try {
-    return JSON.parse(localStorage.getItem(PREFIX + name)) ?? fallback;
+    const value = JSON.parse(localStorage.getItem(PREFIX + name));
+    return value !== null && isFit(value) ? value : fallback;
   } catch {
     return fallback;
   }
@@ -21,37 +30,46 @@ export function remember(name, value) {
 
 /** Keep what is typed into a form, and put in what was typed before. Files are not kept. */
 export function rememberForm(form, name) {
-  const before = recall(name, {});
+  const before = recall(name, {}, (value) => value instanceof Object);
   for (const input of fields(form)) {
-    const value = before[input.name];
-    if (value === undefined) continue;
-    if (input.type === "radio") input.checked = input.value === value;
-    else if (input.type === "checkbox") input.checked = value;
-    else input.value = value;
+    if (!isText(before[input.name])) continue;
+    if (input.type === "radio") input.checked ||= input.value === before[input.name];
+    else restore(input, before[input.name]);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
   }
   form.addEventListener("input", () => remember(name, values(form)));
+}
+
+/** Put a value in, if the field takes it. */
+function restore(input, value) {
+  const usual = input.value;
+  input.value = value;
+  if (input.value !== value || !input.validity.valid) input.value = usual;
 }
 
 /** Keep a picture under a name; null forgets it. */
 export async function keepPicture(name, blob) {
   const write = (store) => (blob ? store.put(blob, name) : store.delete(name));
-  await inStore("readwrite", write).catch(() => {});
+  await soon(inStore("readwrite", write)).catch(() => {});
 }
 
-/** @returns {Promise<Blob | undefined>} */
-export function keptPicture(name) {
-  return inStore("readonly", (store) => store.get(name)).catch(() => undefined);
+/** @returns {Promise<Blob | null>} */
+export async function keptPicture(name) {
+  const kept = await soon(inStore("readonly", (store) => store.get(name))).catch(() => null);
+  return kept instanceof Blob ? kept : null;
 }
 
 const fields = (form) => [...form.elements].filter((each) => each.name && each.type !== "file");
 
 function values(form) {
-  const found = {};
-  for (const input of fields(form)) {
-    if (input.type === "checkbox") found[input.name] = input.checked;
-    else if (input.type !== "radio" || input.checked) found[input.name] = input.value;
-  }
-  return found;
+  const used = fields(form).filter((input) => input.type !== "radio" || input.checked);
+  return Object.fromEntries(used.map(({ name, value }) => [name, value]));
+}
+
+/** What is not there in time is done without. */
+function soon(promise) {
+  const late = new Promise((_, reject) => setTimeout(reject, PATIENCE_MS, new Error("late")));
+  return Promise.race([promise, late]);
 }
 
 async function inStore(mode, act) {

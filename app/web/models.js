@@ -3,18 +3,20 @@
 import { insist, pause } from "./api.js";
 import { bars } from "./bars.js";
 import { choice, fill, freshId, make } from "./dom.js";
-import { recall, remember } from "./memory.js";
+import { isText, recall, remember } from "./memory.js";
 import { classes, count, percent, sentence } from "./words.js";
 
 const FIRST = "catdog";
+const PAUSE_MS = 1_000; // while none is there, as when the service starts
 const LONGEST_PAUSE_MS = 60_000;
 
 /** Tell `show` about the models, and again while some of them are still to come. */
 export async function followModels(show) {
-  for (let wait = 1_000; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+  for (let wait = PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
     const { models } = await insist("/models");
     show(models);
     if (models.every((model) => model.available)) return;
+    if (!models.some((model) => model.available)) wait = PAUSE_MS;
     await pause(wait);
   }
 }
@@ -36,7 +38,7 @@ export class ModelChooser {
    */
   constructor({ legend, memory, onChange = () => {} }) {
     this.#memory = memory;
-    this.#wanted = recall(memory, FIRST);
+    this.#wanted = recall(memory, FIRST, isText);
     this.#onChange = onChange;
     this.element = make(
       "div",
@@ -65,10 +67,22 @@ export class ModelChooser {
     this.#draw();
   }
 
+  /** Choose the model that is made for a class, if there is one; this is not remembered. */
+  prefer(label) {
+    const knowing = this.#available.filter(({ classes }) => classes.includes(label));
+    const [fittest] = knowing.sort((one, other) => one.classes.length - other.classes.length);
+    if (!fittest) return;
+    this.#wanted = fittest.name;
+    this.#draw();
+  }
+
+  get #available() {
+    return this.#models.filter((model) => model.available);
+  }
+
   get #present() {
-    const available = this.#models.filter((model) => model.available);
-    if (this.#lock) return available.find((model) => model.name === this.#lock);
-    return available.find((model) => model.name === this.#wanted) ?? available[0];
+    if (this.#lock) return this.#available.find((model) => model.name === this.#lock);
+    return this.#available.find((model) => model.name === this.#wanted) ?? this.#available[0];
   }
 
   #draw() {

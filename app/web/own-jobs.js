@@ -1,13 +1,14 @@
 /** Paintings that were made in this browser, and the photographs that they began with. */
 
-import { call } from "./api.js";
-import { keepPicture, recall, remember } from "./memory.js";
+import { call, jobPath } from "./api.js";
+import { isText, keepPicture, recall, remember } from "./memory.js";
 import { title } from "./words.js";
 
 const MADE = "made";
 const MOST = 200;
 
-const noted = () => recall(MADE, []); // {id, styles}, newest first
+const isNote = ({ id, styles }) => isText(id) && isText(styles);
+const noted = () => recall(MADE, [], (value) => value.every(isNote)); // newest first
 
 export const madeHere = () => noted().map(({ id }) => id);
 
@@ -25,7 +26,7 @@ export function stylesOf({ id, options }) {
 
 /** Delete a finished job, and what the browser keeps of it. */
 export async function removeJob(id) {
-  await call(`/jobs/${id}`, { method: "DELETE" }).catch((error) => {
+  await call(jobPath(id), { method: "DELETE" }).catch((error) => {
     if (error.status !== 404) throw error; // it is gone already
   });
   await forget(id);
@@ -35,7 +36,7 @@ export async function removeJob(id) {
 export async function lookUp(ids) {
   const look = async (id) => {
     try {
-      return await call(`/jobs/${id}`);
+      return await call(jobPath(id));
     } catch (error) {
       if (error.status === 404) await forget(id);
       return null;

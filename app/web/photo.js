@@ -18,8 +18,9 @@ export class Photo {
       label: "A photograph",
       onPictures: ([file]) => this.#take(file),
     });
+    const take = (file) => this.input.take([file]);
     this.input.element.append(
-      sampleRow(["lake.jpg", "cat.jpg", "ship.jpg"], (file) => this.#take(file), this.input.problem),
+      sampleRow(["lake.jpg", "cat.jpg", "ship.jpg"], take, this.input.problem),
     );
   }
 
@@ -31,7 +32,6 @@ export class Photo {
 
   async #take(file) {
     this.file = file;
-    this.input.problem.clear();
     this.input.show(file);
     const size = await sizeOf(file);
     if (this.file !== file) return; // another one came meanwhile

@@ -2,39 +2,16 @@
 
 import { takeDrops } from "./arrivals.js";
 import { cameraButton } from "./camera.js";
-import { fill, make } from "./dom.js";
+import { fill, make, named } from "./dom.js";
+import { about, checked, pictureProblem } from "./file-check.js";
 import { decoded } from "./pictures.js";
 import { problemBox } from "./problems.js";
-
-const NOT_A_PICTURE = "is not a picture. JPEG, PNG, WebP, BMP, GIF and TIFF can be read.";
-
-/** Split files into those that may be pictures, and words about one of the others. */
-export async function partition(files) {
-  const problems = await Promise.all(files.map(problemWith));
-  return {
-    pictures: files.filter((_, at) => !problems[at]),
-    words: problems.find((words) => words !== null) ?? null,
-  };
-}
-
-/** Say why a file cannot be read at all; null where it can. */
-export function unreadable(file) {
-  const words = `“${file.name}” cannot be read; is it a folder?`;
-  return file.slice(0, 1).arrayBuffer().then(() => null, () => words);
-}
-
-async function problemWith(file) {
-  const words = await unreadable(file);
-  if (words) return words;
-  if (!file.size) return `“${file.name}” is empty.`;
-  const mayBePicture = file.type === "" || file.type.startsWith("image/");
-  return mayBePicture ? null : `“${file.name}” ${NOT_A_PICTURE}`;
-}
 
 export class PictureInput {
   #address = null;
   #image = make("img", { class: "drop-picture", alt: "", hidden: true });
   #words;
+  #takesSeveral;
   #take;
 
   /**
@@ -42,6 +19,7 @@ export class PictureInput {
    */
   constructor({ label, multiple = false, onPictures }) {
     this.problem = problemBox();
+    this.#takesSeveral = multiple;
     this.#take = onPictures;
     const input = make("input", {
       type: "file",
@@ -69,10 +47,13 @@ export class PictureInput {
 
   /** Take files in, as if they had been chosen. */
   async take(files) {
-    const { pictures, words } = await partition(files);
-    if (words) this.problem.say(words);
-    else this.problem.clear();
-    if (pictures.length) this.#take(pictures);
+    const { good, words } = await checked(files, pictureProblem);
+    const [first, ...others] = good;
+    const isTooMany = others.length > 0 && !this.#takesSeveral;
+    this.problem.clear();
+    if (first) this.#take(isTooMany ? [first] : good);
+    if (words) this.problem.say(...words);
+    else if (isTooMany) this.problem.say(...about(first, "is used; one picture is taken here."));
   }
 
   /** Show a picture, by its name where this browser cannot draw it; null shows none. */
@@ -86,6 +67,6 @@ export class PictureInput {
     this.#words.hidden = Boolean(readable);
     if (readable) Object.assign(this.#image, { src: address, alt: file.name });
     else if (file)
-      fill(this.#words, make("strong", {}, file.name), make("span", {}, "No preview here"));
+      fill(this.#words, make("strong", {}, named(file.name)), make("span", {}, "No preview here"));
   }
 }

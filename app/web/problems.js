@@ -39,15 +39,18 @@ export function inWords(error) {
 export function problemBox() {
   const element = make("div", { class: "problem", role: "alert" });
   const clear = () => fill(element);
-  const say = (text) => fill(element, make("p", {}, text));
+  const say = (...words) => fill(element, make("p", {}, ...words));
+  const reveal = () => element.scrollIntoView({ block: "nearest" });
   return {
     element,
     clear,
     say,
+    /** Bring it into view. */
+    reveal,
     /** Say what is missing, which may be out of sight. */
     ask(text) {
       say(text);
-      element.scrollIntoView({ block: "nearest" });
+      reveal();
     },
     /** @param {Error} error @param {() => void} [again] what the button does, if trying again may help */
     show(error, again) {

@@ -1,7 +1,7 @@
 /** The report of an evaluation, as elements. */
 
 import { confusionTable, reliabilityDiagram } from "./charts.js";
-import { make } from "./dom.js";
+import { make, named } from "./dom.js";
 import { count, percent, plural } from "./words.js";
 
 /** @param {object} report what the job's result says @returns {HTMLElement[]} */
@@ -95,17 +95,18 @@ function mistakes(list) {
       make("img", { src: links.thumbnail, alt: `${label}, taken for ${predicted}` }),
       make("span", {}, `${predicted}, ${percent(predicted_probability)}`),
       make("span", { class: "quiet" }, `but ${label}, ${percent(label_probability)}`),
-      make("span", { class: "quiet file-name" }, filename),
+      make("span", { class: "quiet file-name" }, named(filename)),
     );
   return make("ul", { class: "mistakes" }, ...list.map(item));
 }
 
 function leftOut({ skipped, skipped_count: all, unknown_folders: folders }) {
   const items = [
-    ...Object.entries(folders).map(
-      ([name, files]) => `${name}/: ${plural(files, "file")}, as it is not the name of a class`,
-    ),
-    ...skipped.map(({ filename, reason }) => `${filename}: ${reason}`),
+    ...Object.entries(folders).map(([name, files]) => [
+      named(`${name}/`),
+      `: ${plural(files, "file")}, as it is not the name of a class`,
+    ]),
+    ...skipped.map(({ filename, reason }) => [named(filename), `: ${reason}`]),
   ];
   const more =
     all > skipped.length
@@ -114,7 +115,7 @@ function leftOut({ skipped, skipped_count: all, unknown_folders: folders }) {
   return make(
     "div",
     {},
-    make("ul", { class: "left-out" }, ...items.map((text) => make("li", {}, text))),
+    make("ul", { class: "left-out" }, ...items.map((words) => make("li", {}, ...words))),
     more,
   );
 }

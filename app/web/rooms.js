@@ -4,47 +4,41 @@ import { byId } from "./dom.js";
 import { recall, remember } from "./memory.js";
 
 const NAMES = ["classify", "stylize", "evaluate"];
+const IS_ID = /^\w+$/;
 
 let isFirst = true;
 
 /** @returns {{room: string, job: string | null}} */
 export function here() {
-  const [room, job] = location.hash.slice(1).split("/");
+  const [room, job = ""] = location.hash.slice(1).split("/");
   return NAMES.includes(room)
-    ? { room, job: job || null }
+    ? { room, job: IS_ID.test(job) ? job : null }
     : { room: lastRoom(), job: null };
 }
 
-export const addressOf = (room, job) => `#${room}${job ? `/${job}` : ""}`;
+export const addressOf = (room, job) => `#${room}${job ? `/${encodeURIComponent(job)}` : ""}`;
 
 /** Go to a room, or to a job in it. */
 export const go = (room, job) => (location.hash = addressOf(room, job));
 
-/** Open a job that was just made, unless its maker has gone to another room meanwhile. */
-export function openMade(room, job) {
-  if (here().room === room) go(room, job);
-}
-
 /**
  * Show the room of the address, now and whenever it changes.
  *
- * @param {Object<string, (job: string | null) => void>} openers called when a room opens
+ * @param {Object<string, {open: (job: string | null) => void, close: () => void}>} rooms by name
  */
-export function openRooms(openers) {
+export function openRooms(rooms) {
   const open = () => {
     const { room, job } = here();
+    for (const name of NAMES) if (name !== room) rooms[name].close();
     show(room, job);
-    openers[room](job);
+    rooms[room].open(job);
   };
   addEventListener("hashchange", open);
   if (!location.hash) history.replaceState(null, "", addressOf(here().room)); // for the way back
   open();
 }
 
-function lastRoom() {
-  const room = recall("room", NAMES[0]);
-  return NAMES.includes(room) ? room : NAMES[0];
-}
+const lastRoom = () => recall("room", NAMES[0], (name) => NAMES.includes(name));
 
 function show(room, job) {
   for (const name of NAMES) {

@@ -5,12 +5,12 @@ import { make } from "./dom.js";
 
 const FOLDER = "/web/samples/";
 
-/** @type {Object<string, string>} what is in each picture, by its file */
+/** By file: what is in each picture, and the class that models know it as. */
 const PICTURES = {
-  "cat.jpg": "A cat",
-  "lake.jpg": "A lake at dusk",
-  "ship.jpg": "A ship",
-  "seven.jpg": "A seven on paper",
+  "cat.jpg": { words: "A cat", label: "cat" },
+  "lake.jpg": { words: "A lake at dusk" },
+  "ship.jpg": { words: "A ship", label: "ship" },
+  "seven.jpg": { words: "A seven on paper", label: "7" },
 };
 
 export const PAINTINGS = {
@@ -30,13 +30,13 @@ export const sampleFile = (name) => callFile(sampleAddress(name), name);
  * A row of samples.
  *
  * @param {string[]} names
- * @param {(file: File) => void} take
+ * @param {(file: File, label?: string) => void} take
  * @param {object} problem where it is said that one cannot be had
  */
 export function sampleRow(names, take, problem) {
   const choose = async (name) => {
     try {
-      take(await sampleFile(name));
+      take(await sampleFile(name), PICTURES[name].label);
     } catch (error) {
       problem.show(error, () => choose(name));
     }
@@ -47,12 +47,12 @@ export function sampleRow(names, take, problem) {
       {
         type: "button",
         class: "sample",
-        title: PICTURES[name],
+        title: PICTURES[name].words,
         onclick: () => choose(name),
       },
       make("img", {
         src: sampleAddress(name),
-        alt: `Try it: ${PICTURES[name]}`,
+        alt: `Try it: ${PICTURES[name].words}`,
         width: 72,
         height: 72,
       }),

@@ -2,9 +2,9 @@
 
 import { callFile, insist } from "./api.js";
 import { takeDrops } from "./arrivals.js";
-import { byId, choice, make } from "./dom.js";
-import { recall, remember } from "./memory.js";
-import { partition } from "./picture-input.js";
+import { byId, choice, make, named } from "./dom.js";
+import { checked, pictureProblem } from "./file-check.js";
+import { isText, recall, remember } from "./memory.js";
 import { problemBox } from "./problems.js";
 import { PAINTINGS, sampleAddress, sampleFile } from "./samples.js";
 import { title } from "./words.js";
@@ -15,7 +15,7 @@ const FIRST = "brushwork";
 export class StyleChooser {
   #tiles = byId("style-tiles");
   #blend = byId("style-blend");
-  #styles = []; // {key, file: () => Promise<File>, isBuiltIn, input}
+  #styles = []; // {key, name, file: () => Promise<File>, isBuiltIn, input}
   #onChange;
 
   /** @param {() => void} onChange */
@@ -41,7 +41,7 @@ export class StyleChooser {
         name: title(name),
         picture: links.thumbnail,
         isBuiltIn: true,
-        file: () => fetched(links.image, name),
+        file: () => callFile(links.image, `${name}.jpg`),
       });
     }
     for (const [file, name] of Object.entries(PAINTINGS)) {
@@ -52,19 +52,14 @@ export class StyleChooser {
 
   /** Add paintings of one's own and choose them. */
   async take(files) {
-    const { pictures, words } = await partition(files);
-    if (words) this.problem.say(words);
-    else this.problem.clear();
-    if (pictures.length === 0) return;
-    if (pictures.length > 1 && !this.#blend.checked) {
+    const { good, words } = await checked(files, pictureProblem);
+    if (good.length > 1 && !this.#blend.checked) {
       this.#styles.forEach(({ input }) => (input.checked = false));
       this.#becomeBlend(true);
     }
-    for (const file of pictures) {
-      const picture = URL.createObjectURL(file); // for as long as the page
-      this.#add({ key: null, name: file.name, picture, file: async () => file }).checked = true;
-    }
-    this.#onChange();
+    for (const file of good) this.#addOwn(file).checked = true;
+    if (good.length) this.#changed();
+    if (words) this.problem.say(...words);
   }
 
   get count() {
@@ -90,7 +85,7 @@ export class StyleChooser {
     return this.#styles.filter(({ input }) => input.checked);
   }
 
-  #add(style) {
+  #add(style, wrapped = (label) => label) {
     const { input, label } = choice(
       {
         type: this.#blend.checked ? "checkbox" : "radio",
@@ -99,24 +94,53 @@ export class StyleChooser {
       },
       "style",
       make("img", { src: style.picture, alt: "", width: 160, height: 160 }),
-      make("span", { class: "style-name" }, style.name),
+      make("span", { class: "style-name" }, named(style.name)),
     );
     this.#styles.push({ ...style, input });
-    this.#tiles.lastElementChild.before(label);
+    this.#tiles.lastElementChild.before(wrapped(label));
     return input;
   }
 
+  #addOwn(file) {
+    const picture = URL.createObjectURL(file);
+    const style = { key: null, name: file.name, picture, file: async () => file };
+    const button = make(
+      "button",
+      { type: "button", class: "tile-delete", "aria-label": `Remove ${file.name}` },
+      "Remove",
+    );
+    const input = this.#add(style, (label) => make("div", {}, label, button));
+    button.addEventListener("click", () => {
+      URL.revokeObjectURL(picture);
+      button.parentElement.remove();
+      this.#forget(input);
+      byId("style-files").focus();
+    });
+    return input;
+  }
+
+  #forget(input) {
+    this.#styles = this.#styles.filter((style) => style.input !== input);
+    this.#chooseSomething();
+    this.#changed();
+  }
+
   #changed() {
+    this.problem.clear();
     remember(MEMORY, this.#chosen.map(({ key }) => key).filter(Boolean));
     this.#onChange();
   }
 
   #recall() {
-    const keys = recall(MEMORY, [FIRST]);
+    const keys = recall(MEMORY, [FIRST], (value) => value.every(isText));
     if (keys.length > 1) this.#becomeBlend(true);
     for (const { key, input } of this.#styles) input.checked = keys.includes(key);
-    if (this.count === 0 && this.#styles.length) this.#styles[0].input.checked = true;
+    this.#chooseSomething();
     this.#onChange();
+  }
+
+  #chooseSomething() {
+    if (this.count === 0 && this.#styles.length) this.#styles[0].input.checked = true;
   }
 
   #becomeBlend(isBlend) {
@@ -128,5 +152,3 @@ export class StyleChooser {
     this.#changed();
   }
 }
-
-const fetched = (address, name) => callFile(address, `${name}.jpg`);

@@ -3,32 +3,37 @@
 import { call, submit } from "./api.js";
 import { takeStrays } from "./arrivals.js";
 import { byId, fill } from "./dom.js";
-import { Easel } from "./easel.js";
+import { Easel, PAINTING } from "./easel.js";
 import { estimator } from "./estimate.js";
 import { Gallery } from "./gallery.js";
+import { limits } from "./limits.js";
 import { rememberForm } from "./memory.js";
 import { noteMade } from "./own-jobs.js";
 import { Photo } from "./photo.js";
 import { shrunk } from "./pictures.js";
 import { problemBox } from "./problems.js";
-import { openMade } from "./rooms.js";
+import { fillSettings } from "./settings.js";
 import { StyleChooser } from "./style-chooser.js";
+import { UnderWay, openMade } from "./under-way.js";
 
 const BEFORE_PX = 1280; // longest side of the photograph that is kept for before and after
 
-/** @returns {(job: string | null) => void} opens the room, or a job in it */
+/** @returns {{open: (job: string | null) => void, close: () => void}} */
 export function stylizeRoom() {
   const room = byId("room-stylize");
   const form = byId("settings");
   const gallery = new Gallery();
   const easel = new Easel({ onChange: () => gallery.refresh() });
-  const photo = new Photo(() => estimate());
-  const styles = new StyleChooser(() => estimate());
+  const underWay = new UnderWay(PAINTING);
+  const ready = limits().then(({ max_size }) => {
+    fillSettings(max_size);
+    rememberForm(form, "settings");
+  });
+  const photo = new Photo(() => ready.then(estimate));
+  const styles = new StyleChooser(() => ready.then(estimate));
   const estimate = estimator(form, photo, styles);
   byId("photo").append(photo.input.element);
-  rememberForm(form, "settings");
-  showNumbers(form);
-  form.addEventListener("input", () => (showNumbers(form), estimate()));
+  form.addEventListener("input", () => estimate());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     start.press();
@@ -41,11 +46,22 @@ export function stylizeRoom() {
   });
   styles.load();
   photo.recall();
-  return (job) => {
-    byId("setup").hidden = job !== null;
-    if (job) easel.open(job);
-    else easel.close();
-    gallery.refresh();
+  return {
+    open(job) {
+      byId("setup").hidden = job !== null;
+      if (job) {
+        underWay.hide();
+        easel.open(job);
+      } else {
+        easel.close();
+        underWay.show();
+      }
+      gallery.refresh();
+    },
+    close() {
+      easel.close();
+      underWay.hide();
+    },
   };
 }
 
@@ -71,11 +87,19 @@ class Start {
       await noteMade(job.id, this.styles.names, await shrunk(this.photo.file, BEFORE_PX));
       openMade("stylize", job.id);
     } catch (error) {
-      this.#problem.show(error, () => this.press());
+      const place = this.#placeOf(error);
+      place.show(error, () => this.press());
+      place.reveal();
     } finally {
       this.#button.disabled = false;
       fill(this.#button, "Paint it");
     }
+  }
+
+  /** Where an error is said: at the picture that it is about. */
+  #placeOf({ field }) {
+    if (field === "content") return this.photo.input.problem;
+    return ["style", "style_name"].includes(field) ? this.styles.problem : this.#problem;
   }
 
   async #send() {
@@ -90,11 +114,4 @@ class Start {
       },
     );
   }
-}
-
-function showNumbers(form) {
-  const { size, strength, style_scale } = form.elements;
-  fill(byId("size-value"), `${size.value} px`);
-  fill(byId("strength-value"), `${Math.round(100 * strength.value)} %`);
-  fill(byId("scale-value"), `× ${style_scale.value}`);
 }

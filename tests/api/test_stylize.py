@@ -322,32 +322,39 @@ def test_the_estimate_grows_with_the_size(jobs: Studio) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "code", "words"),
+    ("fields", "code", "field", "words"),
     [
-        ({"size": 63}, "invalid_request", "equal to 64"),
-        ({"size": "large"}, "invalid_request", "body.size"),
-        ({"size": 10**9}, "size_too_large", "at most 2048"),
-        ({"strength": 1.5}, "invalid_request", "strength"),
-        ({"strength": "nan"}, "invalid_request", "body.strength"),
-        ({"strength": 0.5, "content_weight": 1, "style_weight": 2}, "invalid_request", "exclude"),
-        ({"content_weight": 1}, "invalid_request", "go together"),
-        ({"layer_weights": "1,2"}, "invalid_request", "5 numbers"),
-        ({"style_weights": "1,2"}, "invalid_request", "2 numbers for 1 styles"),
-        ({"quality": "best"}, "invalid_request", "body.quality"),
-        ({"format": "gif"}, "invalid_request", "body.format"),
-        ({"seed": -1}, "invalid_request", "seed"),
-        ({"style_name": "cubism"}, "unknown_style", "mosaic"),
-        ({"steps": 5}, "malformed_upload", "fields named"),
-        ({"size": ["64", "65"]}, "invalid_request", "more than once"),
-        ({"size": "9" * 3000}, "malformed_upload", "too long"),
+        ({"size": 63}, "invalid_request", "size", "equal to 64"),
+        ({"size": "large"}, "invalid_request", "size", "body.size"),
+        ({"size": 10**9}, "size_too_large", "size", "at most 2048"),
+        ({"strength": 1.5}, "invalid_request", "strength", "strength"),
+        ({"strength": "nan"}, "invalid_request", "strength", "body.strength"),
+        ({"strength": "nan", "seed": "x"}, "invalid_request", None, "body.seed"),
+        (
+            {"strength": 0.5, "content_weight": 1, "style_weight": 2},
+            "invalid_request",
+            None,
+            "exclude",
+        ),
+        ({"content_weight": 1}, "invalid_request", None, "go together"),
+        ({"layer_weights": "1,2"}, "invalid_request", None, "5 numbers"),
+        ({"style_weights": "1,2"}, "invalid_request", "style_weights", "2 numbers for 1 styles"),
+        ({"quality": "best"}, "invalid_request", "quality", "body.quality"),
+        ({"format": "gif"}, "invalid_request", "format", "body.format"),
+        ({"seed": -1}, "invalid_request", "seed", "seed"),
+        ({"style_name": "cubism"}, "unknown_style", "style_name", "mosaic"),
+        ({"steps": 5}, "malformed_upload", None, "fields named"),
+        ({"size": ["64", "65"]}, "invalid_request", "size", "more than once"),
+        ({"size": "9" * 3000}, "malformed_upload", None, "too long"),
     ],
 )
 def test_fields_that_make_no_sense_are_named(
-    jobs: Studio, fields: dict[str, Any], code: str, words: str
+    jobs: Studio, fields: dict[str, Any], code: str, field: str | None, words: str
 ) -> None:
     refused = jobs.submit(**fields)
     problem = refused.json()
     assert problem["code"] == code
+    assert problem.get("field") == field
     assert refused.status_code in {404, 422}
     assert words in problem["detail"]
 
@@ -355,19 +362,21 @@ def test_fields_that_make_no_sense_are_named(
 def test_pictures_that_cannot_be_used_are_refused_before_a_job_is_made(jobs: Studio) -> None:
     before = len(jobs.client.get("/jobs", params={"limit": 200}).json()["jobs"])
     good = picture()
-    for files, status in (
-        ({"content": good[:-200]}, 422),
-        ({"content": b"<html>"}, 415),
-        ({"style": good}, 422),
-        ({"content": picture(1600, 100)}, 422),
-        ({"photo": good}, 422),
+    for files, status, field in (
+        ({"content": good[:-200]}, 422, "content"),
+        ({"content": b"<html>"}, 415, "content"),
+        ({"style": good}, 422, "content"),
+        ({"content": picture(1600, 100)}, 422, "content"),
+        ({"content": good, "style": good}, 422, "style"),
+        ({"photo": good}, 422, None),
     ):
         refused = jobs.client.post("/stylize", data={"style_name": "mosaic"}, files=files)
         assert refused.status_code == status, refused.text
-    both = jobs.client.post(
-        "/stylize", data={"style_name": "mosaic"}, files={"content": good, "style": good}
-    )
-    assert both.status_code == 422
+        assert refused.json().get("field") == field
+    for broken, status in ((b"<html>", 415), (good[:-200], 422)):
+        parts = [("content", good), ("style", good), ("style", broken)]
+        refused = jobs.client.post("/stylize", files=parts)
+        assert (refused.status_code, refused.json()["field"]) == (status, "style")
     raw = jobs.client.post("/stylize", content=good, headers={"Content-Type": "image/jpeg"})
     assert raw.status_code == 415
     assert len(jobs.client.get("/jobs", params={"limit": 200}).json()["jobs"]) == before

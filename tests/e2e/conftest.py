@@ -47,7 +47,7 @@ def atelier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that takes little: small pictures, and one job, which nobody works on."""
-    limits = {"max_image_bytes": 250_000, "max_queued_jobs_per_caller": 1}
+    limits = {"max_image_bytes": 250_000, "max_size": 320, "max_queued_jobs_per_caller": 1}
     with running_service(tmp_path_factory.mktemp("narrow"), **limits) as service:
         yield service
 

@@ -4,11 +4,12 @@ import base64
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from app import web
-from tests.e2e.visit import Visit, draw
+from tests.e2e.visit import Visit, draw, visiting
 from tests.pictures import encode
+from tests.service import Service
 
 pytestmark = pytest.mark.e2e
 
@@ -56,10 +57,33 @@ def test_several_pictures_are_answered_one_by_one(room: Visit) -> None:
 
 
 def test_another_model_looks_at_the_same_picture(room: Visit) -> None:
-    room.page.get_by_role("button", name="Try it: A seven on paper").click()
+    room.page.get_by_label("A picture").last.set_input_files(SAMPLES["samples/seven.jpg"])
     expect(room.page.locator(".verdict")).to_be_visible()
     room.page.get_by_role("radio", name="mnist").check()
     expect_answer(room, "7")
+
+
+def test_a_sample_is_shown_to_the_model_that_is_made_for_it(room: Visit) -> None:
+    for sample, model, label in (
+        ("A seven on paper", "mnist", "7"),
+        ("A ship", "cifar10", "ship"),
+        ("A cat", "cifar10", "cat"),  # where there is no catdog
+    ):
+        room.page.get_by_role("button", name=f"Try it: {sample}").click()
+        expect_answer(room, label)
+        expect(room.page.get_by_role("radio", name=model)).to_be_checked()
+
+
+def test_on_a_phone_the_answer_comes_into_view(browser: Browser, atelier: Service) -> None:
+    phone = {"width": 390, "height": 640}
+    with visiting(browser, atelier.url, viewport=phone, has_touch=True) as visit:
+        visit.enter("classify")
+        visit.page.get_by_label("A picture").last.set_input_files(SAMPLES["samples/ship.jpg"])
+        expect(visit.page.locator(".verdict")).to_be_in_viewport()
+        several = [SAMPLES["samples/ship.jpg"], SAMPLES["samples/cat.jpg"]]
+        visit.page.evaluate("scrollTo(0, 0)")
+        visit.page.get_by_label("A picture").last.set_input_files(several)
+        expect(visit.page.locator(".answer-card").first).to_be_in_viewport()
 
 
 def test_a_drawn_digit_is_read_and_undone(room: Visit) -> None:
@@ -124,23 +148,41 @@ def test_what_is_no_picture_is_said_where_it_was_chosen(room: Visit) -> None:
 
 
 def test_the_service_has_the_last_word_on_what_is_a_picture(room: Visit) -> None:
-    room.foresee("status of 415")
+    room.foresee("status of 422")
     room.page.get_by_label("A picture").last.set_input_files(
-        {"name": "photo.png", "mimeType": "image/png", "buffer": b"not really"}
+        {"name": "scan.tiff", "mimeType": "image/tiff", "buffer": b"II*\0not really"}
     )
     expect(room.page.locator("#answers").get_by_role("alert")).to_contain_text(
-        "This is not a picture that can be read"
+        "The picture is damaged"
     )
+    expect(room.page.locator("#classify-picture bdi")).to_have_text("scan.tiff")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (b"text", "is not a picture"),
+        (SAMPLES["samples/ship.jpg"].read_bytes()[:200], "is a damaged picture"),
+    ],
+)
+def test_what_cannot_be_a_picture_is_not_sent(room: Visit, data: bytes, words: str) -> None:
+    sent: list[str] = []
+    room.page.on("request", lambda request: sent.append(request.method))
+    room.page.get_by_label("A picture").last.set_input_files(
+        {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": data}
+    )
+    expect(room.alert(f"“photo.jpg” {words}")).to_be_visible()
+    assert "POST" not in sent
 
 
 def test_a_picture_that_is_too_large_is_said_to_be(narrow_visit: Visit) -> None:
-    narrow_visit.foresee("status of 413")
     narrow_visit.enter("classify")
     noise = Image.effect_noise((800, 800), 100)
     narrow_visit.page.get_by_label("A picture").last.set_input_files(
         {"name": "noise.png", "mimeType": "image/png", "buffer": encode(noise)}
     )
-    expect(narrow_visit.alert("The picture is too large")).to_be_visible()
+    expect(narrow_visit.alert("and at most 250 kB are taken")).to_be_visible()
 
 
 def test_an_answer_comes_by_itself_once_the_connection_is_back(room: Visit) -> None:

@@ -3,22 +3,11 @@
 import json
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
-from tests.e2e.visit import Visit
+from tests.e2e.visit import Visit, drop, photo
 
 pytestmark = pytest.mark.e2e
-
-_FILE = """(name) => {
-  const all = new DataTransfer();
-  all.items.add(new File(["x"], name));
-  return all;
-}"""
-
-
-def drop(visit: Visit, zone: Locator, name: str) -> None:
-    transfer = visit.page.evaluate_handle(_FILE, name)
-    zone.dispatch_event("drop", {"dataTransfer": transfer})
 
 
 def test_back_leads_to_the_room_before(visit: Visit) -> None:
@@ -41,11 +30,20 @@ def test_a_room_that_is_not_there_is_forgotten(visit: Visit) -> None:
 
 
 def test_what_is_dropped_is_taken_or_refused_in_words(visit: Visit) -> None:
-    visit.foresee("status of 415")
     visit.enter("classify")
     zone = visit.page.locator("#classify-picture .drop")
-    drop(visit, zone, "dropped.png")
-    expect(visit.alert("This is not a picture that can be read")).to_be_visible()
+    drop(zone, {"name": "dropped.png", "mimeType": "image/png", "buffer": b"x"})
+    expect(visit.alert("“dropped.png” is not a picture")).to_be_visible()
+    drop(zone, photo())
+    expect(visit.page.locator(".verdict")).to_be_visible()
+    expect(visit.alert("is not a picture")).to_be_hidden()
+
+
+def test_where_one_picture_is_taken_it_is_said_which_of_several(visit: Visit) -> None:
+    visit.enter("stylize")
+    drop(visit.page.locator("#photo .drop"), photo(1) | {"name": "first.jpg"}, photo(2))
+    expect(visit.alert("“first.jpg” is used; one picture is taken here.")).to_be_visible()
+    expect(visit.page.get_by_role("img", name="first.jpg")).to_be_visible()
 
 
 def test_a_seed_out_of_range_is_shown_even_if_it_is_folded_away(visit: Visit) -> None:

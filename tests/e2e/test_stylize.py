@@ -8,13 +8,18 @@ import signal
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
 
 from tests.e2e.visit import PAINTING_MS, Visit, photo, visiting
 from tests.service import Service
 
 pytestmark = pytest.mark.e2e
 
+BROKEN: FilePayload = {
+    "name": "broken.tiff",
+    "mimeType": "image/tiff",
+    "buffer": b"II*\0not really",  # browsers cannot tell
+}
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 
 
@@ -80,7 +85,7 @@ def test_good_enough_makes_the_present_picture_the_result(visit: Visit) -> None:
 def test_cancel_ends_a_painting_without_a_result(visit: Visit) -> None:
     visit.paint(256, "high")
     expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
-    visit.page.get_by_role("button", name="Cancel").click()
+    visit.cancel()
     expect(visit.title).to_have_text("Cancelled", timeout=PAINTING_MS)
     expect(visit.page.get_by_role("link", name="Download")).to_have_count(0)
     visit.page.get_by_role("link", name="New painting").click()
@@ -114,6 +119,7 @@ def test_the_gallery_survives_a_reload_and_forgets_what_is_deleted(visit: Visit)
     tile.get_by_role("button", name="Delete").click()
     expect(tile).to_have_count(0)
     expect(visit.page.get_by_role("button", name="Paint it")).to_be_visible()
+    expect(visit.page.locator("#title-stylize")).to_be_focused()
     visit.foresee("status of 404")
     visit.page.goto(f"{visit.url}/#stylize/{job}")
     expect(visit.alert("This job is not there any more")).to_be_visible()
@@ -142,6 +148,52 @@ def test_paintings_of_ones_own_are_blended_and_their_names_stay_text(visit: Visi
     visit.page.get_by_role("button", name="Paint it").click()
     expect(visit.page.locator("#easel-facts")).to_contain_text(f"{HOSTILE} + other.jpg")
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
+
+
+def test_a_painting_of_ones_own_is_taken_out_again(visit: Visit) -> None:
+    visit.enter("stylize")
+    expect(visit.page.get_by_role("radio", name="Brushwork")).to_be_checked()
+    visit.page.locator("#style-files").set_input_files(photo(1) | {"name": "own.jpg"})
+    own = visit.page.get_by_role("radio", name="own.jpg")
+    expect(own).to_be_checked()
+    visit.page.get_by_role("button", name="Remove own.jpg").click()
+    expect(own).to_have_count(0)
+    expect(visit.page.locator("#style-files")).to_be_focused()
+    expect(visit.page.locator(".style input:checked")).to_have_count(1)
+
+
+def test_a_broken_picture_is_said_at_its_place(visit: Visit) -> None:
+    visit.foresee("status of 422")
+    visit.enter("stylize")
+    visit.set_painting()
+    visit.page.locator("#photo input[type=file]").set_input_files(BROKEN)
+    expect(visit.page.locator("#photo")).to_contain_text("broken.tiff")
+    visit.page.get_by_role("button", name="Paint it").click()
+    said = visit.page.locator("#photo").get_by_role("alert")
+    expect(said).to_contain_text("The picture is damaged")
+    expect(said).to_be_in_viewport()
+    visit.choose_photo()
+    expect(said).to_be_hidden()
+    visit.page.locator("#style-files").set_input_files(BROKEN)
+    visit.page.get_by_role("button", name="Paint it").click()
+    expect(visit.page.locator("#styles").get_by_role("alert")).to_contain_text(
+        "The picture is damaged"
+    )
+    expect(said).to_be_hidden()
+
+
+def test_a_painting_that_cannot_be_one_is_said_at_once(visit: Visit) -> None:
+    visit.enter("stylize")
+    visit.page.locator("#style-files").set_input_files(BROKEN | {"buffer": b"text"})
+    expect(visit.page.locator("#styles").get_by_role("alert")).to_contain_text(
+        "“broken.tiff” is not a picture"
+    )
+
+
+def test_the_largest_size_is_the_one_of_the_host(narrow_visit: Visit) -> None:
+    narrow_visit.enter("stylize")
+    expect(narrow_visit.page.locator("#size")).to_have_attribute("max", "320")
+    expect(narrow_visit.page.locator("#size-value")).to_have_text("320 px")
 
 
 def test_a_painting_that_was_made_elsewhere_is_shown_without_its_photograph(
@@ -211,7 +263,7 @@ def test_a_full_queue_is_said_and_nothing_is_lost(browser: Browser, narrow: Serv
         alert.get_by_role("button", name="Try again").click()
         expect(alert).to_be_visible()
         visit.page.locator(".tile a").click()
-        visit.page.get_by_role("button", name="Cancel").click()
+        visit.cancel()
         expect(visit.title).to_have_text("Cancelled")
 
 
@@ -225,6 +277,36 @@ def test_a_lost_connection_is_said_and_mends_itself(visit: Visit) -> None:
     expect(away(visit)).to_be_hidden()
     visit.page.get_by_role("button", name="Good enough").click()
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
+
+
+def test_cancel_is_sent_once_the_connection_is_back(visit: Visit) -> None:
+    visit.foresee("ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED")
+    visit.paint(192, "high")
+    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.page.context.set_offline(True)
+    visit.cancel()
+    expect(visit.page.get_by_role("button", name="Cancelling…")).to_be_disabled()
+    expect(away(visit)).to_be_visible()
+    visit.page.context.set_offline(False)
+    expect(visit.title).to_have_text("Cancelled", timeout=PAINTING_MS)
+    expect(visit.title).to_be_focused()
+
+
+def test_who_comes_back_finds_what_is_being_painted(visit: Visit) -> None:
+    visit.paint(192, "high")
+    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    job = visit.page.url
+    visit.page.get_by_role("link", name="Classify").click()
+    visit.page.get_by_role("link", name="Stylize").click()
+    under_way = visit.page.locator("#stylize-under-way")
+    expect(under_way).to_contain_text("left")
+    under_way.get_by_role("link", name="Being painted").click()
+    expect(visit.page).to_have_url(job)
+    visit.cancel()
+    expect(visit.title).to_have_text("Cancelled", timeout=PAINTING_MS)
+    visit.page.get_by_role("link", name="New painting").click()
+    expect(visit.page.locator("#start")).to_be_visible()
+    expect(under_way).to_be_hidden()
 
 
 def test_a_web_process_that_dies_is_waited_for(visit: Visit, atelier: Service) -> None:

@@ -1,5 +1,6 @@
 """A visit to the page, and what visitors do there."""
 
+import base64
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,15 @@ from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, P
 from tests.jobs.studio import picture
 
 PAINTING_MS = 60_000  # that a small painting may take on a busy host
+
+_TRANSFER = """(files) => {
+  const transfer = new DataTransfer();
+  for (const { name, mimeType, buffer } of files) {
+    const bytes = Uint8Array.from(atob(buffer), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], name, { type: mimeType }));
+  }
+  return transfer;
+}"""
 
 
 @dataclass
@@ -55,6 +65,10 @@ class Visit:
         self.set_painting(size, quality)
         self.page.get_by_role("button", name="Paint it").click()
 
+    def cancel(self) -> None:
+        """Press the button; those that delete what was cancelled have longer names."""
+        self.page.get_by_role("button", name="Cancel", exact=True).click()
+
     @property
     def first_picture(self) -> Locator:
         return self.page.get_by_role("img", name="The painting so far")
@@ -91,6 +105,13 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
 def photo(seed: int = 0) -> FilePayload:
     """A photograph to choose."""
     return {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": picture(seed=seed)}
+
+
+def drop(zone: Locator, *files: FilePayload) -> None:
+    """Drop files onto an element."""
+    sent = [each | {"buffer": base64.b64encode(each["buffer"]).decode()} for each in files]
+    transfer = zone.page.evaluate_handle(_TRANSFER, sent)
+    zone.dispatch_event("drop", {"dataTransfer": transfer})
 
 
 def draw(page: Page, strokes: list[list[tuple[float, float]]]) -> None:
