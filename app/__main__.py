@@ -15,6 +15,7 @@ COMMANDS = {
     "web": "start the web process alone, for containers",
     "worker": "start a worker alone, for containers",
     "jobs": "look at the jobs of this host, or cancel one",
+    "prepare": "choose what runs a model, and keep it for the next start or reload",
     "classify": "classify images without a server",
     "evaluate": "tell how good a model is on labelled images, without a server",
     "stylize": "paint a photograph in the style of a picture, without a server",

@@ -1,12 +1,10 @@
 """The web process: wires settings, models and routes into one ASGI app."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypedDict
 
 import structlog
@@ -14,6 +12,7 @@ import torch
 from fastapi import FastAPI
 
 from app.api import (
+    admin,
     classify,
     continuation,
     errors,
@@ -33,8 +32,8 @@ from app.api.openapi import DocumentedApp
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
-from app.engines.candidates import EngineOptions
 from app.evaluation.sources import ArchiveLimits
+from app.hangup import Hangup
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
@@ -44,8 +43,10 @@ from app.jobs.roster import Roster
 from app.jobs.store import JobStore, QueueLimits
 from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
+from app.serving.loader import Loader
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
+from app.serving.reloader import Reloader
 from app.settings import Settings
 from app.vision.device import choose_device
 from app.vision.images import ImageLimits, quiet_pillow
@@ -54,7 +55,7 @@ from app.vision.specs import SPECS
 log = structlog.stdlib.get_logger(__name__)
 
 
-_ROUTED = (classify, evaluate, stylize, continuation, jobs, styles, models, health, page)
+_ROUTED = (classify, evaluate, stylize, continuation, jobs, styles, models, admin, health, page)
 
 
 class State(TypedDict):
@@ -63,11 +64,11 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     """Build the app. Models are loaded when it starts, while it already answers `/health`.
 
-    `app.state.end_streams` is an async function that ends the streams which would otherwise keep
-    the service from stopping.
+    SIGHUP has them reloaded. `app.state.end_streams` is an async function that ends the streams
+    which would otherwise keep the service from stopping.
 
     Raises:
         DeviceError: the host does not have the device that the settings name.
@@ -83,10 +84,11 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         await asyncio.to_thread(database.create_tables)
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-            registry = _registry(settings, model_thread, metrics)
-            services = _services(settings, registry, metrics, database, watch)
+            loader = _loader(settings, device, model_thread, metrics)
+            services = _services(settings, loader, metrics, database, watch)
+            hangup.listen(services.reloader.ask)
             works = (
-                _load(services.registry, settings.models_dir, device),
+                services.reloader.run(),
                 _end_without(services.decoder),
                 watch.run(),
                 _maintain(settings, database, services.blobs),
@@ -114,14 +116,16 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _services(
     settings: Settings,
-    registry: ModelRegistry,
+    loader: Loader,
     metrics: Metrics,
     database: Database,
     watch: JobWatch,
 ) -> Services:
     store, blobs = _store(settings, database), Blobs(settings.data_dir)
+    registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
         registry=registry,
+        reloader=Reloader(registry, loader, metrics),
         uploads=_uploads(settings),
         archives=_archives(settings, blobs),
         datasets=settings.datasets,
@@ -142,27 +146,11 @@ def _store(settings: Settings, database: Database) -> JobStore:
     return JobStore(database, limits)
 
 
-def _registry(
-    settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics
-) -> ModelRegistry:
-    return ModelRegistry(
-        SPECS,
-        settings.default_model,
-        model_thread,
-        metrics,
-        _engine_options(settings),
-        BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s),
-    )
-
-
-def _engine_options(settings: Settings) -> EngineOptions:
-    return EngineOptions(
-        settings.engine,
-        threads=settings.compute_threads,
-        compiled=settings.compile,
-        cache=settings.engines_dir,
-        models=settings.models_dir,
-    )
+def _loader(
+    settings: Settings, device: torch.device, model_thread: ThreadPoolExecutor, metrics: Metrics
+) -> Loader:
+    limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
+    return Loader(device, model_thread, metrics, settings.engines, limits)
 
 
 def _uploads(settings: Settings) -> Uploads:
@@ -195,12 +183,6 @@ def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
         max_queue=settings.max_queue,
         timeout_s=settings.decode_timeout_s,
     )
-
-
-async def _load(registry: ModelRegistry, folder: Path, device: torch.device) -> None:
-    await registry.load(folder, device)
-    gc.collect()
-    gc.freeze()  # what is here stays: looking through all of it takes a tenth of a second each time
 
 
 async def _end_without(decoder: Decoder) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cores import available_cores, compute_threads
+from app.engines.options import EngineOptions
 
 _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
@@ -162,9 +163,15 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
 
     @property
-    def engines_dir(self) -> Path:
-        """Where engines keep what they have prepared."""
-        return self.data_dir / "engines"
+    def engines(self) -> EngineOptions:
+        """What may run the networks."""
+        return EngineOptions(
+            self.engine,
+            threads=self.compute_threads,
+            compiled=self.compile,
+            cache=self.data_dir / "engines",
+            models=self.models_dir,
+        )
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> "Settings":

@@ -23,6 +23,7 @@ from app.serving.decoder import Decoder
 from app.serving.errors import DeadlineError
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
+from app.serving.reloader import Reloader
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Services:
     """Everything that lives as long as the web process; the lifespan yields it."""
 
     registry: ModelRegistry
+    reloader: Reloader
     uploads: Uploads
     archives: Archives
     datasets: Path
@@ -60,6 +62,13 @@ async def _caller() -> str:
 
 
 CallerDep = Annotated[str, Depends(_caller)]
+
+
+async def _admin(caller: CallerDep) -> str:
+    return caller
+
+
+AdminDep = Annotated[str, Depends(_admin)]
 
 
 async def _job(job_id: str, caller: CallerDep, services: ServicesDep) -> Job:

@@ -7,6 +7,7 @@ import time
 import structlog
 
 from app.commands.options import add_address, read_settings
+from app.hangup import Hangup
 from app.logs import configure_logging
 from app.supervisor import exit_with_supervisor, listen
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer HTTP until told to stop."""
+    hangup = Hangup()
     settings = read_settings(host=options.host, port=options.port)
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
@@ -34,5 +36,5 @@ def run(options: argparse.Namespace) -> int:
     log.info("program loaded", seconds=round(time.perf_counter() - started, 2))
 
     with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:
-        server.run(create_app(settings), listener, settings.shutdown_grace_s)
+        server.run(create_app(settings, hangup), listener, settings.shutdown_grace_s)
     return 0

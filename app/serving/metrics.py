@@ -48,4 +48,7 @@ class Metrics:
         self.model_ready = gauge(
             "atelier_model_ready", "1 when the model answers, else 0", ["model"]
         )
+        self.reloads = counter(
+            "atelier_model_reloads", "Times that a model was reloaded or not", ["model", "outcome"]
+        )
         self.jobs = gauge("atelier_jobs", "Jobs that wait or run", ["status"])
