@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": "look for what keeps the service from working",
     "jobs": "look at the jobs of this host, or cancel one",
     "key": "make an API key",
+    "prepare": "choose what runs a model, and keep it for the next start or reload",
     "classify": "classify images without a server",
     "evaluate": "tell how good a model is on labelled images, without a server",
     "stylize": "paint a photograph in the style of a picture, without a server",

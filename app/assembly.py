@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import torch
+
 from app.api.allowance import Allowance
 from app.api.archives import Archives
 from app.api.arriving import Patience
@@ -13,7 +15,6 @@ from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
-from app.engines.candidates import EngineOptions
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
@@ -23,8 +24,10 @@ from app.jobs.roster import Roster
 from app.jobs.store import JobStore, QueueLimits
 from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
+from app.serving.loader import Loader
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
+from app.serving.reloader import Reloader
 from app.settings import Settings, words
 from app.vision.images import ImageLimits
 from app.vision.specs import SPECS
@@ -33,17 +36,19 @@ from app.vision.specs import SPECS
 def make_services(
     settings: Settings,
     entry: Entry,
-    registry: ModelRegistry,
+    loader: Loader,
     metrics: Metrics,
     database: Database,
     watch: JobWatch,
 ) -> Services:
     """What every request can use."""
     store, blobs = make_store(settings, database), Blobs(settings.data_dir)
+    registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
         identification=entry.identification,
         allowance=entry.allowance,
         registry=registry,
+        reloader=Reloader(registry, loader, metrics),
         uploads=_uploads(settings),
         archives=_archives(settings, blobs),
         datasets=settings.datasets,
@@ -96,18 +101,12 @@ def make_store(settings: Settings, database: Database) -> JobStore:
     return JobStore(database, limits)
 
 
-def make_registry(
-    settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics
-) -> ModelRegistry:
-    """The models, yet to be loaded."""
-    return ModelRegistry(
-        SPECS,
-        settings.default_model,
-        model_thread,
-        metrics,
-        _engine_options(settings),
-        BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s),
-    )
+def make_loader(
+    settings: Settings, device: torch.device, model_thread: ThreadPoolExecutor, metrics: Metrics
+) -> Loader:
+    """What loads models."""
+    limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
+    return Loader(device, model_thread, metrics, settings.engines, limits)
 
 
 def make_maintenance(settings: Settings, database: Database) -> Maintenance:
@@ -117,16 +116,6 @@ def make_maintenance(settings: Settings, database: Database) -> Maintenance:
         Leases(database, settings.lease_s, settings.retry_s),
         Blobs(settings.data_dir),
         Retention(settings.result_ttl_s, settings.job_ttl_s, settings.orphan_ttl_s),
-    )
-
-
-def _engine_options(settings: Settings) -> EngineOptions:
-    return EngineOptions(
-        settings.engine,
-        threads=settings.compute_threads,
-        compiled=settings.compile,
-        cache=settings.engines_dir,
-        models=settings.models_dir,
     )
 
 

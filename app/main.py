@@ -1,13 +1,11 @@
 """The web process: wires settings, models and routes into one ASGI app."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from operator import attrgetter
-from pathlib import Path
 from typing import TypedDict
 
 import structlog
@@ -15,6 +13,7 @@ import torch
 from fastapi import FastAPI
 
 from app.api import (
+    admin,
     classify,
     continuation,
     errors,
@@ -39,13 +38,13 @@ from app.api.openapi import DocumentedApp
 from app.api.origins import CrossSiteError
 from app.api.safe_headers import SafeHeaders
 from app.api.watch import JobWatch
-from app.assembly import make_entry, make_maintenance, make_registry, make_services, make_store
+from app.assembly import make_entry, make_loader, make_maintenance, make_services, make_store
+from app.hangup import Hangup
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.maintenance import Maintenance
 from app.serving.decoder import Decoder
 from app.serving.metrics import Metrics
-from app.serving.registry import ModelRegistry
 from app.settings import Settings
 from app.vision.device import choose_device
 from app.vision.images import quiet_pillow
@@ -54,7 +53,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 _OPEN = (health, sessions, page)
-_CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models, limits)
+_CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models, limits, admin)
 _AT_THE_GATE = errors.problem_responses(KeyRequiredError, CrossSiteError, RateLimitedError)
 
 
@@ -64,11 +63,11 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     """Build the app. Models are loaded when it starts, while it already answers `/health`.
 
-    `app.state.end_streams` is an async function that ends the streams which would otherwise keep
-    the service from stopping.
+    SIGHUP has them reloaded. `app.state.end_streams` is an async function that ends the streams
+    which would otherwise keep the service from stopping.
 
     Raises:
         DeviceError: the host does not have the device that the settings name.
@@ -87,10 +86,11 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-            registry = make_registry(settings, model_thread, metrics)
-            services = make_services(settings, entry, registry, metrics, database, watch)
+            loader = make_loader(settings, device, model_thread, metrics)
+            services = make_services(settings, entry, loader, metrics, database, watch)
+            hangup.listen(services.reloader.ask)
             works = (
-                _load(services.registry, settings.models_dir, device),
+                services.reloader.run(),
                 _end_without(services.decoder),
                 watch.run(),
                 _maintain(make_maintenance(settings, database), settings.maintenance_s),
@@ -122,12 +122,6 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router, responses=_AT_THE_GATE)
     app.state.end_streams = watch.close
     return app
-
-
-async def _load(registry: ModelRegistry, folder: Path, device: torch.device) -> None:
-    await registry.load(folder, device)
-    gc.collect()
-    gc.freeze()  # what is here stays: looking through all of it takes a tenth of a second each time
 
 
 async def _end_without(decoder: Decoder) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cores import available_cores, compute_threads
+from app.engines.options import EngineOptions
 from app.keys import Keyring
 
 _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
@@ -200,9 +201,15 @@ class Settings(BaseSettings):
         return Keyring.parse(self.api_keys)
 
     @property
-    def engines_dir(self) -> Path:
-        """Where engines keep what they have prepared."""
-        return self.data_dir / "engines"
+    def engines(self) -> EngineOptions:
+        """What may run the networks."""
+        return EngineOptions(
+            self.engine,
+            threads=self.compute_threads,
+            compiled=self.compile,
+            cache=self.data_dir / "engines",
+            models=self.models_dir,
+        )
 
     @field_validator("api_keys")
     @classmethod

@@ -3,8 +3,9 @@
 The supervisor owns the data directory (a second one on it refuses to start) and the listening
 socket (while a crashed web process starts again, clients wait in the backlog instead of being
 refused). Every child has a pipe from the supervisor as its standard input: when the supervisor
-ends, however it ends, the pipe closes and the child ends too. The lease of a worker that died is
-freed at once.
+ends, however it ends, the pipe closes and the child ends too. A byte on it is a SIGHUP passed on,
+which does no harm to a child that has just started. The lease of a worker that died is freed at
+once.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.hangup import Hangup
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
@@ -38,6 +40,8 @@ _BACKLOG = 1024
 _HEALTHY_AFTER_S = 60.0
 _KILL_AFTER_GRACE_S = 5.0
 
+_WEB = "web"
+
 REFUSED = 2  # exit status of a command that cannot work as it was called or configured
 
 
@@ -46,24 +50,25 @@ class StartError(AtelierError):
 
 
 def serve(settings: Settings) -> None:
-    """Run the service until SIGTERM or SIGINT.
+    """Run the service until SIGTERM or SIGINT; SIGHUP asks the web process for new checkpoints.
 
     Raises:
         StartError: the data directory is in use, or the address cannot be listened on.
     """
+    hangup = Hangup()
     with _sole_owner(settings), listen(settings) as listener:
         host, port = listener.getsockname()[:2]
         log.info("listening", url=f"http://{host}:{port}")
         os.set_inheritable(listener.fileno(), True)
         workers = _Workers(settings, f"http://{reachable(host)}:{port}")
         workers.release_all()
-        family = _Family(listener.fileno(), settings)
+        family = _Family(listener.fileno(), settings, hangup)
         asyncio.run(family.supervise([_web(listener), *workers.children()]))
 
 
 def _web(listener: socket.socket) -> "_Child":
     command = ["web", "--supervised", "--fd", str(listener.fileno())]
-    return _Child("web", lambda: command)
+    return _Child(_WEB, lambda: command)
 
 
 def reachable(host: str) -> str:
@@ -104,10 +109,14 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def exit_with_supervisor(settings: Settings) -> None:
-    """In a child: end as if stopped when the supervisor at the other end of stdin is gone."""
+    """In a child: end as if stopped when the supervisor at the other end of stdin is gone.
+
+    What the supervisor writes there is a SIGHUP.
+    """
 
     def wait_for_end() -> None:
-        os.read(sys.stdin.fileno(), 1)  # not buffered: a lock held at exit would abort
+        while os.read(sys.stdin.fileno(), 1):  # not buffered: a lock held at exit would abort
+            os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(settings.shutdown_grace_s + _KILL_AFTER_GRACE_S)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -198,8 +207,10 @@ class _Workers:
 class _Family:
     """The children, until the service is told to stop or one of them can never start."""
 
-    def __init__(self, fd: int, settings: Settings) -> None:
+    def __init__(self, fd: int, settings: Settings, hangup: Hangup) -> None:
         self._fd = fd
+        self._hangup = hangup
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._grace_s = settings.shutdown_grace_s
         self._restart_s = settings.restart_s
         self._longest_restart_s = settings.longest_restart_s
@@ -215,6 +226,7 @@ class _Family:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        self._hangup.listen(self._reload)
         async with asyncio.TaskGroup() as group:
             for child in children:
                 group.create_task(self._keep_running(child))
@@ -225,7 +237,7 @@ class _Family:
         backoff_s, has_run = self._restart_s, False
         while not self._stopping.is_set():
             started = time.monotonic()
-            process = await self._start(child.command())
+            process = self._processes[child.name] = await self._start(child.command())
             if not await self._ended(process):
                 await self._stop(child.name, process)
                 await asyncio.to_thread(child.ended, crashed=False)
@@ -245,6 +257,13 @@ class _Family:
                 await asyncio.to_thread(child.ended, crashed=True)
                 await self._wait(backoff_s)
                 backoff_s = min(2 * backoff_s, self._longest_restart_s)
+
+    def _reload(self) -> None:
+        """Pass a wish on; a web process that is yet to start reads what is new anyway."""
+        process = self._processes.get(_WEB)
+        if process is not None and process.returncode is None:
+            assert process.stdin is not None
+            process.stdin.write(b"\n")
 
     async def _start(self, command: list[str]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

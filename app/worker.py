@@ -12,7 +12,6 @@ from typing import TypeVar
 import structlog
 import torch
 
-from app.engines.candidates import EngineOptions
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.calibrations import Calibrations
@@ -166,13 +165,7 @@ def _evaluating(settings: Settings, device: torch.device, blobs: Blobs) -> Evalu
         settings.models_dir,
         settings.datasets,
         device,
-        EngineOptions(
-            settings.engine,
-            threads=settings.compute_threads,
-            compiled=settings.compile,
-            cache=settings.engines_dir,
-            models=settings.models_dir,
-        ),
+        settings.engines,
         blobs,
         ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
         ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),

@@ -20,9 +20,9 @@ from typing import get_args
 import torch
 from PIL import Image
 
-from app.engines.candidates import EngineOptions, Preference
 from app.engines.choice import choose
 from app.engines.engine import Engine
+from app.engines.options import EngineOptions, Preference
 from app.engines.pytorch import Reference
 from app.evaluation.sources import Archive, ArchiveLimits
 from app.vision.classifier import Classifier

@@ -63,15 +63,12 @@ class Service:
 
     def child(self, command: str) -> int | None:
         """Process id of the supervisor's child that runs a command, if there is one now."""
-        pid = self.process.pid
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            try:
-                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if words[1:4] == [b"-m", b"app", command.encode()]:
-                return int(child)
-        return None
+        return _child_of(self.process.pid, command)
+
+    def child_of_web(self, command: str) -> int | None:
+        """Process id of the web process's child that runs a command, if there is one now."""
+        web = self.web_pid()
+        return None if web is None else _child_of(web, command)
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """What has been logged so far under a name; for a service that logs JSON."""
@@ -93,6 +90,18 @@ class Service:
             return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def _child_of(pid: int, command: str) -> int | None:
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in tasks.read_text().split():
+            try:
+                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if words[1:4] == [b"-m", b"app", command.encode()]:
+                return int(child)
+    return None
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:

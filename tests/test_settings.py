@@ -42,6 +42,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("MAX_QUEUE", "5", "max_request_files <= max_queue"),
         ("SHUTDOWN_GRACE_S", "inf", "finite number"),
         ("LOG_FORMAT", "xml", "'console' or 'json'"),
+        ("API_KEYS", "ann", "key new NAME"),
+        ("ADMINS", "ann", "admins without a key"),
         ("DEVICE", "gpu", "auto, cpu, cuda"),
     ],
 )

@@ -27,7 +27,7 @@ from app.serving.errors import (
     QueueFullError,
     UnknownModelError,
 )
-from app.serving.registry import ServedModel
+from app.serving.loader import ServedModel
 from app.vision.errors import (
     ImageError,
     ImageTooLargeError,

@@ -27,6 +27,7 @@ from app.serving.decoder import Decoder
 from app.serving.errors import DeadlineError
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
+from app.serving.reloader import Reloader
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Services:
     identification: Identification
     allowance: Allowance
     registry: ModelRegistry
+    reloader: Reloader
     uploads: Uploads
     archives: Archives
     datasets: Path

@@ -87,6 +87,9 @@ KINDS: dict[type[Exception], Kind] = {
     serving.ModelUnavailableError: Kind(
         503, "model_unavailable", "The model is not available", retry_after_s=5
     ),
+    serving.ReloadInProgressError: Kind(
+        409, "reload_in_progress", "Models are being loaded", retry_after_s=5
+    ),
     serving.QueueFullError: Kind(503, "overloaded", "The service is busy", retry_after_s=1),
     serving.DeadlineError: Kind(
         503, "deadline_exceeded", "The answer was not ready in time", retry_after_s=1

@@ -36,7 +36,7 @@ from app.jobs.errors import (
 )
 from app.jobs.job import ARCHIVE, Job, JobKind
 from app.serving.errors import ModelUnavailableError, UnknownModelError
-from app.serving.registry import ServedModel
+from app.serving.loader import ServedModel
 
 router = APIRouter(tags=["evaluate"])
 
@@ -146,11 +146,11 @@ async def _submitted(
             raise InvalidRequestError("send a zip archive, or name a data set: ?dataset=NAME")
         async with services.archives.receive(request) as incoming:
             asked = _asked(query, model, {ARCHIVE: incoming})
-            return await _made(incoming.path, asked, model, receiving, services)
+            return await _made(incoming.path, asked, receiving, services)
     if _has_body(request):
         raise InvalidRequestError("send an archive or name a data set, not both")
     path = await run_in_threadpool(find_dataset, services.datasets, query.dataset)
-    return await _made(path, _asked(query, model, {}), model, receiving, services)
+    return await _made(path, _asked(query, model, {}), receiving, services)
 
 
 def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incoming]) -> Asked:
@@ -159,14 +159,13 @@ def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incomin
     return Asked(JobKind.EVALUATE, request, files)
 
 
-async def _made(
-    path: Path, asked: Asked, model: ServedModel, receiving: Receiving, services: Services
-) -> Job:
+async def _made(path: Path, asked: Asked, receiving: Receiving, services: Services) -> Job:
     """Make the job, if its key did not before and there is something to evaluate on."""
     before = await receiving.made_before(asked)
     if before is not None:
         return before
-    card = model.classifier.card
+    name = asked.request["model"]
+    card = services.registry.get(name).classifier.card  # it may have been replaced meanwhile
 
     def labelled() -> int:
         with open_source(path, services.archives.limits) as source:

@@ -9,7 +9,7 @@ from app.api.in_store import soon_in_store
 from app.api.schemas import LiveOut, ReadyOut, WorkerOut
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.roster import Worker
-from app.serving.registry import ServedModel
+from app.serving.loader import ServedModel
 
 router = APIRouter(tags=["health"])
 

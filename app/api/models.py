@@ -17,7 +17,8 @@ from app.api.schemas import (
     UnavailableModelOut,
 )
 from app.serving.errors import UnknownModelError
-from app.serving.registry import ServedModel, Unavailable
+from app.serving.loader import ServedModel
+from app.serving.registry import Unavailable
 
 router = APIRouter(tags=["models"])
 

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.serving.reloader import Outcome
+
 
 class Schema(BaseModel):
     """Base of all answers; built from our own dataclasses."""
@@ -184,6 +186,24 @@ class ModelsOut(Schema):
     """All models."""
 
     models: list[ModelOut | UnavailableModelOut]
+
+
+class ReloadedOut(Schema):
+    """What became of one model."""
+
+    outcome: Outcome = Field(
+        description="`unchanged`: its files are those that are served, `reloaded`: what they hold "
+        "now is served, `refused`: they cannot be used, `missing`: they are not there; what was "
+        "served before then goes on answering"
+    )
+    version: str | None = Field(description="what is served now; null when nothing is")
+    reason: str | None = Field(description="why it was refused, or what is missing")
+
+
+class ReloadsOut(Schema):
+    """What became of all models."""
+
+    models: dict[str, ReloadedOut] = Field(description="by name")
 
 
 class LiveOut(Schema):

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from app.settings import Settings
 from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
-    from app.engines.candidates import Preference
+    from app.engines.options import Preference
     from app.evaluation.report import Report
     from app.vision.classifier import Classifier
 
@@ -64,8 +65,7 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate(
     path: Path, classifier: "Classifier", settings: Settings, preference: "Preference"
 ) -> "Report":
-    from app.engines.candidates import EngineOptions  # noqa: PLC0415 - imports torch
-    from app.engines.choice import choose  # noqa: PLC0415
+    from app.engines.choice import choose  # noqa: PLC0415 - imports torch
     from app.evaluation.answers import Answers  # noqa: PLC0415
     from app.evaluation.evaluator import Evaluator  # noqa: PLC0415
     from app.evaluation.labelled import label, open_source  # noqa: PLC0415
@@ -75,16 +75,7 @@ def _evaluate(
     limits = ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries)
     image_limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
     budget = PixelBudget(settings.max_decoding_pixels)
-    choice = choose(
-        classifier,
-        EngineOptions(
-            preference,
-            threads=settings.compute_threads,
-            compiled=settings.compile,
-            cache=settings.engines_dir,
-            models=settings.models_dir,
-        ),
-    )
+    choice = choose(classifier, replace(settings.engines, preference=preference))
     evaluator = Evaluator(classifier, choice, image_limits, budget, settings.decode_threads)
     answers = Answers()
     with open_source(path, limits) as source:

@@ -7,6 +7,7 @@ import time
 import structlog
 
 from app.commands.options import add_address, read_settings
+from app.hangup import Hangup
 from app.jobs.errors import StoreUnavailableError
 from app.logs import configure_logging
 from app.supervisor import exit_with_supervisor, listen
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer HTTP until told to stop."""
+    hangup = Hangup()
     settings = read_settings(host=options.host, port=options.port)
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
@@ -36,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
     with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:
         try:
-            web_app = create_app(settings)
+            web_app = create_app(settings, hangup)
         except StoreUnavailableError as error:  # for now: it may be started again
             log.error("the store does not answer", error=str(error))  # noqa: TRY400
             return 1

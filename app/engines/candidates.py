@@ -4,34 +4,16 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import torch
 
 from app.engines.engine import Engine, Kind
+from app.engines.options import EngineOptions
 from app.engines.parity import INT8_TOLERANCE, TOLERANCE
 from app.engines.pytorch import PyTorchEngine, Reference
 from app.vision.classifier import Classifier
 from app.vision.device import supports_bfloat16
-
-Preference = Literal["auto", "torch", "openvino", "int8", "exact"]
-"""`int8` is `auto` with networks in INT8; `exact` is float32 PyTorch and nothing else."""
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """What an operator decides.
-
-    `cache` is a folder for what engines prepare, `threads` how many compute on a CPU, `compiled`
-    whether PyTorch compiles networks on CUDA; `models` is the folder of the checkpoints.
-    """
-
-    preference: Preference
-    threads: int
-    compiled: bool
-    cache: Path
-    models: Path
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from time import perf_counter
 import structlog
 from torch import Tensor
 
-from app.engines.candidates import Candidate, EngineOptions, candidates
+from app.engines.candidates import Candidate, candidates
 from app.engines.engine import Engine
+from app.engines.options import EngineOptions
 from app.engines.parity import Parity
 from app.engines.pytorch import Reference
 from app.engines.verdicts import Verdict, Verdicts, circumstances
@@ -43,19 +44,28 @@ class Choice:
 
 def choose(classifier: Classifier, options: EngineOptions) -> Choice:
     """Choose, or build what was chosen before, if it still answers alike."""
+    return chosen_before(classifier, options) or _compare(classifier, options)
+
+
+def chosen_before(classifier: Classifier, options: EngineOptions) -> Choice | None:
+    """Build what was chosen before; None where nothing was, or where it answers otherwise now."""
     reference = Reference(classifier)
     if options.preference == "exact":
         return Choice(reference, "the settings ask for exactly this", enough_px=None)
+    possible = list(candidates(classifier, options, fresh=False))
+    known = _verdicts(options).find(_key(classifier, options, possible))
+    if known is None:
+        return None
+    picture = classifier.card.spec.input
+    engine = _as_before(known, possible, Parity(reference, picture))
+    return Choice(engine, known.reason, picture.enough_px) if engine is not None else None
+
+
+def _compare(classifier: Classifier, options: EngineOptions) -> Choice:
+    """Choose by trying all candidates, and keep the verdict."""
+    reference = Reference(classifier)
     enough_px = classifier.card.spec.input.enough_px
     parity = Parity(reference, classifier.card.spec.input)
-    verdicts = Verdicts(options.cache / "verdicts.json")
-    possible = list(candidates(classifier, options, fresh=False))
-    key = _key(classifier, options, possible)
-    known = verdicts.find(key)
-    if known is not None:
-        engine = _as_before(known, possible, parity)
-        if engine is not None:
-            return Choice(engine, known.reason, enough_px)
     trials = [_tried(each, parity) for each in candidates(classifier, options, fresh=True)]
     engine, notes = _fastest(trials), ", ".join(trial.note for trial in trials)
     if engine is None:
@@ -63,8 +73,13 @@ def choose(classifier: Classifier, options: EngineOptions) -> Choice:
         return Choice(reference, f"nothing else can be used: {notes}", enough_px)
     reason = f"fastest that agrees with float32 PyTorch: {notes}"
     if not any(trial.failed for trial in trials):  # the next start may do better
-        verdicts.keep(key, Verdict(engine.kind, reason))
+        key = _key(classifier, options, list(candidates(classifier, options, fresh=False)))
+        _verdicts(options).keep(key, Verdict(engine.kind, reason))
     return Choice(engine, reason, enough_px)
+
+
+def _verdicts(options: EngineOptions) -> Verdicts:
+    return Verdicts(options.cache / "verdicts.json")
 
 
 def _key(classifier: Classifier, options: EngineOptions, candidates: Sequence[Candidate]) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import structlog
 import torch
 
-from app.engines.candidates import EngineOptions
 from app.engines.choice import choose
+from app.engines.options import EngineOptions
 from app.evaluation.answers import Answers, AnswersError
 from app.evaluation.datasets import find_dataset
 from app.evaluation.errors import (
@@ -65,7 +65,11 @@ class Evaluating:
         except CheckpointError as error:
             raise BadJobError("model_unavailable", str(error)) from error
         if classifier.card.version != job.options["version"]:
-            raise BadJobError("model_replaced", "the model has been replaced; send it again")
+            raise BadJobError(
+                "model_replaced",
+                "the model's checkpoint has been replaced; send it again once the service has "
+                "reloaded it",
+            )
         try:
             source = open_source(self._path(job), self.archive_limits)
         except (ArchiveError, ArchiveTooLargeError, UnknownDatasetError) as error:

@@ -87,7 +87,7 @@ class Batcher:
         answer: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
         request = _Request(picture, answer, time.perf_counter())
         self._waiting.append(request)
-        self._count_waiting()
+        self._queued_images.inc()
         if self._loop_task is None:
             self._loop_task = asyncio.create_task(self._run_batches())
         try:
@@ -108,7 +108,7 @@ class Batcher:
         with contextlib.suppress(ValueError):  # it is being computed
             self._waiting.remove(request)
             self._dropped_images.inc()
-            self._count_waiting()
+            self._queued_images.dec()
 
     async def _run_batches(self) -> None:
         try:
@@ -120,7 +120,7 @@ class Batcher:
     def _next_batch(self) -> list[_Request]:
         count = min(len(self._waiting), self._limits.max_batch)
         batch = [self._waiting.popleft() for _ in range(count)]
-        self._count_waiting()
+        self._queued_images.dec(count)
         return batch
 
     async def _answer(self, batch: list[_Request]) -> None:
@@ -147,6 +147,3 @@ class Batcher:
         for request, row in answers:
             if not request.answer.done():
                 request.answer.set_result(row)
-
-    def _count_waiting(self) -> None:
-        self._queued_images.set(len(self._waiting))

@@ -21,6 +21,10 @@ class ModelUnavailableError(AtelierError):
     """The model exists but cannot answer: it is still loading, or its checkpoint was refused."""
 
 
+class ReloadInProgressError(AtelierError):
+    """Models are being loaded already."""
+
+
 class QueueFullError(AtelierError):
     """More work is waiting than the service accepts; about when there may be room again, s."""
 

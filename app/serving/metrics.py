@@ -48,6 +48,9 @@ class Metrics:
         self.model_ready = gauge(
             "atelier_model_ready", "1 when the model answers, else 0", ["model"]
         )
+        self.reloads = counter(
+            "atelier_model_reloads", "Times that a model was reloaded or not", ["model", "outcome"]
+        )
         self.upload_bytes = gauge("atelier_upload_bytes", "Bytes of requests held in memory")
         self.free_disk_bytes = gauge(
             "atelier_free_disk_bytes", "Free space of the disk of the data directory"

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Self
 import torch
 from torch import Tensor, nn
 
-from app.vision.errors import CheckpointError
+from app.vision.errors import CheckpointError, MissingCheckpointError
 from app.vision.evaluation import Scores
 from app.vision.specs import ModelSpec
 
@@ -91,7 +91,9 @@ def load_card(name: str, folder: Path) -> Card:
     try:
         card = Card.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise CheckpointError(f"there is no {path.name} in {folder.name}/; train it") from None
+        raise MissingCheckpointError(
+            f"there is no {path.name} in {folder.name}/; train it"
+        ) from None
     except Exception as error:  # what is not a card may fail in almost any way
         raise CheckpointError(f"{path.name} cannot be read: {error!r}") from error
     if card.spec.name != name:
@@ -133,13 +135,14 @@ def save(card: Card, state: Mapping[str, Tensor], folder: Path) -> Card:
     torch.save(dict(state), buffer)
     card = replace(card, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
     sidecar = json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n"
-    # Both are on disk before either is renamed; should a crash fall between the two renames, the
-    # hash no longer matches and `load` says so.
+    # Both are on disk before either is renamed; who reads between the two renames, or after a crash
+    # there, finds a hash that does not match, and `load` says so.
     with (
         atomic_write(folder / f"{card.spec.name}.pt") as weights_file,
         atomic_write(folder / f"{card.spec.name}.json") as sidecar_file,
     ):
         weights_file.write(buffer.getvalue())
+        _sync(weights_file)
         sidecar_file.write(sidecar.encode())
     return card
 
@@ -151,11 +154,15 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            _sync(file)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _check_runs(network: nn.Module, card: Card) -> None:

@@ -1,6 +1,6 @@
 """What can go wrong between bytes and a prediction, one class per cause.
 
-    file --checkpoint.load--> network        CheckpointError
+    file --checkpoint.load--> network        CheckpointError (and MissingCheckpointError)
     bytes --images.read_header--> header     UnsupportedFormatError, UndecodableImageError,
                                              ImageTooLargeError
     header --decode--> pixels                UndecodableImageError
@@ -36,6 +36,10 @@ class ImageTooLargeError(ImageError):
 
 class CheckpointError(AtelierError):
     """A checkpoint that is missing, damaged or not what its sidecar says."""
+
+
+class MissingCheckpointError(CheckpointError):
+    """There is no checkpoint of that name."""
 
 
 class DeviceError(AtelierError):

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from app.engines.candidates import EngineOptions, Preference
+from app.engines.options import EngineOptions, Preference
 from app.vision import checkpoint
 from benchmarks.classify.ceiling import ceiling
 from benchmarks.classify.contestants import (

@@ -46,7 +46,9 @@ class Keyed:
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
     folder = tmp_path_factory.mktemp("keyed")
-    with running_service(folder, **QUICK, api_keys=API_KEYS, host="0.0.0.0") as service:  # noqa: S104
+    with running_service(
+        folder, **QUICK, api_keys=API_KEYS, admins="ann", host="0.0.0.0"
+    ) as service:  # noqa: S104
         local = Service(service.process, service.url.replace("0.0.0.0", "127.0.0.1"), service.log)  # noqa: S104
         wait_until(local.is_measured)
         yield Keyed(local)
@@ -189,6 +191,14 @@ def test_no_key_is_ever_logged(keyed: Keyed) -> None:
     wait_until(lambda: "/models/last" in log.read_text())
     assert not [key for key in KEYS.values() if key in log.read_text()]
     assert '"caller": "ann"' in log.read_text()
+
+
+def test_only_administrators_reload_the_models(keyed: Keyed) -> None:
+    with keyed.client("ann") as admin, keyed.client("bob") as other, keyed.client() as nobody:
+        assert admin.post("/admin/reload", timeout=100).status_code == 200
+        refused = other.post("/admin/reload")
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_admin")
+        assert nobody.post("/admin/reload").status_code == 401
 
 
 def test_a_session_outlives_a_restart_but_not_its_key(tmp_path: Path) -> None:

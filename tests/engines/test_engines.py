@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.engines.candidates import EngineOptions
 from app.engines.choice import choose
 from app.engines.engine import Kind
 from app.engines.openvino import BFLOAT16, FLOAT32, OpenVinoEngine, converted
+from app.engines.options import EngineOptions
 from app.engines.parity import TOLERANCE, disagreement, probes
 from app.engines.pytorch import PyTorchEngine
 from app.engines.verdicts import Verdict, Verdicts, circumstances
@@ -32,7 +32,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import torch
-from app.engines.candidates import EngineOptions
+from app.engines.options import EngineOptions
 from app.engines.choice import choose
 from app.vision.classifier import Classifier
 

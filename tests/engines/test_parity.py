@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from app.engines import quantised
-from app.engines.candidates import EngineOptions
 from app.engines.choice import choose
 from app.engines.openvino import OpenVinoEngine
+from app.engines.options import EngineOptions
 from app.engines.parity import INT8_TOLERANCE, Parity
 from app.engines.pytorch import Reference
 from app.vision.classifier import Classifier

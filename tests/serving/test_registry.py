@@ -1,30 +1,37 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 
-from app.engines.candidates import EngineOptions
+from app.engines.options import EngineOptions
 from app.serving.batcher import BatchLimits
 from app.serving.errors import ModelUnavailableError, UnknownModelError
+from app.serving.loader import Loader, ServedModel
 from app.serving.metrics import Metrics
-from app.serving.registry import ModelRegistry, ServedModel, Unavailable
+from app.serving.registry import ModelRegistry, Unavailable
 from tests.checkpoints import save_always
 
 
-def options(folder: Path) -> EngineOptions:
-    return EngineOptions("auto", threads=1, compiled=False, cache=folder / "engines", models=folder)
+@contextmanager
+def registry_of(
+    names: list[str], default: str, folder: Path, max_batch: int = 4
+) -> Iterator[ModelRegistry]:
+    metrics = Metrics()
+    engines = EngineOptions("auto", 1, compiled=False, cache=folder / "engines", models=folder)
+    with ThreadPoolExecutor(1) as thread:
+        limits = BatchLimits(max_batch, 8, max_wait_s=9)
+        loader = Loader(torch.device("cpu"), thread, metrics, engines, limits)
+        yield ModelRegistry(names, default, loader, metrics)
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[ModelRegistry]:
-    with ThreadPoolExecutor(1) as thread:
-        names = ["cifar10", "mnist"]
-        yield ModelRegistry(
-            names, "catdog", thread, Metrics(), options(tmp_path), BatchLimits(4, 8, max_wait_s=9)
-        )
+    with registry_of(["cifar10", "mnist"], "catdog", tmp_path) as made:
+        yield made
 
 
 async def test_before_loading_nothing_answers(registry: ModelRegistry) -> None:
@@ -37,7 +44,7 @@ async def test_a_missing_checkpoint_does_not_stop_the_others(
     registry: ModelRegistry, tmp_path: Path
 ) -> None:
     card = save_always(7, tmp_path)
-    loading = asyncio.create_task(registry.load(tmp_path, torch.device("cpu")))
+    loading = asyncio.create_task(registry.load())
     while not loading.done():  # the thread is not free for the first before the last is loaded
         with pytest.raises(ModelUnavailableError, match="being loaded"):
             registry.get("mnist")
@@ -58,16 +65,8 @@ async def test_a_model_that_fails_in_an_unforeseen_way_does_not_stop_the_others(
     tmp_path: Path,
 ) -> None:
     card = save_always(7, tmp_path)
-    with ThreadPoolExecutor(1) as thread:
-        registry = ModelRegistry(
-            ["mnist", "cifar10"],
-            "mnist",
-            thread,
-            Metrics(),
-            options(tmp_path),
-            BatchLimits(2**48, 8, max_wait_s=9),
-        )
-        await registry.load(tmp_path, torch.device("cpu"))
+    with registry_of(["mnist", "cifar10"], "mnist", tmp_path, max_batch=2**48) as registry:
+        await registry.load()
     assert card.spec.name == "mnist"
     assert registry.ready
     with pytest.raises(ModelUnavailableError, match="failed to load: "):
@@ -80,14 +79,12 @@ async def test_the_default_is_the_first_that_answers(
     registry: ModelRegistry, tmp_path: Path
 ) -> None:
     save_always(7, tmp_path)
-    await registry.load(tmp_path, torch.device("cpu"))
+    await registry.load()
     assert registry.get(None) is registry.get("mnist")
 
 
-async def test_with_no_checkpoint_at_all_the_default_says_why(
-    registry: ModelRegistry, tmp_path: Path
-) -> None:
-    await registry.load(tmp_path, torch.device("cpu"))
+async def test_with_no_checkpoint_at_all_the_default_says_why(registry: ModelRegistry) -> None:
+    await registry.load()
     with pytest.raises(ModelUnavailableError, match="train it"):
         registry.get(None)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from app.engines import quantised
-from app.engines.candidates import EngineOptions
 from app.engines.choice import choose
+from app.engines.options import EngineOptions
 from app.vision.checkpoint import load_card
 from app.vision.classifier import Classifier
 from tests.service import ROOT

@@ -1,0 +1,35 @@
+"""`python -m app prepare MODEL`: finds and keeps the fastest engine, so that a start is quick."""
+
+import argparse
+import os
+import sys
+
+from app.commands.models import load_classifier
+from app.commands.options import read_settings
+from app.logs import configure_logging
+from app.supervisor import exit_with_supervisor
+
+_NICE = 10  # beside a service that answers
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", metavar="MODEL", help="a name, such as catdog")
+    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Choose, as the service does at its start."""
+    settings = read_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    if options.supervised:
+        exit_with_supervisor(settings)
+        os.nice(_NICE)
+    import torch  # noqa: PLC0415 - --help and errors need it not
+
+    from app.engines.choice import choose  # noqa: PLC0415
+
+    torch.set_num_threads(settings.compute_threads)
+    choice = choose(load_classifier(options.model, settings), settings.engines)
+    sys.stdout.write(f"{choice.engine.kind}: {choice.reason}\n")
+    return 0

@@ -1,0 +1,134 @@
+"""Looks for changed checkpoints and puts them in the place of those that are served.
+
+A new one is loaded and warmed up beside the old one, which answers meanwhile, and answers on when
+the new one is refused or its files have gone.
+"""
+
+import asyncio
+import gc
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+import torch
+
+from app.serving.errors import ReloadInProgressError, end_if_poisoned
+from app.serving.loader import Loader, ServedModel
+from app.serving.metrics import Metrics
+from app.serving.registry import ModelRegistry, Unavailable, since
+from app.vision.errors import CheckpointError, MissingCheckpointError
+from app.vision.heap import give_back
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Outcome(StrEnum):
+    """What became of one model."""
+
+    UNCHANGED = "unchanged"  # its files are those that are served
+    RELOADED = "reloaded"  # what its files hold now is served
+    REFUSED = "refused"  # its files cannot be used
+    MISSING = "missing"  # its files are not there
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """What became of one model, the version that is served now, if any, and why not another."""
+
+    outcome: Outcome
+    version: str | None
+    reason: str | None = None
+
+
+class Reloader:
+    """Reloads all models, once at a time."""
+
+    def __init__(self, registry: ModelRegistry, loader: Loader, metrics: Metrics) -> None:
+        self._registry = registry
+        self._loader = loader
+        self._metrics = metrics
+        self._busy = asyncio.Lock()
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Let `run` reload once more, after all that is being loaded now."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Load the models, then reload them whenever somebody asks for it."""
+        async with self._busy:
+            await self._registry.load()
+            gc.collect()
+            gc.freeze()  # looking through all that stays takes a tenth of a second each time
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            async with self._busy:
+                await self._reload_all()
+
+    async def reload(self) -> dict[str, Reloaded]:
+        """Reload all models; one that is unavailable may become available.
+
+        Raises:
+            ReloadInProgressError: models are being loaded, perhaps from files older than now.
+        """
+        if self._busy.locked():
+            raise ReloadInProgressError("models are being loaded; ask again when that is done")
+        async with self._busy:
+            return await self._reload_all()
+
+    async def _reload_all(self) -> dict[str, Reloaded]:
+        started = time.perf_counter()
+        found = {name: await self._reload(name) for name in self._registry.models}
+        for name, each in found.items():
+            self._metrics.reloads.labels(name, each.outcome).inc()
+        if any(each.outcome is Outcome.RELOADED for each in found.values()):
+            await asyncio.to_thread(_free)
+        outcomes = {name: str(each.outcome) for name, each in found.items()}
+        log.info("reload done", seconds=since(started), **outcomes)
+        return found
+
+    async def _reload(self, name: str) -> Reloaded:
+        before, started = self._registry.models[name], time.perf_counter()
+        try:
+            files = await asyncio.to_thread(self._loader.fingerprint, name)
+            if isinstance(before, ServedModel) and before.files == files:
+                return Reloaded(Outcome.UNCHANGED, before.version)
+            model = await self._loader.load_beside(name)
+        except MissingCheckpointError as error:
+            return self._not_replaced(name, Outcome.MISSING, str(error))
+        except CheckpointError as error:
+            return self._not_replaced(name, Outcome.REFUSED, str(error))
+        except Exception as error:  # such as too little memory for both
+            log.exception("model failed to load", model=name)
+            end_if_poisoned(error)
+            reason = f"it failed to load: {type(error).__name__}"
+            return self._not_replaced(name, Outcome.REFUSED, reason)
+        self._registry.put(name, model)
+        log.info(
+            "model reloaded",
+            model=name,
+            version=model.version,
+            engine=str(model.choice.engine.kind),
+            seconds=since(started),
+        )
+        return Reloaded(Outcome.RELOADED, model.version)
+
+    def _not_replaced(self, name: str, outcome: Outcome, reason: str) -> Reloaded:
+        before = self._registry.models[name]
+        if isinstance(before, Unavailable):
+            version = None
+            self._registry.put(name, Unavailable(reason))
+        else:
+            version = before.version
+            reason = f"{reason}; {version} goes on answering"
+        log.warning("model not reloaded", model=name, outcome=str(outcome), reason=reason)
+        return Reloaded(outcome, version, reason)
+
+
+def _free() -> None:
+    """Give back what models that were replaced have held."""
+    gc.collect()
+    give_back()
+    torch.cuda.empty_cache()  # does nothing where CUDA is not in use
