@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.keys import entry_for
 from tests.pictures import encode, photograph
 from tests.service import ROOT, Service, running_service, wait_until
 
@@ -119,9 +120,12 @@ def test_an_address_that_others_reach_needs_keys(tmp_path: Path, host: str, comm
     assert "ATELIER_ALLOW_ANONYMOUS" in result.stderr
 
 
-def test_everybody_may_be_let_in_on_purpose(tmp_path: Path) -> None:
-    with running_service(tmp_path, host="0.0.0.0", allow_anonymous=True) as service:  # noqa: S104
-        assert httpx.get(f"http://127.0.0.1:{service.port}/jobs").status_code == 200
+@pytest.mark.parametrize("with_keys", [True, False])
+def test_others_may_be_let_in_on_purpose(tmp_path: Path, *, with_keys: bool) -> None:
+    way = {"api_keys": entry_for("ann", "key")} if with_keys else {"allow_anonymous": True}
+    with running_service(tmp_path, host="0.0.0.0", **way) as service:  # type: ignore[arg-type]  # noqa: S104
+        status = 401 if with_keys else 200
+        assert httpx.get(f"http://127.0.0.1:{service.port}/jobs").status_code == status
 
 
 def test_a_data_directory_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:

@@ -46,12 +46,9 @@ class Keyed:
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
     folder = tmp_path_factory.mktemp("keyed")
-    with running_service(
-        folder, **QUICK, api_keys=API_KEYS, admins="ann", host="0.0.0.0"
-    ) as service:  # noqa: S104
-        local = Service(service.process, service.url.replace("0.0.0.0", "127.0.0.1"), service.log)  # noqa: S104
-        wait_until(local.is_measured)
-        yield Keyed(local)
+    with running_service(folder, **QUICK, api_keys=API_KEYS, admins="ann") as service:
+        wait_until(service.is_measured)
+        yield Keyed(service)
 
 
 @pytest.mark.parametrize(("method", "path"), CLOSED)
