@@ -172,12 +172,13 @@ def form_schema() -> dict[str, Any]:
         described[option.name].pop("default", None)
         if option.default is not MISSING and isinstance(option.default, str | int | float):
             described[option.name]["default"] = option.default
-    described["style_name"] |= {"items": {"type": "string", "enum": list(NAMES)}}
+    described["style_name"] |= {"items": {"type": "string", "enum": list(NAMES)}, "minItems": 1}
     pictures = {
         "content": {**BINARY, "description": "the photograph"},
         "style": {
             "type": "array",
             "items": BINARY,
+            "minItems": 1,
             "description": "pictures to paint like, instead of `style_name`",
         },
     }

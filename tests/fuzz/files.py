@@ -3,6 +3,8 @@
 Schemathesis loads this module by the name that `hooks` has in schemathesis.toml.
 """
 
+from typing import Any
+
 import schemathesis
 from hypothesis import strategies as st
 
@@ -27,6 +29,13 @@ archives = st.dictionaries(
 garbage = st.binary(min_size=1, max_size=200) | st.builds(
     lambda data, share: data[: int(len(data) * share)], pictures | archives, st.floats(0, 0.99)
 )
+
+
+@schemathesis.hook
+def filter_case(_context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
+    """A form has no empty lists: such a field is not sent at all."""
+    return not (isinstance(case.body, dict) and [] in case.body.values())
+
 
 schemathesis.openapi.format("binary", st.one_of(pictures, pictures, pictures, archives, garbage))
 schemathesis.openapi.media_type("image/*", st.one_of(pictures, pictures, garbage))
