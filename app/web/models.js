@@ -9,12 +9,14 @@ import { classes, count, percent, sentence } from "./words.js";
 const FIRST = "catdog";
 const LONGEST_PAUSE_MS = 60_000;
 
-/** Tell `show` about the models, and again while some of them are still to come. */
+/** Tell `show` about the models, and again whenever one has come or was replaced. */
 export async function followModels(show) {
+  let shown = "";
   for (let wait = 1_000; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
     const { models } = await insist("/models");
-    show(models);
-    if (models.every((model) => model.available)) return;
+    const found = JSON.stringify(models);
+    if (found !== shown) show(models);
+    shown = found;
     await pause(wait);
   }
 }
