@@ -10,12 +10,14 @@ const FIRST = "catdog";
 const PAUSE_MS = 1_000; // while none is there, as when the service starts
 const LONGEST_PAUSE_MS = 60_000;
 
-/** Tell `show` about the models, and again while some of them are still to come. */
+/** Tell `show` about the models, and again whenever one has come or was replaced. */
 export async function followModels(show) {
+  let shown = "";
   for (let wait = PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
     const { models } = await insist("/models");
-    show(models);
-    if (models.every((model) => model.available)) return;
+    const found = JSON.stringify(models);
+    if (found !== shown) show(models);
+    shown = found;
     if (!models.some((model) => model.available)) wait = PAUSE_MS;
     await pause(wait);
   }

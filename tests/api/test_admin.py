@@ -32,8 +32,8 @@ def models(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(folder: Path, models: Path, **settings: Any) -> Iterator[Service]:
-    with running_service(folder, models_dir=models, log_format="json", **settings) as service:
+def running(folder: Path, models: Path, engine: str = "exact") -> Iterator[Service]:
+    with running_service(folder, models_dir=models, log_format="json", engine=engine) as service:
         yield service
 
 
