@@ -6,6 +6,8 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+import structlog
+
 from app.commands.options import INTERRUPTED
 from app.supervisor import REFUSED
 from app.vision.errors import AtelierError
@@ -42,7 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except AtelierError as error:
-        sys.stderr.write(f"error: {error}\n")
+        if structlog.is_configured():  # of a service, whose every line is of one kind
+            structlog.stdlib.get_logger(__name__).critical(str(error))
+        else:
+            sys.stderr.write(f"error: {error}\n")
         return REFUSED
     return status
 

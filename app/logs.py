@@ -2,9 +2,13 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 import structlog
 from structlog.types import Processor
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 def configure_logging(level: str, log_format: str) -> None:
@@ -37,7 +41,24 @@ def configure_logging(level: str, log_format: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
     logging.getLogger("alembic").setLevel(logging.WARNING)  # we say what is done, once
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    log.critical("an error that nobody caught", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
+        _log_uncaught(found.exc_type, found.exc_value, found.exc_traceback)
 
 
 def _exceptions_as_json() -> Processor:

@@ -123,7 +123,7 @@ def test_an_address_that_others_reach_needs_keys(tmp_path: Path, host: str, comm
 @pytest.mark.parametrize("with_keys", [True, False])
 def test_others_may_be_let_in_on_purpose(tmp_path: Path, *, with_keys: bool) -> None:
     way = {"api_keys": entry_for("ann", "key")} if with_keys else {"allow_anonymous": True}
-    with running_service(tmp_path, host="0.0.0.0", **way) as service:  # type: ignore[arg-type]  # noqa: S104
+    with running_service(tmp_path, host="0.0.0.0", **way) as service:  # noqa: S104
         status = 401 if with_keys else 200
         assert httpx.get(f"http://127.0.0.1:{service.port}/jobs").status_code == status
 

@@ -1,0 +1,74 @@
+"""Every line of a service that logs JSON is JSON, whoever writes it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.jobs.studio import LONG, quick_service
+from tests.pictures import encode, photograph
+from tests.service import ROOT, wait_until
+
+
+def test_every_line_of_a_service_is_json(tmp_path: Path) -> None:
+    with quick_service(tmp_path) as (service, jobs):
+        httpx.post(f"{service.url}/classify?model=mnist", files={"file": encode(photograph())})
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 5)
+        worker = service.worker_pid()
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: service.events("child died"))
+        jobs.client.post(f"/jobs/{job_id}/cancel")
+        jobs.wait(job_id)
+        log = service.log
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all({"event", "level", "timestamp"} <= entry.keys() for entry in entries)
+    said = {entry["event"] for entry in entries}
+    assert {"listening", "request", "worker ready", "job claimed", "child died"} <= said
+    assert any("Uvicorn running" in event or "startup complete" in event for event in said)
+
+
+def test_warnings_and_errors_nobody_caught_are_json_too() -> None:
+    code = (
+        "import logging, threading, warnings\n"
+        "from app.logs import configure_logging\n"
+        "configure_logging('info', 'json')\n"
+        "warnings.warn('careful')\n"
+        "logging.getLogger('uvicorn.error').error('broken', exc_info=ValueError('inner'))\n"
+        "thread = threading.Thread(target=lambda: 1 / 0)\n"
+        "thread.start(); thread.join()\n"
+        "raise KeyError('last')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    warned, logged, thread, last = map(json.loads, result.stderr.splitlines())
+    assert "careful" in warned["event"]
+    assert logged["exception"][0]["exc_value"] == "inner"
+    assert thread["exception"][0]["exc_type"] == "ZeroDivisionError"
+    assert last["exception"][0]["exc_type"] == "KeyError"
+    assert last["level"] == "critical"
+
+
+def test_a_refusal_to_start_is_json_too(tmp_path: Path) -> None:
+    given = {"DATA_DIR": str(tmp_path), "DEVICE": "cuda:99", "LOG_FORMAT": "json", "PORT": "0"}
+    environment = os.environ | {f"ATELIER_{name}": value for name, value in given.items()}
+    result = subprocess.run(
+        [sys.executable, "-m", "app", "serve"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    said = [json.loads(line)["event"] for line in result.stderr.splitlines()]
+    assert any("usable CUDA devices" in event for event in said)
+    assert any("cannot start" in event for event in said)
