@@ -67,7 +67,7 @@ def test_a_picture_is_answered_although_the_service_restarts_meanwhile(
     visit.page.get_by_label("A picture").last.set_input_files(SHIP)
     expect(visit.page.locator("#answers")).to_have_attribute("aria-busy", "true")
     mortal.die()
-    expect(visit.alert("The service cannot be reached")).to_be_visible()
+    expect(visit.alert("The service cannot be reached")).to_be_visible(timeout=PAINTING_MS)
     with again(mortal):
         expect(visit.page.locator(".verdict strong")).to_have_text("ship", timeout=PAINTING_MS)
 
@@ -80,7 +80,7 @@ def test_a_picture_is_answered_once_the_models_are_loaded(visit: Visit, mortal: 
         ready = pool.submit(stack.enter_context, again(mortal, **LOADING))
         wait_until(lambda: is_live(mortal))
         visit.page.get_by_label("A picture").last.set_input_files(SHIP)
-        expect(visit.page.locator("#answers")).to_contain_text(LOADED_LATER)
+        expect(visit.page.locator("#answers")).to_contain_text(LOADED_LATER, timeout=PAINTING_MS)
         ready.result()
         expect(visit.page.locator(".verdict strong")).to_have_text("ship", timeout=PAINTING_MS)
 
@@ -98,9 +98,9 @@ def test_an_archive_is_sent_again_when_the_service_restarts_in_mid_upload(
     hold(mortal)
     visit.page.get_by_role("button", name="Evaluate").click()
     upload = visit.page.get_by_role("progressbar", name="Upload")
-    expect(upload).not_to_have_js_property("value", 0)
+    expect(upload).not_to_have_js_property("value", 0, timeout=PAINTING_MS)
     mortal.die()
-    expect(visit.alert("The connection is lost. Trying again…")).to_be_visible()
+    expect(visit.alert("The connection is lost. Trying again…")).to_be_visible(timeout=PAINTING_MS)
     with again(mortal):
         expect(visit.page.locator(".headline")).to_contain_text("1 picture", timeout=PAINTING_MS)
         expect(visit.page.locator(".left-out")).to_contain_text("notes.bin")
@@ -111,7 +111,7 @@ def test_a_painting_goes_on_after_a_restart(visit: Visit, mortal: Service) -> No
     expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
     mortal.die()
     away = visit.page.locator("#easel-away")
-    expect(away).to_be_visible()
+    expect(away).to_be_visible(timeout=PAINTING_MS)
     with again(mortal):
         expect(away).to_be_hidden(timeout=PAINTING_MS)
         visit.page.get_by_role("button", name="Good enough").click()
