@@ -139,7 +139,7 @@ def _paint(url: str) -> str:
     answer = httpx.post(
         f"{url}/stylize",
         files={"content": (EXAMPLES / "cat.jpg").read_bytes()},
-        data={"style_name": "stained-glass", "size": "128", "seed": "1"},
+        data={"style_name": "stained-glass", "size": "192", "quality": "preview"},
     )
     assert answer.status_code == 202, answer.text
     return answer.headers["location"]
