@@ -17,26 +17,43 @@ class Problem extends Error {
 /** The service cannot be reached. */
 export class Unreachable extends Error {}
 
+const LOCKED = 401;
+const TOO_MUCH = 429;
+let askForKey = null;
+
+/** Have a key asked for whenever the service wants one. @param {() => Promise<void>} ask */
+export const lockedOut = (ask) => (askForKey = ask);
+
+/** Send something, and again once there is a key where one is needed. */
+export async function withKey(send) {
+  for (;;) {
+    const response = await send();
+    if (response.status !== LOCKED) return response;
+    await askForKey();
+  }
+}
+
 /**
  * Ask once.
  *
  * @param {string} path
- * @param {{method?: string, body?: BodyInit, json?: object, headers?: object, signal?: AbortSignal}}
- *   asked `json` is sent as JSON instead of a body
+ * @param {{method?: string, body?: BodyInit, json?: object, headers?: object, signal?: AbortSignal,
+ *   open?: boolean}} asked `json` is sent as JSON instead of a body; what is `open` needs no key
  * @returns {Promise<any>} the JSON of the answer, or null
  * @throws {Problem | Unreachable | DOMException} the last one when `signal` aborts
  */
-export async function call(path, { json, headers = {}, ...asked } = {}) {
+export async function call(path, { json, headers = {}, open = false, ...asked } = {}) {
   if (json) {
     asked.body = JSON.stringify(json);
     headers = { ...headers, "Content-Type": "application/json" };
   }
-  return read(await reached(path, { ...asked, headers }));
+  const send = () => reached(path, { ...asked, headers });
+  return read(await (open ? send() : withKey(send)));
 }
 
 /** Fetch a picture or another file as a `File`; throws as `call` does. */
 export async function callFile(path, name) {
-  const response = await reached(path);
+  const response = await withKey(() => reached(path));
   if (!response.ok) await read(response);
   const blob = await response.blob();
   return new File([blob], name, { type: blob.type });
@@ -96,7 +113,8 @@ export async function insist(path, asked = {}) {
     try {
       return await call(path, asked);
     } catch (error) {
-      if (!isAway(error)) throw error;
+      if (error.status === TOO_MUCH) await pause(1_000 * error.retryAfterS, asked.signal);
+      else if (!isAway(error)) throw error;
     }
     await untilReachable(asked.signal);
   }

@@ -20,6 +20,10 @@ const WORDS = {
   deadline_exceeded: () => "The service was too busy to answer in time.",
   internal_error: () => "The service failed, and its log says why.",
   unknown_job: () => "This job is not there any more; it may have been deleted.",
+  unknown_key: () => "This key is not one of the service's.",
+  rate_limited: () => "That was as much as one may ask for in a minute.",
+  quota_exceeded: () =>
+    "Your jobs take all the room that is kept for them. Delete some that are finished.",
   expired: () => "The files of this job have been removed by now.",
 };
 

@@ -1,6 +1,6 @@
 /** Sends a file that may be large, and tells how much of it has gone; `fetch` cannot. */
 
-import { Unreachable, read } from "./api.js";
+import { Unreachable, read, withKey } from "./api.js";
 
 /**
  * @param {string} path
@@ -8,7 +8,7 @@ import { Unreachable, read } from "./api.js";
  * @returns {Promise<any>} as `call`
  */
 export async function upload(path, { body, headers, signal, onSent }) {
-  return read(await answerTo(path, body, headers, signal, onSent));
+  return read(await withKey(() => answerTo(path, body, headers, signal, onSent)));
 }
 
 function answerTo(path, body, headers, signal, onSent) {
