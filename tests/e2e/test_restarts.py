@@ -5,7 +5,7 @@ import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,17 @@ def visit(browser: Browser, mortal: Service) -> Iterator[Visit]:
         yield opened
 
 
-def hold(service: Service) -> None:
+@contextmanager
+def held(service: Service) -> Iterator[None]:
     """Let the web process take what is sent, and answer nothing."""
     web_pid = service.web_pid()
     assert web_pid is not None
     os.kill(web_pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(web_pid, signal.SIGCONT)
 
 
 def is_live(service: Service) -> bool:
@@ -63,10 +69,10 @@ def test_a_picture_is_answered_although_the_service_restarts_meanwhile(
 ) -> None:
     visit.enter("classify")
     visit.page.get_by_role("radio", name="cifar10").check()
-    hold(mortal)
-    visit.page.get_by_label("A picture").last.set_input_files(SHIP)
-    expect(visit.page.locator("#answers")).to_have_attribute("aria-busy", "true")
-    mortal.die()
+    with held(mortal):
+        visit.page.get_by_label("A picture").last.set_input_files(SHIP)
+        expect(visit.page.locator("#answers")).to_have_attribute("aria-busy", "true")
+        mortal.die()
     expect(visit.alert("The service cannot be reached")).to_be_visible(timeout=PAINTING_MS)
     with again(mortal):
         expect(visit.page.locator(".verdict strong")).to_have_text("ship", timeout=PAINTING_MS)
@@ -95,11 +101,11 @@ def test_an_archive_is_sent_again_when_the_service_restarts_in_mid_upload(
     visit.page.locator("#evaluate-models").get_by_role("radio", name="mnist").check()
     visit.page.locator("#archive").set_input_files(archive)
     expect(visit.page.get_by_text("large.zip")).to_be_visible()
-    hold(mortal)
-    visit.page.get_by_role("button", name="Evaluate").click()
-    upload = visit.page.get_by_role("progressbar", name="Upload")
-    expect(upload).not_to_have_js_property("value", 0, timeout=PAINTING_MS)
-    mortal.die()
+    with held(mortal):
+        visit.page.get_by_role("button", name="Evaluate").click()
+        upload = visit.page.get_by_role("progressbar", name="Upload")
+        expect(upload).not_to_have_js_property("value", 0, timeout=PAINTING_MS)
+        mortal.die()
     expect(visit.alert("The connection is lost. Trying again…")).to_be_visible(timeout=PAINTING_MS)
     with again(mortal):
         expect(visit.page.locator(".headline")).to_contain_text("1 picture", timeout=PAINTING_MS)
