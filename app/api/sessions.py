@@ -59,10 +59,15 @@ async def open_session(
         COOKIE,
         identification.open_session(shown.key),
         max_age=identification.session_ttl_s,
-        secure=request.url.scheme == "https",
+        secure=_is_over_tls(request),
         httponly=True,
         samesite="strict",
     )
+
+
+def _is_over_tls(request: Request) -> bool:
+    """Whether the browser uses TLS, be it only as far as a proxy that says nothing of it."""
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https:")
 
 
 @router.delete("", status_code=status.HTTP_204_NO_CONTENT, response_class=Response)

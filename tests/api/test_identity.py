@@ -146,9 +146,17 @@ def test_a_browser_exchanges_its_key_for_a_cookie(keyed: Keyed) -> None:
         assert browser.get("/jobs").status_code == 401
 
 
-def test_the_cookie_is_for_tls_only_where_the_proxy_has_it(keyed: Keyed) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-Proto": "https"},
+        {"Host": "studio.example", "Origin": "https://studio.example"},
+    ],
+)
+def test_the_cookie_is_for_tls_only_where_the_proxy_has_it(
+    keyed: Keyed, headers: dict[str, str]
+) -> None:
     with keyed.client() as browser:
-        headers = {"X-Forwarded-Proto": "https"}
         opened = browser.post("/session", json={"key": KEYS["bob"]}, headers=headers)
     assert "Secure" in opened.headers["Set-Cookie"]
 
