@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 _PREFIX = "atelier_"  # by which scanners of leaked secrets, and people, know a key
 _ENTRY = re.compile(r"(?P<name>[\w.-]{1,64}):(?P<digest>[0-9a-f]{64})", re.ASCII)
-_SEPARATORS = re.compile(r"[\s,]+")
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def entry_for(name: str, key: str) -> ApiKey:
 
 
 def _entries(text: str) -> Iterator[ApiKey]:
-    for number, entry in enumerate(filter(None, _SEPARATORS.split(text)), start=1):
+    for number, entry in enumerate(text.replace(",", " ").split(), start=1):
         match = _ENTRY.fullmatch(entry)
         if match is None:
             raise ValueError(

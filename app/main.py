@@ -32,10 +32,10 @@ from app.api.allowance import RateLimitedError
 from app.api.context import RequestContext
 from app.api.deps import Services
 from app.api.gate import Gate
-from app.api.identity import KeyRequiredError
+from app.api.identity import KeyRequiredError, UnknownKeyError
 from app.api.methods import Head
 from app.api.openapi import DocumentedApp
-from app.api.origins import CrossSiteError
+from app.api.origins import CrossSiteError, UnknownHostError
 from app.api.safe_headers import SafeHeaders
 from app.api.watch import JobWatch
 from app.assembly import make_entry, make_loader, make_maintenance, make_services, make_store
@@ -54,7 +54,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 _OPEN = (health, sessions, page)
 _CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models, limits, admin)
-_AT_THE_GATE = errors.problem_responses(KeyRequiredError, CrossSiteError, RateLimitedError)
+_AT_THE_GATE = errors.problem_responses(
+    UnknownHostError, CrossSiteError, KeyRequiredError, UnknownKeyError, RateLimitedError
+)
 
 
 class State(TypedDict):
@@ -114,8 +116,8 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     errors.install(app)
     app.add_middleware(Head)
     app.add_middleware(Gate, entry=entry)
-    app.add_middleware(SafeHeaders)
     app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(SafeHeaders)
     for module in _OPEN:
         app.include_router(module.router)
     for module in _CLOSED if settings.metrics == "off" else (*_CLOSED, monitoring):

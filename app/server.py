@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.errors import Kind, ProblemResponse, problem
+from app.api.safe_headers import SAFE_HEADERS
 
 _MAX_HEAD_BYTES = 64 * 1024
 _HEAD_TIMEOUT_S = 20.0
@@ -89,11 +90,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, kind: Kind, detail: str) -> None:
         body = json.dumps(problem(kind, detail).model_dump()).encode()
-        head = (
-            f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\n"
-            f"content-type: {ProblemResponse.media_type}\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {uuid.uuid4().hex}\r\nconnection: close\r\n\r\n"
-        )
+        headers = {
+            "Content-Type": ProblemResponse.media_type,
+            "Content-Length": str(len(body)),
+            "X-Request-ID": uuid.uuid4().hex,
+            "Connection": "close",
+            **SAFE_HEADERS,
+        }
+        lines = [f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}"]
+        lines += [f"{name.lower()}: {value}" for name, value in headers.items()]
+        head = "\r\n".join([*lines, "", ""])
         self.transport.write(head.encode() + body)
         self.transport.close()
 

@@ -30,8 +30,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = Field(
         "",
-        description="names under which browsers may find the service, besides this host's own; "
-        "`*` for all; default: all where there are keys, else none",
+        description="names under which browsers may find the service, besides `localhost` and "
+        "addresses; `*` for all; default: all where there are keys, else none",
     )
     session_ttl_s: int = Field(
         7 * 86_400, gt=0, description="seconds after which a browser is asked for its key again"

@@ -34,15 +34,22 @@ class Allowance:
         """Count a request.
 
         Raises:
-            RateLimitedError: it is one too many, or there were too many pixels before it.
+            RateLimitedError: it is one too many.
         """
         if self._requests and not self._limiter.hit(self._requests, caller):
             raise self._refused(self._requests, caller)
+
+    def check_pixels(self, caller: str) -> None:
+        """Refuse pictures when there were too many pixels before them.
+
+        Raises:
+            RateLimitedError: there were.
+        """
         if self._pixels and not self._limiter.test(self._pixels, caller):
             raise self._refused(self._pixels, caller)
 
     def count_pixels(self, caller: str, pixels: int) -> None:
-        """Count what a request turned out to bring; if that is too much, the next ones wait."""
+        """Count those of a picture, before it is decoded; if they are too many, the next waits."""
         if self._pixels:
             self._limiter.hit(self._pixels, caller, cost=pixels)
 

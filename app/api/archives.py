@@ -1,7 +1,8 @@
 """Receives an archive over HTTP, straight to the disk: it may be larger than the memory."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -14,13 +15,15 @@ from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of
 from app.api.uploads import UnsupportedUploadError
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs, Incoming
-from app.jobs.errors import StorageFullError
+from app.jobs.errors import QuotaError, StorageFullError
 
 T = TypeVar("T")
 
 _PART = "file"
 _RAW = (b"application/zip", b"application/x-zip-compressed", b"application/octet-stream")
 _FORM_BYTES = 16_384  # what a form may have around its file
+_AT_ONCE = 4  # that one caller sends: they count as stored only when they are there
+_WAIT_S = 10  # when to ask again
 _PIECE_BYTES = 1_000_000  # written at a time, in a thread
 
 
@@ -35,12 +38,14 @@ class Archives:
         self._patience = patience
         self._min_free_bytes = min_free_bytes
         self._one_at_a_time = CapacityLimiter(1)
+        self._arriving = Counter[str]()  # by caller
 
     @asynccontextmanager
-    async def receive(self, request: Request) -> AsyncIterator[Incoming]:
+    async def receive(self, request: Request, caller: str) -> AsyncIterator[Incoming]:
         """Receive one archive; the file is gone after the exit unless it was adopted.
 
         Raises:
+            QuotaError: the caller sends several already.
             UnsupportedUploadError: the Content-Type is neither that of a zip archive nor a form.
             MalformedUploadError: the body is not what its Content-Type says.
             UploadTooLargeError: too many bytes, or several files.
@@ -49,12 +54,25 @@ class Archives:
             ClientDisconnect: the client has gone.
         """
         with ExitStack() as stack:
+            stack.enter_context(self._counted(caller))
             try:
                 incoming = stack.enter_context(self._blobs.incoming())
                 await self._read(request, _receiver(request, incoming))
             except OSError as error:
                 raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
             yield incoming
+
+    @contextmanager
+    def _counted(self, caller: str) -> Iterator[None]:
+        if self._arriving[caller] >= _AT_ONCE:
+            raise QuotaError(
+                f"{_AT_ONCE} archives of yours arrive already; send this one afterwards", _WAIT_S
+            )
+        self._arriving[caller] += 1
+        try:
+            yield
+        finally:
+            self._arriving[caller] -= 1
 
     async def opened(self, call: Callable[[], T]) -> T:
         """Call what opens an archive or a folder, in a thread, one such call at a time.

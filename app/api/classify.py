@@ -1,5 +1,6 @@
 """`POST /classify`: images in, labels out."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -111,6 +112,7 @@ async def classify(
     services: ServicesDep,
 ) -> Classification | Classifications:
     """Label one image, or several at once (each on its own: a bad one fails alone)."""
+    services.allowance.check_pixels(caller)
     model = services.registry.get(query.model)
     most_s = services.classify_deadline_s
     deadline_s = min(headers.x_request_timeout or most_s, most_s)
@@ -128,9 +130,11 @@ async def _classify_one(
 ) -> Classification:
     classifier = model.classifier
     prepared = await services.decoder.prepare(
-        upload.data, classifier.prepare, model.choice.enough_px
+        upload.data,
+        classifier.prepare,
+        model.choice.enough_px,
+        partial(services.allowance.count_pixels, caller),
     )
-    services.allowance.count_pixels(caller, prepared.pixels)
     probabilities = await model.batcher.submit(prepared.picture)
     return Classification(
         model=_reference(model),

@@ -31,6 +31,7 @@ from app.jobs.blobs import Incoming
 from app.jobs.errors import (
     IdempotencyError,
     JobQueueFullError,
+    QuotaError,
     StorageFullError,
     StoreUnavailableError,
 )
@@ -104,6 +105,7 @@ class EvaluateQuery(BaseModel):
             IdempotencyError,
             StillReceivingError,
             JobQueueFullError,
+            QuotaError,
             StorageFullError,
             StoreUnavailableError,
             ModelUnavailableError,
@@ -144,7 +146,7 @@ async def _submitted(
     if query.dataset is None:
         if not _has_body(request):
             raise InvalidRequestError("send a zip archive, or name a data set: ?dataset=NAME")
-        async with services.archives.receive(request) as incoming:
+        async with services.archives.receive(request, receiving.owner) as incoming:
             asked = _asked(query, model, {ARCHIVE: incoming})
             return await _made(incoming.path, asked, receiving, services)
     if _has_body(request):

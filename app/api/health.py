@@ -35,5 +35,10 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     return ReadyOut(
         status="ready" if registry.ready else "loading",
         models={name: isinstance(model, ServedModel) for name, model in registry.models.items()},
-        workers=[WorkerOut.model_validate(each) for each in workers if each.is_alive],
+        workers=[_described(each) for each in workers if each.is_alive],
     )
+
+
+def _described(worker: Worker) -> WorkerOut:
+    """What everybody may know of a worker: not on which host and in which folder it runs."""
+    return WorkerOut(name=worker.name.rpartition("#")[2], device=worker.device, dtype=worker.dtype)

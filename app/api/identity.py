@@ -20,6 +20,7 @@ from app.vision.errors import AtelierError
 ANONYMOUS = "anonymous"
 COOKIE = "atelier_session"
 
+_SECRET_BYTES = 32
 _SECRET_FILE = "session-secret"  # noqa: S105 - its name
 
 
@@ -62,9 +63,9 @@ class Identification:
         """
         if not self.keyring:
             return ANONYMOUS
-        authorization = headers.get("authorization")
-        if authorization is not None:
-            return self._named_by(authorization)
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._found(key.strip()).name
         session = cookie_parser(headers.get("cookie", "")).get(COOKIE)
         if session is not None:
             return self._opened_by(session).name
@@ -90,12 +91,6 @@ class Identification:
                 f"{caller!r} is no administrator; the operator names those in ATELIER_ADMINS"
             )
 
-    def _named_by(self, authorization: str) -> str:
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise KeyRequiredError("send the key as `Authorization: Bearer KEY`")
-        return self._found(key.strip()).name
-
     def _found(self, key: str) -> ApiKey:
         found = self.keyring.find(key)
         if found is None:
@@ -117,24 +112,29 @@ def kept_secret(folder: Path) -> str:
     """Return the secret that is kept in a folder; the first time, make it up.
 
     Raises:
-        SecretError: it can be neither read nor written.
+        SecretError: it can be neither read nor written, or is damaged.
     """
     path = folder / _SECRET_FILE
     try:
         if not path.exists():
             _make_secret(path)
-        return path.read_text()
+        secret = path.read_text()
     except OSError as error:
         raise SecretError(
             f"the secret that signs sessions cannot be kept in {path}: {error.strerror}; "
             "make it writable, or set ATELIER_SESSION_SECRET"
         ) from error
+    if len(secret) < _SECRET_BYTES:
+        raise SecretError(f"{path} is damaged: delete it, and everybody shows their key again")
+    return secret
 
 
 def _make_secret(path: Path) -> None:
     handle, made = tempfile.mkstemp(dir=path.parent, prefix=".secret")  # readable by us only
     with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(32))
+        file.write(secrets.token_urlsafe(_SECRET_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
     with suppress(FileExistsError):  # another process was faster
         os.link(made, path)
     Path(made).unlink()

@@ -31,14 +31,11 @@ _POLICY = "; ".join(
 )
 _FILE_HEADERS = {
     "Cache-Control": "no-cache",  # kept, and asked for again by its ETag
-    "X-Content-Type-Options": "nosniff",
 }
 _PAGE_HEADERS = {
     **_FILE_HEADERS,
     "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
 }
 _TYPES = {".js": "text/javascript"}  # which some hosts call otherwise
 

@@ -12,7 +12,7 @@ from app.api.deps import ServicesDep
 from app.api.errors import problem_responses
 from app.api.identity import COOKIE, UnknownKeyError
 from app.api.json_body import REFUSALS, described, json_body
-from app.api.origins import CrossSiteError
+from app.api.origins import CrossSiteError, UnknownHostError
 from app.api.schemas import Schema
 
 router = APIRouter(prefix="/session", tags=["session"])
@@ -33,7 +33,7 @@ class SessionOut(Schema):
     name: str | None = Field(description="whose key it is; null without a valid one")
 
 
-@router.get("")
+@router.get("", responses=problem_responses(UnknownHostError))
 async def show_session(request: Request, services: ServicesDep) -> SessionOut:
     """Say whether a key is needed, and whose the caller has shown."""
     required = bool(services.identification.keyring)
@@ -45,7 +45,7 @@ async def show_session(request: Request, services: ServicesDep) -> SessionOut:
     status_code=status.HTTP_204_NO_CONTENT,
     response_class=Response,
     openapi_extra=described(SessionIn),
-    responses=problem_responses(UnknownKeyError, CrossSiteError, *REFUSALS),
+    responses=problem_responses(UnknownHostError, CrossSiteError, UnknownKeyError, *REFUSALS),
 )
 async def open_session(
     request: Request,
@@ -70,7 +70,13 @@ def _is_over_tls(request: Request) -> bool:
     return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https:")
 
 
-@router.delete("", status_code=status.HTTP_204_NO_CONTENT, response_class=Response)
+@router.delete(
+    "",
+    status_code=status.HTTP_204_NO_CONTENT,
+    response_class=Response,
+    responses=problem_responses(UnknownHostError, CrossSiteError),
+)
 async def end_session(response: Response) -> None:
-    """Take the cookie back."""
+    """Take the cookie back, and have the browser forget what the page has kept there."""
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'

@@ -1,6 +1,8 @@
 """`POST /stylize`: a photograph and paintings in, a job out."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response, status
@@ -29,6 +31,7 @@ from app.jobs.blobs import Incoming
 from app.jobs.errors import (
     IdempotencyError,
     JobQueueFullError,
+    QuotaError,
     StorageFullError,
     StoreUnavailableError,
 )
@@ -62,6 +65,7 @@ SUBMITTING = (
     IdempotencyError,
     StillReceivingError,
     JobQueueFullError,
+    QuotaError,
     StorageFullError,
     StoreUnavailableError,
 )
@@ -126,6 +130,7 @@ async def estimate_painting(
 async def _submitted(request: Request, caller: str, key: str | None, services: Services) -> Job:
     """Receive a request and make its job; what was received is let go of."""
     with services.submissions.receiving(caller, key) as receiving:
+        services.allowance.check_pixels(caller)
         await receiving.check_room()
         async with services.uploads.receive(request, _LAYOUT) as form:
             fields = validated(StylizeFields, _single(form.fields))
@@ -146,9 +151,9 @@ async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Ser
         raise InvalidRequestError(
             f"style_weights has {count} numbers for {style_count} styles", "style_weights"
         )
-    prepared = await together(*(_decoded(*file, services) for file in asked.files.items()))
-    services.allowance.count_pixels(caller, sum(each.pixels for each in prepared))
-    photo = prepared[0]
+    count_pixels = partial(services.allowance.count_pixels, caller)
+    files = asked.files.items()
+    photo, *_ = await together(*(_decoded(*file, count_pixels, services) for file in files))
     size = (photo.width, photo.height)
     workers = await in_store(services.roster.workers)
     max_size = services.limits.max_size
@@ -171,11 +176,13 @@ async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Ser
     )
 
 
-async def _decoded(name: str, data: bytes | Incoming, services: Services) -> Prepared[None]:
+async def _decoded(
+    name: str, data: bytes | Incoming, count_pixels: Callable[[int], None], services: Services
+) -> Prepared[None]:
     """Decode one of the files that were sent; decoding it is the test."""
     assert isinstance(data, bytes)  # only archives come as files on the disk
     with about(name.partition("-")[0], ImageError):
-        return await services.decoder.prepare(data, lambda _image: None)
+        return await services.decoder.prepare(data, lambda _image: None, count_pixels=count_pixels)
 
 
 def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:

@@ -36,10 +36,10 @@ class JobQueueFullError(AtelierError):
 class QuotaError(AtelierError):
     """The files of this caller's jobs take all the room that one may have.
 
-    `retry_after_s`: when the first of them expire.
+    `retry_after_s`: when the first of them expire; None if that would not help.
     """
 
-    def __init__(self, message: str, retry_after_s: int | None) -> None:
+    def __init__(self, message: str, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

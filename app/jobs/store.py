@@ -19,6 +19,9 @@ from app.jobs.job import Job, JobKind, JobStatus, NewJob
 from app.jobs.tables import job, to_job
 from app.jobs.turns import in_turn
 
+_UNFINISHED_WAIT_S = 30.0
+"""When to ask again, where no job has ended yet."""
+
 
 @dataclass(frozen=True)
 class QueueLimits:
@@ -211,16 +214,20 @@ class JobStore:
         most = self._limits.bytes_per_owner
         if most is None:
             return
+        if more_bytes > most:
+            raise QuotaError(
+                f"the files of all your jobs may take {most:,} bytes; send smaller ones"
+            )
         kept = (job.c.owner == owner) & (job.c.stored_bytes > 0)
         total = func.coalesce(func.sum(job.c.stored_bytes), 0)
-        oldest_age = self._database.now() - func.min(job.c.finished_at)
-        stored, age_s = connection.execute(select(total, oldest_age).where(kept)).one()
+        oldest_age_s = self._database.now() - func.min(job.c.finished_at)
+        stored, age_s = connection.execute(select(total, oldest_age_s).where(kept)).one()
         if stored + more_bytes > most:
-            wait_s = None if age_s is None else max(1, math.ceil(self._limits.kept_s - age_s))
+            wait_s = _UNFINISHED_WAIT_S if age_s is None else self._limits.kept_s - age_s
             raise QuotaError(
                 f"the files of your jobs take {stored:,} of {most:,} bytes; delete finished jobs, "
                 "or wait until they expire",
-                wait_s,
+                max(1, math.ceil(wait_s)),
             )
 
 

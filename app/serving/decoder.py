@@ -31,11 +31,6 @@ class Prepared(Generic[T]):
     height: int
     format: str
 
-    @property
-    def pixels(self) -> int:
-        """How many the whole image has."""
-        return self.width * self.height
-
 
 class Decoder:
     """A pool of threads with a bounded queue. It belongs to one event loop."""
@@ -77,6 +72,7 @@ class Decoder:
         data: bytes,
         prepare: Callable[[Image.Image], T],
         enough_px: int | None = None,
+        count_pixels: Callable[[int], None] = lambda _: None,
     ) -> Prepared[T]:
         """Decode an image and make of it what is needed.
 
@@ -84,6 +80,7 @@ class Decoder:
             data: the encoded image.
             prepare: maps an RGB image to, for instance, a model's input; called in the pool.
             enough_px: the shorter side that this needs at least; None is all that there is.
+            count_pixels: told how many the image has, in a thread, before it is decoded.
 
         Raises:
             QueueFullError: too many images are waiting.
@@ -92,12 +89,13 @@ class Decoder:
         if len(data) <= _TINY_BYTES and is_plain(data):
             header = read_header(data, self._limits)
             if header.pixels <= _TINY_PX:
+                count_pixels(header.pixels)
                 return self._prepared(header, prepare, enough_px)
         if self._queued >= self._max_queue:
             raise QueueFullError(f"{self._max_queue} images are waiting to be decoded")
         self._count(+1)
         try:
-            work = partial(self._prepare, data, prepare, enough_px, time.monotonic())
+            work = partial(self._prepare, data, prepare, enough_px, count_pixels, time.monotonic())
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except asyncio.CancelledError:
             self._metrics.dropped_images.inc()
@@ -125,6 +123,7 @@ class Decoder:
         data: bytes,
         prepare: Callable[[Image.Image], T],
         enough_px: int | None,
+        count_pixels: Callable[[int], None],
         submitted: float,
     ) -> Prepared[T]:
         """Work in a thread of the pool."""
@@ -133,6 +132,7 @@ class Decoder:
         self._started[thread] = started
         try:
             header = read_header(data, self._limits)
+            count_pixels(header.pixels)
             with self._pixels.reserve(header.pixels):
                 return self._prepared(header, prepare, enough_px)
         finally:

@@ -10,7 +10,8 @@ let asking = null;
 export async function enter() {
   lockedOut(ask);
   const { required, name } = await insist("/session");
-  if (required) await (name ? greet(name) : ask());
+  if (required && name) greet(name);
+  if (required && !name) await ask();
 }
 
 /** Ask once, however many requests wait for it. */
@@ -41,7 +42,12 @@ function askForKey() {
       button.disabled = true;
       try {
         await call("/session", { method: "POST", json: { key: input.value.trim() }, open: true });
-        await greet((await call("/session")).name);
+        const { name } = await call("/session");
+        if (!name) {
+          problem.say("This browser keeps no cookies, and the page cannot do without one.");
+          return;
+        }
+        greet(name);
         dialog.remove();
         resolve();
       } catch (error) {

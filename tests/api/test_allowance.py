@@ -1,6 +1,8 @@
 """What one caller may ask for: in a minute, and to be stored."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -47,7 +49,37 @@ def test_too_many_pixels_of_one_caller_wait_for_the_next_minute(hurried: Service
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
         assert 0 < int(refused.headers["Retry-After"]) <= 60
         assert "pixels" in refused.json()["detail"]
+        assert ann.post("/stylize", files={"content": large["file"]}).status_code == 429
+        assert ann.get("/jobs").status_code == 200
         assert bob.post("/classify?model=mnist", files=large).status_code == 200
+
+
+def test_a_broken_picture_counts_as_well(hurried: Service) -> None:
+    broken = {"file": encode(photograph(400, 300), "JPEG")[:-2000]}
+    with client_of(hurried, "ann") as ann:
+        assert ann.post("/classify?model=mnist", files=broken).status_code == 422
+        assert ann.post("/classify?model=mnist", files=broken).status_code == 429
+
+
+def test_one_caller_sends_a_few_archives_at_a_time(tmp_path: Path) -> None:
+    with running_service(tmp_path, api_keys=API_KEYS) as service:
+        headers = {"Authorization": f"Bearer {KEYS['ann']}", "Content-Type": "application/zip"}
+        head = "POST /evaluate?model=mnist HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        with ExitStack() as stack:
+            for _ in range(4):
+                slow = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+                stack.enter_context(slow).sendall(f"{head}\r\nPK".encode())
+
+            def is_refused() -> bool:
+                url = f"{service.url}/evaluate?model=mnist"
+                found = httpx.post(url, headers=headers, content=b"PK", timeout=30)
+                return found.status_code == 429 and found.json()["code"] == "quota_exceeded"
+
+            wait_until(is_refused)
+            other = {**headers, "Authorization": f"Bearer {KEYS['bob']}"}
+            url = f"{service.url}/evaluate?model=mnist"
+            assert httpx.post(url, headers=other, content=b"PK", timeout=30).status_code == 422
 
 
 def test_what_one_caller_may_store_is_bounded(tmp_path: Path) -> None:

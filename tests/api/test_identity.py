@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.identity import SecretError, kept_secret
 from app.keys import entry_for, new_key
 from tests.jobs.studio import QUICK, Studio
 from tests.pictures import encode, photograph
@@ -60,6 +61,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
         ({"Authorization": "Bearer"}, "unknown_key"),
         ({"Authorization": "Bearer \xe9"}, "unknown_key"),
         ({"Authorization": "Basic YTpi"}, "key_required"),
+        ({"Authorization": "Basic YTpi", "Cookie": "atelier_session=x"}, "unknown_key"),
         ({"Cookie": "atelier_session=forged.a.b"}, "unknown_key"),
         ({"Cookie": "atelier_session="}, "unknown_key"),
     ],
@@ -142,7 +144,9 @@ def test_a_browser_exchanges_its_key_for_a_cookie(keyed: Keyed) -> None:
         assert browser.get(f"/jobs/{job['id']}/events").status_code == 200
         stolen = {"Origin": "http://evil.example"}
         assert browser.post(f"/jobs/{job['id']}/cancel", headers=stolen).status_code == 403
-        assert browser.delete("/session").status_code == 204
+        ended = browser.delete("/session")
+        assert ended.status_code == 204
+        assert "storage" in ended.headers["Clear-Site-Data"]
         assert browser.get("/jobs").status_code == 401
 
 
@@ -196,6 +200,22 @@ def test_no_key_is_ever_logged(keyed: Keyed) -> None:
     wait_until(lambda: "/models/last" in log.read_text())
     assert not [key for key in KEYS.values() if key in log.read_text()]
     assert '"caller": "ann"' in log.read_text()
+
+
+def test_a_gateway_may_have_a_password_of_its_own(keyed: Keyed) -> None:
+    with keyed.client() as browser:
+        browser.post("/session", json={"key": KEYS["bob"]})
+        assert browser.get("/jobs", headers={"Authorization": "Basic YTpi"}).status_code == 200
+
+
+def test_a_damaged_session_secret_is_not_signed_with(tmp_path: Path) -> None:
+    (tmp_path / "session-secret").write_text("")
+    with pytest.raises(SecretError, match="delete it"):
+        kept_secret(tmp_path)
+    (tmp_path / "session-secret").unlink()
+    secret = kept_secret(tmp_path)
+    assert secret == kept_secret(tmp_path)
+    assert (tmp_path / "session-secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_only_administrators_reload_the_models(keyed: Keyed) -> None:

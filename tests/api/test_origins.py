@@ -1,5 +1,6 @@
 """Browser attacks on a service without keys: by other names, and from other pages."""
 
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -95,6 +96,13 @@ def test_every_answer_tells_browsers_to_be_careful(client: httpx.Client, path: s
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_even_what_is_no_http_is_answered_carefully(service: Service) -> None:
+    for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+            connection.sendall(sent)
+            assert b"x-content-type-options: nosniff" in connection.recv(2000)
 
 
 def test_nothing_that_depends_on_the_caller_is_cached_by_others(client: httpx.Client) -> None:
