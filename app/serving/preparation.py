@@ -18,7 +18,7 @@ async def prepare(name: str, longest_s: float = _LONGEST_S) -> None:
     """Run `python -m app prepare`, with the settings of this process; it ends with this process.
 
     Raises:
-        CheckpointError: it failed, and why is in the log; or it took longer than `longest_s` seconds.
+        CheckpointError: it failed, and why is in the log, or took more than `longest_s` seconds.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
