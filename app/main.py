@@ -12,6 +12,7 @@ import structlog
 import torch
 from fastapi import FastAPI
 
+from app import __version__
 from app.api import (
     admin,
     classify,
@@ -107,7 +108,7 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     app = DocumentedApp(
         title="Atelier",
         summary="Image inference and neural style transfer",
-        version="0.1.0",
+        version=__version__,
         generate_unique_id_function=attrgetter("name"),
         lifespan=lifespan,
         docs_url=None,  # they would load scripts from elsewhere

@@ -59,16 +59,16 @@ def serve(settings: Settings) -> None:
     with _sole_owner(settings), listen(settings) as listener:
         host, port = listener.getsockname()[:2]
         log.info("listening", url=f"http://{host}:{port}")
-        os.set_inheritable(listener.fileno(), True)
         workers = _Workers(settings, f"http://{reachable(host)}:{port}")
         workers.release_all()
-        family = _Family(listener.fileno(), settings, hangup)
+        family = _Family(settings, hangup)
         asyncio.run(family.supervise([_web(listener), *workers.children()]))
 
 
 def _web(listener: socket.socket) -> "_Child":
-    command = ["web", "--supervised", "--fd", str(listener.fileno())]
-    return _Child(_WEB, lambda: command)
+    fd = listener.fileno()
+    command = ["web", "--supervised", "--fd", str(fd)]
+    return _Child(_WEB, lambda: command, descriptors=(fd,))
 
 
 def reachable(host: str) -> str:
@@ -147,11 +147,16 @@ def _sole_owner(settings: Settings) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Child:
-    """A process to keep running: its command line, anew for every start, and what its end asks."""
+    """A process to keep running.
+
+    It has a command line, anew for every start, what its end asks for, and the descriptors that it
+    inherits.
+    """
 
     name: str
     command: Callable[[], list[str]]
     ended: Callable[..., None] = lambda **_: None
+    descriptors: tuple[int, ...] = ()
 
 
 class _Workers:
@@ -207,8 +212,7 @@ class _Workers:
 class _Family:
     """The children, until the service is told to stop or one of them can never start."""
 
-    def __init__(self, fd: int, settings: Settings, hangup: Hangup) -> None:
-        self._fd = fd
+    def __init__(self, settings: Settings, hangup: Hangup) -> None:
         self._hangup = hangup
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._grace_s = settings.shutdown_grace_s
@@ -237,7 +241,7 @@ class _Family:
         backoff_s, has_run = self._restart_s, False
         while not self._stopping.is_set():
             started = time.monotonic()
-            process = self._processes[child.name] = await self._start(child.command())
+            process = self._processes[child.name] = await self._start(child)
             if not await self._ended(process):
                 await self._stop(child.name, process)
                 await asyncio.to_thread(child.ended, crashed=False)
@@ -265,14 +269,14 @@ class _Family:
             assert process.stdin is not None
             process.stdin.write(b"\n")
 
-    async def _start(self, command: list[str]) -> asyncio.subprocess.Process:
+    async def _start(self, child: _Child) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "app",
-            *command,
+            *child.command(),
             stdin=asyncio.subprocess.PIPE,
-            pass_fds=[self._fd],
+            pass_fds=child.descriptors,
             start_new_session=True,  # a Ctrl-C in the terminal is passed on once, by us
         )
 

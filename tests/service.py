@@ -63,12 +63,12 @@ class Service:
 
     def child(self, command: str) -> int | None:
         """Process id of the supervisor's child that runs a command, if there is one now."""
-        return _child_of(self.process.pid, command)
+        return child_of(self.process.pid, command)
 
     def child_of_web(self, command: str) -> int | None:
         """Process id of the web process's child that runs a command, if there is one now."""
         web = self.web_pid()
-        return None if web is None else _child_of(web, command)
+        return None if web is None else child_of(web, command)
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """What has been logged so far under a name; for a service that logs JSON."""
@@ -92,7 +92,7 @@ class Service:
             return False
 
 
-def _child_of(pid: int, command: str) -> int | None:
+def child_of(pid: int, command: str) -> int | None:
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in tasks.read_text().split():
             try:

@@ -30,6 +30,12 @@ def web_pid(service: Service) -> int:
     return pid
 
 
+def sockets(pid: int) -> set[str]:
+    """The sockets that a process has open."""
+    links = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    return {each for each in links if each.startswith("socket:")}
+
+
 def app(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
@@ -91,6 +97,16 @@ def test_nothing_is_orphaned_when_the_supervisor_is_killed(tmp_path: Path) -> No
         wait_until(lambda: not is_running(child), 30)
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{service.url}/health/live")
+
+
+def test_only_the_web_process_has_the_listening_socket(tmp_path: Path) -> None:
+    with running_service(tmp_path, workers=1) as service:
+        wait_until(service.worker_pid)
+        worker = service.worker_pid()
+        assert worker is not None
+        ours = sockets(service.process.pid)
+        assert len(ours & sockets(web_pid(service))) == 1
+        assert not ours & sockets(worker)
 
 
 def test_a_second_service_on_the_same_data_directory_refuses(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from app.api.deps import ServicesDep
 from app.api.schemas import LimitsOut
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["limits"])
 
 
 @router.get("/limits")

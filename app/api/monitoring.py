@@ -10,7 +10,7 @@ from app.api.deps import Services, ServicesDep
 from app.api.in_store import soon_in_store
 from app.jobs.errors import StoreUnavailableError
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["metrics"])
 
 
 @router.get("/metrics", response_class=Response)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 
 import torch
 
@@ -15,14 +17,19 @@ _LITTLE_BYTES = 2_000_000_000
 _OLDEST_CAPABILITY = (7, 0)
 
 
-def device(settings: Settings) -> Iterator[Finding]:
-    """Look at the device, and at what runs networks on it."""
+def device(settings: Settings, root: Path = Path("/")) -> Iterator[Finding]:
+    """Look at the device, and at what runs networks on it; `/proc` and `/dev` are in `root`."""
     try:
         chosen = choose_device(settings.device)
     except DeviceError as error:
         yield problem(f"device {settings.device}", str(error))
         return
-    yield from _cuda(chosen) if chosen.type == "cuda" else _cpu(chosen, settings)
+    if chosen.type == "cuda":
+        yield from _cuda(chosen)
+    else:
+        yield from _cpu(chosen, settings)
+        if settings.device == "auto":
+            yield from _unused(root)
 
 
 def _cuda(chosen: torch.device) -> Iterator[Finding]:
@@ -56,3 +63,19 @@ def _cpu(chosen: torch.device, settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield ok(f"engine {settings.engine}: PyTorch is there")
+
+
+def _unused(root: Path) -> Iterator[Finding]:
+    """Look for traces of a GPU where none can be used."""
+    places = (root / "dev/nvidia0", root / "proc/driver/nvidia")
+    trace = next((str(place) for place in places if place.exists()), which("nvidia-smi"))
+    if trace is None:
+        return
+    if torch.version.cuda is None:
+        why, advice = "this PyTorch is for CPUs", "install PyTorch with CUDA"
+    else:
+        why, advice = "CUDA cannot be used", "see what nvidia-smi says of the driver"
+    yield warning(
+        f"device cpu: there is {trace}, but {why}",
+        f"{advice}, or set ATELIER_DEVICE=cpu if the GPU is not for this service",
+    )

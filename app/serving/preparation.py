@@ -11,12 +11,14 @@ from contextlib import suppress
 
 from app.vision.errors import CheckpointError
 
+_LONGEST_S = 900.0  # some twenty seconds on an idle host, minutes on a busy one: beyond, it hangs
 
-async def prepare(name: str) -> None:
+
+async def prepare(name: str, longest_s: float = _LONGEST_S) -> None:
     """Run `python -m app prepare`, with the settings of this process; it ends with this process.
 
     Raises:
-        CheckpointError: it failed; why is in the log.
+        CheckpointError: it failed, and why is in the log, or took more than `longest_s` seconds.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -27,11 +29,15 @@ async def prepare(name: str) -> None:
         stdout=DEVNULL,
     )
     try:
-        status = await process.wait()
-    except asyncio.CancelledError:
+        status = await asyncio.wait_for(process.wait(), longest_s)
+    except TimeoutError:
+        raise CheckpointError(
+            f"its engine could not be chosen: `python -m app prepare {name}` was killed, as it had "
+            f"not ended after {longest_s:g} s"
+        ) from None
+    finally:
         with suppress(ProcessLookupError):
             process.kill()
-        raise
     if status:
         raise CheckpointError(
             f"its engine could not be chosen: `python -m app prepare {name}` ended with {status}"

@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app import __version__
+
 
 @pytest.fixture
 def document(client: httpx.Client) -> dict[str, Any]:
@@ -32,6 +34,10 @@ def references(node: Any) -> Iterator[str]:
             yield from references(each)
 
 
+def test_the_version_is_the_programs(document: dict[str, Any]) -> None:
+    assert document["info"]["version"] == __version__
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     found = set(references(document))
     assert "#/components/schemas/Quality" in found
@@ -49,6 +55,16 @@ def test_every_operation_has_a_name_and_explains_what_it_takes(document: dict[st
         for parameter in operation.get("parameters", []):
             assert parameter["description"], (where, parameter["name"])
             assert "null" not in str(parameter["schema"]), (where, parameter["name"])
+
+
+def test_a_tag_is_of_what_belongs_together(document: dict[str, Any]) -> None:
+    tagged: dict[str, set[str]] = {}
+    for where, operation in operations(document):
+        for tag in operation.get("tags", []):
+            tagged.setdefault(tag, set()).add(where)
+    assert tagged["health"] == {"get /health/live", "get /health/ready"}
+    assert tagged["limits"] == {"get /limits"}
+    assert tagged["metrics"] == {"get /metrics"}
 
 
 def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
+from setuptools.config.pyprojecttoml import read_configuration
 
+from app import __version__
 from tests.deploy.context import is_ignored
 from tests.deploy.dockerfile import instructions, stages
 from tests.service import ROOT
@@ -64,10 +65,11 @@ def test_code_comes_after_torch_and_no_compiler_at_all() -> None:
     assert not any("apt" in each.rest for each in instructions(DOCKERFILE) if each.name == "RUN")
 
 
-def test_the_version_is_the_projects() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def test_the_version_is_the_programs() -> None:
+    project = read_configuration(ROOT / "pyproject.toml")["project"]
+    assert project["version"] == __version__
     versions = [each.rest for each in instructions(DOCKERFILE) if "VERSION=" in each.rest]
-    assert versions == [f"VERSION={project['version']}"]
+    assert versions == [f"VERSION={__version__}"]
 
 
 @pytest.mark.parametrize("name", ["app/main.py", "models/mnist.pt", "pyproject.toml"])

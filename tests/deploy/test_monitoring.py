@@ -31,6 +31,7 @@ Kind = tuple[str, frozenset[str]]
 def exposed(service: Service) -> dict[str, Kind]:
     """Type and labels of every metric, once something has happened."""
     httpx.post(f"{service.url}/classify?model=mnist", files={"file": encode(photograph())})
+    httpx.post(f"{service.url}/admin/reload", timeout=60)
     text = httpx.get(f"{service.url}/metrics").text
     return dict(_kinds(text))
 

@@ -1,42 +1,54 @@
 """Copies of a SQLite file, made before it is changed."""
 
+import glob
 import os
 import sqlite3
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from tempfile import mkstemp
 
 
 def keep_copy(path: Path, revision: str) -> Path:
     """Copy a database beside itself, as `NAME.before-REVISION`; returns where the copy is.
 
-    A copy that is there already is left alone, and the new one gets a number. Others may read and
-    write meanwhile.
+    The name is given to a whole copy only. One that is there already is left alone, and the new
+    one gets a number. Others may read and write meanwhile, but only one may copy at a time: what
+    one that was killed has left is removed.
 
     Raises:
         sqlite3.Error, OSError: it cannot be written.
     """
-    copy = _free_name(path.with_name(f"{path.name}.before-{revision}"))
+    prefix = f".{path.name}.copy-"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*"):
+        left.unlink()
+    handle, name = mkstemp(prefix=prefix, dir=path.parent)
+    os.close(handle)
+    unnamed = Path(name)
     try:
-        with (
-            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
-            closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target)
-        _sync(copy)
-        _sync(copy.parent)
-    except BaseException:
-        copy.unlink(missing_ok=True)
-        raise
+        _back_up(path, unnamed)
+        _sync(unnamed)
+        copy = _link(unnamed, path.with_name(f"{path.name}.before-{revision}"))
+    finally:
+        unnamed.unlink()
+    _sync(copy.parent)
     return copy
 
 
-def _free_name(wanted: Path) -> Path:
-    """Take a name that no file has."""
+def _back_up(path: Path, copy: Path) -> None:
+    with (
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+
+
+def _link(file: Path, wanted: Path) -> Path:
+    """Give a file a name that no other has."""
     for number in count(1):
         path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:
-            path.open("xb").close()
+            path.hardlink_to(file)
         except FileExistsError:
             continue
         return path
