@@ -120,7 +120,8 @@ def test_prometheus_gets_in_with_its_key(tmp_path: Path) -> None:
         config.write_text(example.replace("scrape_interval: 15s", "scrape_interval: 1s"))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-        options = ["--config.file", config, "--storage.tsdb.path", tmp_path / "series"]
+        series = tmp_path / "series"
+        options = [f"--config.file={config}", f"--storage.tsdb.path={series}"]
         process = subprocess.Popen(
             [prometheus, *options, f"--web.listen-address=127.0.0.1:{port}"],
             stderr=subprocess.DEVNULL,
