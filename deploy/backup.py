@@ -13,8 +13,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 _DATABASE = "atelier.db"
-_NOT_KEPT = ("engines", "serve.lock", _DATABASE, ".")
-"""How names begin: converted networks, a lock, the database itself, what is not whole yet."""
+_NOT_KEPT = ("engines", "incoming", "serve.lock", _DATABASE, ".")
+"""How names begin: converted networks, uploads, a lock, the database, what is not whole yet."""
 
 
 def main() -> None:

@@ -2,31 +2,25 @@
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from typing import Any
 
-import pytest
 import yaml
 
+from tests.deploy.programs import program
 from tests.service import ROOT
 
 _UNITS = {"s": 1, "m": 60}
 
 
 def compose(*files: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `docker-compose config`. Without it a test is skipped; in CI it fails."""
-    program = shutil.which("docker-compose")
-    if program is None:
-        reason = "needs docker-compose: apt-get install docker-compose"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    """Run `docker-compose config`."""
+    docker_compose = program("docker-compose", package="docker-compose")
     options = [word for file in files for word in ("--file", file)]
     with tempfile.NamedTemporaryFile() as empty:  # in the place of .env
         return subprocess.run(
-            [program, "--env-file", empty.name, *options, "config"],
+            [docker_compose, "--env-file", empty.name, *options, "config"],
             check=False,
             cwd=ROOT,
             env={"PATH": os.environ["PATH"]} | variables,

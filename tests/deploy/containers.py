@@ -33,11 +33,12 @@ class Running:
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def writable(self) -> set[str]:
-        """Where it could write: mounts, other than devices, that are not read-only."""
+        """Where it could write: folders that are mounted, and not read-only."""
+        root = Path(f"/proc/{self.process.pid}/root")
         found = set()
         for line in Path(f"/proc/{self.process.pid}/mountinfo").read_text().splitlines():
             target, options = line.split()[4:6]
-            if "rw" in options.split(",") and not target.startswith("/dev/"):
+            if "rw" in options.split(",") and (root / target[1:]).is_dir():
                 found.add(target)
         return found
 

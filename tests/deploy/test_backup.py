@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -34,6 +35,22 @@ def test_a_backup_of_a_busy_service_can_be_gone_on_with(tmp_path: Path) -> None:
     with running_service(tmp_path / "second", **QUICK) as service:
         assert httpx.get(f"{service.url}{done}/result").content == picture
         wait_until(lambda: httpx.get(service.url + running).json()["status"] == "succeeded")
+
+
+def test_what_is_still_arriving_is_left_out(tmp_path: Path) -> None:
+    data, archive = tmp_path / "var", tmp_path / "backup.tar"
+
+    def pieces() -> Iterator[bytes]:
+        yield b"the beginning"
+        wait_until(lambda: list(data.glob("incoming/*")))
+        _back_up(data, archive)
+
+    with running_service(tmp_path) as service:
+        zipped = {"Content-Type": "application/zip"}
+        httpx.post(f"{service.url}/evaluate?model=mnist", content=pieces(), headers=zipped)
+    with tarfile.open(archive) as tar:
+        assert "atelier.db" in tar.getnames()
+        assert not [name for name in tar.getnames() if name.startswith("incoming")]
 
 
 def test_there_is_no_backup_of_nothing(tmp_path: Path) -> None:

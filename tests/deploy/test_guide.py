@@ -26,6 +26,19 @@ def test_every_file_is_there(text: str) -> None:
     assert missing <= {"docker-compose.local.yml"}
 
 
+def test_a_backup_is_for_its_owner_only() -> None:
+    backups = [line for line in GUIDE.splitlines() if "deploy/backup.py >" in line]
+    assert len(backups) >= 3
+    for each in backups:
+        assert re.fullmatch(r"\(umask 077 && .* > ~/[\w.-]+\)", each)
+
+
+def test_no_port_is_published_to_others() -> None:
+    published = re.findall(r"--publish (\S+)", GUIDE)
+    assert published
+    assert all(each.startswith("127.0.0.1:") for each in published)
+
+
 def test_every_target_of_make_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?make ([a-z][a-z-]+)", GUIDE):

@@ -1,9 +1,9 @@
 """The metrics as they are documented, watched and drawn, against those of a running service."""
 
 import json
-import os
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -15,8 +15,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.keys import entry_for, new_key
+from tests.deploy.programs import program
 from tests.pictures import encode, photograph
-from tests.service import ROOT, Service, running_service
+from tests.service import ROOT, Service, running_service, wait_until
 
 DOCUMENT = ROOT / "docs/metrics.md"
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
@@ -87,14 +89,8 @@ def test_the_dashboard_can_be_imported() -> None:
 
 @pytest.fixture
 def promtool() -> str:
-    """Prometheus' own checker. Without it a test is skipped; in CI it fails."""
-    found = shutil.which("promtool")
-    if found is None:
-        reason = "needs promtool: apt-get install prometheus"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+    """Prometheus' own checker."""
+    return program("promtool", package="prometheus")
 
 
 @pytest.mark.parametrize(
@@ -105,11 +101,47 @@ def promtool() -> str:
         ["test", "rules", "alerts.test.yml"],
     ],
 )
-def test_prometheus_accepts_the_rules(promtool: str, words: list[str]) -> None:
+def test_prometheus_accepts_the_rules(promtool: str, words: list[str], tmp_path: Path) -> None:
+    folder = shutil.copytree(ALERTS.parent, tmp_path / "prometheus")
+    (folder / "atelier.key").write_text(new_key())
     result = subprocess.run(
-        [promtool, *words], cwd=ALERTS.parent, capture_output=True, text=True, check=False
+        [promtool, *words], cwd=folder, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_prometheus_gets_in_with_its_key(tmp_path: Path) -> None:
+    prometheus = program("prometheus", package="prometheus")
+    key, folder = new_key(), shutil.copytree(ALERTS.parent, tmp_path / "prometheus")
+    (folder / "atelier.key").write_text(key)
+    with running_service(tmp_path, api_keys=entry_for("prometheus", key)) as service:
+        config, target = folder / "prometheus.yml", service.url.removeprefix("http://")
+        example = config.read_text().replace("127.0.0.1:8000", target)
+        config.write_text(example.replace("scrape_interval: 15s", "scrape_interval: 1s"))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        series = tmp_path / "series"
+        options = [f"--config.file={config}", f"--storage.tsdb.path={series}"]
+        process = subprocess.Popen(
+            [prometheus, *options, f"--web.listen-address=127.0.0.1:{port}"],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: _values(port, "up") == ["1"], 30)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _values(port: int, query: str) -> list[str]:
+    """What a Prometheus answers; nothing while it is still starting."""
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query})
+    except httpx.TransportError:
+        return []
+    if answer.status_code != 200:
+        return []
+    return [each["value"][1] for each in answer.json()["data"]["result"]]
 
 
 def test_figures_of_a_database_that_is_away_are_not_known(tmp_path: Path) -> None:

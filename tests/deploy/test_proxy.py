@@ -1,7 +1,5 @@
 """The proxy of the example encrypts, streams, and bounds what is sent."""
 
-import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -12,24 +10,20 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.keys import entry_for, new_key
+from tests.deploy.programs import program
 from tests.jobs.studio import LONG, QUICK, Studio
 from tests.service import ROOT, running_service, wait_until
+
+KEY = new_key()
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ssl.SSLContext]]:
-    """Caddy with its own authority in front of a service; without it a test is skipped.
-
-    In CI it fails.
-    """
-    caddy = shutil.which("caddy")
-    if caddy is None:
-        reason = "needs Caddy: apt-get install caddy"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    """Caddy with its own authority in front of a service that has a key."""
+    caddy = program("caddy", package="caddy")
     folder = tmp_path_factory.mktemp("proxy")
-    with running_service(folder, **QUICK) as service:
+    with running_service(folder, **QUICK, api_keys=entry_for("me", KEY)) as service:
         https, http = _free_ports(2)
         log = (folder / "caddy.log").open("wb")
         domain = f"localhost:{https}"
@@ -58,9 +52,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ssl.SS
 
 @pytest.fixture
 def proxied(site: tuple[str, ssl.SSLContext]) -> Iterator[httpx.Client]:
-    """A client of the service that comes through the proxy."""
+    """A client of the service that comes through the proxy, with its key."""
     url, trust = site
-    with httpx.Client(base_url=url, verify=trust, timeout=60) as opened:
+    bearer = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=url, headers=bearer, verify=trust, timeout=60) as opened:
         yield opened
 
 
@@ -72,6 +67,23 @@ def test_answers_come_through(proxied: httpx.Client) -> None:
     )
     assert answer.json()["predictions"][0]["label"] == "ship"
     assert "max-age" in answer.headers["strict-transport-security"]
+
+
+def test_a_session_is_for_tls_only(site: tuple[str, ssl.SSLContext]) -> None:
+    url, trust = site
+    with httpx.Client(base_url=url, verify=trust, timeout=60) as browser:
+        assert browser.get("/models").status_code == 401
+        answer = browser.post("/session", json={"key": KEY}, headers={"Origin": url})
+        assert answer.status_code == 204
+        assert "; secure" in answer.headers["set-cookie"].lower()
+        assert browser.get("/models").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/%6detrics"])
+def test_metrics_stay_inside(proxied: httpx.Client, path: str) -> None:
+    answer = proxied.get(path)
+    assert answer.status_code == 404
+    assert "x-request-id" not in answer.headers
 
 
 def test_events_are_not_held_back(proxied: httpx.Client) -> None:

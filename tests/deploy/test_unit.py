@@ -1,14 +1,12 @@
 """systemd understands the unit."""
 
-import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
 from pathlib import Path
 
-import pytest
-
 from app.settings import Settings
+from tests.deploy.programs import program
 from tests.service import ROOT
 
 UNIT = ROOT / "deploy/atelier.service"
@@ -16,13 +14,10 @@ PYTHON = "/opt/atelier/.venv/bin/python"
 
 
 def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("needs systemd-analyze: apt-get install systemd")
+    analyze = program("systemd-analyze", package="systemd")
     copy = tmp_path / "atelier.service"
     copy.write_text(UNIT.read_text().replace(PYTHON, sys.executable))
-    result = subprocess.run(
-        ["systemd-analyze", "verify", copy], check=False, capture_output=True, text=True
-    )
+    result = subprocess.run([analyze, "verify", copy], check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert str(copy) not in result.stderr
 
