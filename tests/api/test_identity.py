@@ -247,6 +247,8 @@ def test_a_session_ends_with_its_time(tmp_path: Path) -> None:
             return httpx.get(f"{service.url}/jobs", headers=cookies).status_code == 401
 
         wait_until(has_ended, timeout_s=10)
+        refused = httpx.get(f"{service.url}/jobs", headers=cookies)
+        assert refused.json()["code"] == "unknown_key"
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ def test_prometheus_gets_in_with_its_key(tmp_path: Path) -> None:
         )
         try:
             wait_until(lambda: _values(port, "up") == ["1"], 30)
+            assert _values(port, "atelier_database_up") == ["1"]
         finally:
             process.terminate()
             process.wait(30)
