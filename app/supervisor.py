@@ -11,13 +11,10 @@ once.
 import asyncio
 import fcntl
 import functools
-import ipaddress
-import os
 import secrets
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,22 +28,17 @@ from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
+from app.listening import StartError, listen, reachable
 from app.settings import Settings
-from app.vision.errors import AtelierError
+from app.supervised import KILL_AFTER_GRACE_S
 
 log = structlog.stdlib.get_logger(__name__)
 
-_BACKLOG = 1024
 _HEALTHY_AFTER_S = 60.0
-_KILL_AFTER_GRACE_S = 5.0
 
 _WEB = "web"
 
 REFUSED = 2  # exit status of a command that cannot work as it was called or configured
-
-
-class StartError(AtelierError):
-    """The service cannot start on this data directory or address."""
 
 
 def serve(settings: Settings) -> None:
@@ -69,59 +61,6 @@ def _web(listener: socket.socket) -> "_Child":
     fd = listener.fileno()
     command = ["web", "--supervised", "--fd", str(fd)]
     return _Child(_WEB, lambda: command, descriptors=(fd,))
-
-
-def reachable(host: str) -> str:
-    """An address at which a listener on `host` can be reached from here."""
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
-    return f"[{address}]" if ":" in address else address
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether only this host can reach an address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def listen(settings: Settings) -> socket.socket:
-    """Open the listening socket.
-
-    Raises:
-        StartError: the address is in use or not of this host, or open to others without keys.
-    """
-    if not (settings.keyring or settings.allow_anonymous or _is_loopback(settings.host)):
-        raise StartError(
-            f"others could use the service at {settings.host}, and it has no keys. Make one with "
-            "`python -m app key new NAME` and name it in ATELIER_API_KEYS, or let everybody in "
-            "with ATELIER_ALLOW_ANONYMOUS=1"
-        )
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise StartError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            "choose another with --host and --port (a service that was killed may take some "
-            "seconds to end)"
-        ) from error
-
-
-def exit_with_supervisor(settings: Settings) -> None:
-    """In a child: end as if stopped when the supervisor at the other end of stdin is gone.
-
-    What the supervisor writes there is a SIGHUP.
-    """
-
-    def wait_for_end() -> None:
-        while os.read(sys.stdin.fileno(), 1):  # not buffered: a lock held at exit would abort
-            os.kill(os.getpid(), signal.SIGHUP)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(settings.shutdown_grace_s + _KILL_AFTER_GRACE_S)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait_for_end, name="supervisor-watch", daemon=True).start()
 
 
 @contextmanager
@@ -298,7 +237,7 @@ class _Family:
     async def _stop(self, name: str, process: asyncio.subprocess.Process) -> None:
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), self._grace_s + _KILL_AFTER_GRACE_S)
+            await asyncio.wait_for(process.wait(), self._grace_s + KILL_AFTER_GRACE_S)
         except TimeoutError:
             log.error("child does not stop and is killed", child=name)  # noqa: TRY400 - no news
             process.kill()

@@ -6,11 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.arriving import UploadTimeoutError, UploadTooLargeError
 from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import problem_of, problem_responses
 from app.api.media import BINARY
-from app.api.multipart import MalformedUploadError
 from app.api.schemas import (
     Classification,
     Classifications,
@@ -20,20 +18,16 @@ from app.api.schemas import (
     ModelReference,
     PredictionOut,
 )
-from app.api.uploads import Layout, UnsupportedUploadError, Upload, UploadsBusyError
+from app.api.uploads import PICTURE_REFUSALS, Layout, Upload
 from app.serving.errors import (
     DeadlineError,
     InferenceError,
     ModelUnavailableError,
-    QueueFullError,
     UnknownModelError,
 )
 from app.serving.loader import ServedModel
 from app.vision.errors import (
     ImageError,
-    ImageTooLargeError,
-    UndecodableImageError,
-    UnsupportedFormatError,
 )
 
 router = APIRouter(tags=["classify"])
@@ -89,19 +83,11 @@ class ClassifyHeaders(BaseModel):
     "/classify",
     openapi_extra=_REQUEST_BODY,
     responses=problem_responses(
+        *PICTURE_REFUSALS,
         UnknownModelError,
-        UploadTimeoutError,
-        ImageTooLargeError,
-        UploadTooLargeError,
-        UnsupportedFormatError,
-        UnsupportedUploadError,
-        UndecodableImageError,
-        MalformedUploadError,
         DeadlineError,
         InferenceError,
         ModelUnavailableError,
-        QueueFullError,
-        UploadsBusyError,
     ),
 )
 async def classify(

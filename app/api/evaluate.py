@@ -17,7 +17,7 @@ from app.api.job_schemas import JobOut
 from app.api.media import BINARY
 from app.api.multipart import MalformedUploadError
 from app.api.replies import JOB_MADE, JobHeadersDep, reply
-from app.api.submissions import Asked, Order, Receiving, StillReceivingError
+from app.api.submissions import JOB_REFUSALS, Asked, Order, Receiving
 from app.api.uploads import UnsupportedUploadError
 from app.evaluation.datasets import find_dataset, list_datasets
 from app.evaluation.errors import (
@@ -28,13 +28,6 @@ from app.evaluation.errors import (
 )
 from app.evaluation.labelled import label, open_source
 from app.jobs.blobs import Incoming
-from app.jobs.errors import (
-    IdempotencyError,
-    JobQueueFullError,
-    QuotaError,
-    StorageFullError,
-    StoreUnavailableError,
-)
 from app.jobs.job import ARCHIVE, Job, JobKind
 from app.serving.errors import ModelUnavailableError, UnknownModelError
 from app.serving.loader import ServedModel
@@ -102,13 +95,8 @@ class EvaluateQuery(BaseModel):
             MalformedUploadError,
             ArchiveError,
             NothingLabelledError,
-            IdempotencyError,
-            StillReceivingError,
-            JobQueueFullError,
-            QuotaError,
-            StorageFullError,
-            StoreUnavailableError,
             ModelUnavailableError,
+            *JOB_REFUSALS,
         ),
     },
 )

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from app.api.arriving import UploadTimeoutError, UploadTooLargeError
 from app.api.deps import CallerDep, Services, ServicesDep, together
 from app.api.errors import InvalidRequestError, problem_responses, validated
 from app.api.fields import about
@@ -16,7 +15,6 @@ from app.api.foresight import DoesNotFitError, UnpaintableError, foresee
 from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
 from app.api.json_body import REFUSALS, described, json_body
-from app.api.multipart import MalformedUploadError
 from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.style_files import UnknownStyleError, style_path
 from app.api.stylize_schemas import (
@@ -25,25 +23,17 @@ from app.api.stylize_schemas import (
     StylizeFields,
     form_schema,
 )
-from app.api.submissions import Asked, Order, StillReceivingError
-from app.api.uploads import Form, Layout, UnsupportedUploadError, UploadsBusyError
+from app.api.submissions import JOB_REFUSALS, Asked, Order
+from app.api.uploads import PICTURE_REFUSALS, Form, Layout
 from app.jobs.blobs import Incoming
 from app.jobs.errors import (
-    IdempotencyError,
-    JobQueueFullError,
-    QuotaError,
-    StorageFullError,
     StoreUnavailableError,
 )
 from app.jobs.job import Job, JobKind
 from app.serving.decoder import Prepared
-from app.serving.errors import QueueFullError
 from app.style.schedule import fit
 from app.vision.errors import (
     ImageError,
-    ImageTooLargeError,
-    UndecodableImageError,
-    UnsupportedFormatError,
 )
 
 router = APIRouter(tags=["stylize"])
@@ -59,16 +49,7 @@ _REQUEST_BODY: dict[str, Any] = {
     }
 }
 _UNPAINTABLE = (DoesNotFitError, UnpaintableError, StoreUnavailableError)
-SUBMITTING = (
-    DoesNotFitError,
-    UnpaintableError,
-    IdempotencyError,
-    StillReceivingError,
-    JobQueueFullError,
-    QuotaError,
-    StorageFullError,
-    StoreUnavailableError,
-)
+SUBMITTING = (DoesNotFitError, UnpaintableError, *JOB_REFUSALS)
 
 
 @router.post(
@@ -79,16 +60,8 @@ SUBMITTING = (
         **JOB_MADE,
         **problem_responses(
             *SUBMITTING,
+            *PICTURE_REFUSALS,
             UnknownStyleError,
-            UploadTimeoutError,
-            ImageTooLargeError,
-            UploadTooLargeError,
-            UnsupportedFormatError,
-            UnsupportedUploadError,
-            UndecodableImageError,
-            MalformedUploadError,
-            UploadsBusyError,
-            QueueFullError,
         ),
     },
 )

@@ -13,7 +13,14 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.in_store import in_store
 from app.jobs.blobs import Blobs, Incoming
-from app.jobs.errors import ResultExpiredError, StorageFullError
+from app.jobs.errors import (
+    IdempotencyError,
+    JobQueueFullError,
+    QuotaError,
+    ResultExpiredError,
+    StorageFullError,
+    StoreUnavailableError,
+)
 from app.jobs.job import Job, JobKind, NewJob, folder_of
 from app.jobs.leavings import remove_files
 from app.jobs.store import JobStore
@@ -22,6 +29,17 @@ from app.vision.errors import AtelierError
 
 class StillReceivingError(AtelierError):
     """The first request with this idempotency key is still being received."""
+
+
+JOB_REFUSALS = (
+    IdempotencyError,
+    StillReceivingError,
+    JobQueueFullError,
+    QuotaError,
+    StorageFullError,
+    StoreUnavailableError,
+)
+"""What may keep a request from making a job, whatever it asks for."""
 
 
 @dataclass(frozen=True)

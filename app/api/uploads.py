@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from app.api.arriving import Patience, UploadTooLargeError, arriving
+from app.api.arriving import Patience, UploadTimeoutError, UploadTooLargeError, arriving
 from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
-from app.vision.errors import AtelierError
+from app.serving.errors import QueueFullError
+from app.vision.errors import (
+    AtelierError,
+    ImageTooLargeError,
+    UndecodableImageError,
+    UnsupportedFormatError,
+)
 
 _MAX_FIELD_BYTES = 2000
 _MAX_FIELDS = 64
@@ -27,6 +33,20 @@ class UnsupportedUploadError(AtelierError):
 
 class UploadsBusyError(AtelierError):
     """Other requests hold all the memory that uploads may use."""
+
+
+PICTURE_REFUSALS = (
+    UploadTimeoutError,
+    ImageTooLargeError,
+    UploadTooLargeError,
+    UnsupportedFormatError,
+    UnsupportedUploadError,
+    UndecodableImageError,
+    MalformedUploadError,
+    UploadsBusyError,
+    QueueFullError,
+)
+"""What may be wrong with pictures that are sent, or with the moment."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import structlog
 from app.commands.options import add_address, read_settings
 from app.hangup import Hangup
 from app.jobs.errors import StoreUnavailableError
+from app.listening import listen
 from app.logs import configure_logging
-from app.supervisor import exit_with_supervisor, listen
+from app.supervised import exit_with_supervisor
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -6,7 +6,7 @@ import socket
 
 from app.commands.options import read_settings
 from app.logs import configure_logging
-from app.supervisor import exit_with_supervisor
+from app.supervised import exit_with_supervisor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

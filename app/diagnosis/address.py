@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from http.client import HTTPException
 
 from app.diagnosis.finding import Finding, ok, problem
+from app.listening import StartError, listen, reachable
 from app.settings import Settings
-from app.supervisor import StartError, listen, reachable
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _PATIENCE_S = 3.0

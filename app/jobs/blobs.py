@@ -61,7 +61,7 @@ class Blobs:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync(path.parent)
         return key
 
     @contextmanager
@@ -81,7 +81,7 @@ class Blobs:
         path = self.path(key)
         self._make_folder(path.parent)
         incoming.path.replace(path)
-        _sync_folder(path.parent)
+        sync(path.parent)
         return key
 
     def get(self, key: str) -> bytes:
@@ -100,7 +100,7 @@ class Blobs:
             os.link(self.path(key), target)
         except OSError:  # a file system without hard links
             return self.put(new_key, self.get(key))
-        _sync_folder(target.parent)
+        sync(target.parent)
         return new_key
 
     def path(self, key: str) -> Path:
@@ -162,7 +162,7 @@ class Blobs:
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
             for parent in folder.relative_to(self._root).parents:
-                _sync_folder(self._root / parent)
+                sync(self._root / parent)
 
     def _files(self, folder: str) -> Iterator[Path]:
         for parent, _, names in os.walk(self.path(folder)):
@@ -172,8 +172,9 @@ class Blobs:
         return path.relative_to(self._root).as_posix()
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

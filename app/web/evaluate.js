@@ -22,7 +22,7 @@ const LISTED = "/jobs?kind=evaluate&limit=12";
  */
 export function evaluateRoom() {
   const chooser = new ModelChooser({ legend: "Who is put to the test", memory: "evaluate.model" });
-  const material = new Material();
+  const material = new Material((label) => chooser.prefer(label));
   const shown = examination();
   const underWay = new UnderWay(EVALUATION);
   const form = byId("evaluation");
@@ -56,8 +56,11 @@ class Material {
   file = null;
   problem = problemBox();
   #words = byId("archive-words");
+  #onSample;
 
-  constructor() {
+  /** @param {(label: string) => void} onSample told a class of the sample that is taken */
+  constructor(onSample) {
+    this.#onSample = onSample;
     const input = byId("archive");
     byId("archive-zone").after(this.problem.element);
     input.addEventListener("change", () => {
@@ -76,7 +79,8 @@ class Material {
 
   async #takeSample() {
     try {
-      await this.take([await sampleFile(ARCHIVE)]);
+      await this.take([await sampleFile(ARCHIVE.name)]);
+      this.#onSample(ARCHIVE.label);
     } catch (error) {
       this.problem.show(error, () => this.#takeSample());
     }

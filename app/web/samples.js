@@ -19,7 +19,7 @@ export const PAINTINGS = {
   "the-scream.jpg": "The Scream",
 };
 
-export const ARCHIVE = "digits.zip";
+export const ARCHIVE = { name: "digits.zip", label: "0" }; // one of its classes
 
 export const sampleAddress = (name) => FOLDER + name;
 

@@ -50,6 +50,7 @@ def test_an_archive_is_evaluated_and_reported_on(room: Visit) -> None:
 
 
 def test_the_report_is_there_after_a_reload_and_among_the_earlier_ones(room: Visit) -> None:
+    room.page.locator("#evaluate-models").get_by_role("radio", name="cifar10").check()
     room.page.get_by_role("button", name="Try 120 drawn digits").click()
     expect(room.page.get_by_text("digits.zip")).to_be_visible()
     evaluate(room)

@@ -8,6 +8,8 @@ from itertools import count
 from pathlib import Path
 from tempfile import mkstemp
 
+from app.jobs.blobs import sync
+
 
 def keep_copy(path: Path, revision: str) -> Path:
     """Copy a database beside itself, as `NAME.before-REVISION`; returns where the copy is.
@@ -27,11 +29,11 @@ def keep_copy(path: Path, revision: str) -> Path:
     unnamed = Path(name)
     try:
         _back_up(path, unnamed)
-        _sync(unnamed)
+        sync(unnamed)
         copy = _link(unnamed, path.with_name(f"{path.name}.before-{revision}"))
     finally:
         unnamed.unlink()
-    _sync(copy.parent)
+    sync(copy.parent)
     return copy
 
 
@@ -53,11 +55,3 @@ def _link(file: Path, wanted: Path) -> Path:
             continue
         return path
     raise AssertionError("count() ends")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

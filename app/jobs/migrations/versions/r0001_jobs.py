@@ -11,6 +11,15 @@ down_revision = None
 
 def upgrade() -> None:
     """Make the tables of jobs and workers."""
+    _make_jobs()
+    _add_extras()
+    op.create_index("job_by_status", "job", ["status"], if_not_exists=True)
+    op.create_index("job_by_turn", "job", ["owner", "kind", "claimed_at"], if_not_exists=True)
+    _make_workers()
+    _make_identity()
+
+
+def _make_jobs() -> None:
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         "job",
@@ -56,9 +65,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
         if_not_exists=True,
     )
-    _add_extras()
-    op.create_index("job_by_status", "job", ["status"], if_not_exists=True)
-    op.create_index("job_by_turn", "job", ["owner", "kind", "claimed_at"], if_not_exists=True)
+
+
+def _make_workers() -> None:
     op.create_table(
         "worker",
         sa.Column("name", sa.String(256), primary_key=True),
@@ -70,6 +79,10 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.Double, nullable=False),
         if_not_exists=True,
     )
+
+
+def _make_identity() -> None:
+    """One row, which tells this database from all others."""
     identity = op.create_table(
         "identity", sa.Column("id", sa.String(32), primary_key=True), if_not_exists=True
     )
