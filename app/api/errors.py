@@ -114,7 +114,8 @@ KINDS: dict[type[Exception], Kind] = {
     jobs.JobStateError: Kind(409, "wrong_state", "The job is not in the state for this"),
     jobs.ResultExpiredError: Kind(410, "expired", "The files have been removed"),
     jobs.JobQueueFullError: Kind(429, "queue_full", "Too many jobs wait", retry_after_s=30),
-    jobs.QuotaError: Kind(429, "quota_exceeded", "Too much is stored"),
+    jobs.QuotaError: Kind(429, "quota_exceeded", "Too much is stored", retry_after_s=30),
+    jobs.FilesTooLargeError: Kind(413, "files_too_large", "The files are too large to be stored"),
     jobs.StorageFullError: Kind(507, "storage_full", "The disk is full", retry_after_s=60),
     jobs.StoreUnavailableError: Kind(
         503, "store_unavailable", "The job database does not answer", retry_after_s=2

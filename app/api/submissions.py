@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.in_store import in_store
 from app.jobs.blobs import Blobs, Incoming
 from app.jobs.errors import (
+    FilesTooLargeError,
     IdempotencyError,
     JobQueueFullError,
     QuotaError,
@@ -36,6 +37,7 @@ JOB_REFUSALS = (
     StillReceivingError,
     JobQueueFullError,
     QuotaError,
+    FilesTooLargeError,
     StorageFullError,
     StoreUnavailableError,
 )
@@ -136,6 +138,7 @@ class Receiving:
         Raises:
             JobQueueFullError: too many jobs wait.
             QuotaError: the caller's files would take too much room.
+            FilesTooLargeError: these files alone would.
             StorageFullError: too little disk is free.
             IdempotencyError: the key was used for another request.
             ResultExpiredError: the files that are to be gone on with are gone.

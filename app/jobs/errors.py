@@ -1,7 +1,7 @@
 """What can go wrong with a job, one class per cause.
 
-request --store.create--> job            JobQueueFullError, QuotaError, IdempotencyError,
-                                         StorageFullError
+request --store.create--> job            JobQueueFullError, QuotaError, FilesTooLargeError,
+                                         IdempotencyError, StorageFullError
 id --store.find--> job                   UnknownJobError
 job --store.remove, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
 claimed job --leases--> its next state   ReplacedError
@@ -36,12 +36,16 @@ class JobQueueFullError(AtelierError):
 class QuotaError(AtelierError):
     """The files of this caller's jobs take all the room that one may have.
 
-    `retry_after_s`: when the first of them expire; None if that would not help.
+    `retry_after_s`: when the first of them expire.
     """
 
-    def __init__(self, message: str, retry_after_s: int | None = None) -> None:
+    def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class FilesTooLargeError(AtelierError):
+    """The files of this job alone take more room than its caller may have."""
 
 
 class StorageFullError(AtelierError):

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, 
 from app.jobs.changes import IS_KNOWN, IS_QUEUED, IS_RUNNING, change, ended
 from app.jobs.database import Database
 from app.jobs.errors import (
+    FilesTooLargeError,
     IdempotencyError,
     JobQueueFullError,
     JobStateError,
@@ -60,7 +61,8 @@ class JobStore:
 
         Raises:
             JobQueueFullError: too many jobs wait.
-            QuotaError: the owner's files take too much room.
+            QuotaError: the owner's files would take too much room.
+            FilesTooLargeError: the files of this job alone would.
             IdempotencyError: the key was used for another request.
         """
         with self._database.write() as connection:
@@ -215,7 +217,7 @@ class JobStore:
         if most is None:
             return
         if more_bytes > most:
-            raise QuotaError(
+            raise FilesTooLargeError(
                 f"the files of all your jobs may take {most:,} bytes; send smaller ones"
             )
         kept = (job.c.owner == owner) & (job.c.stored_bytes > 0)

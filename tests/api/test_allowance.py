@@ -82,6 +82,15 @@ def test_one_caller_sends_a_few_archives_at_a_time(tmp_path: Path) -> None:
             assert httpx.post(url, headers=other, content=b"PK", timeout=30).status_code == 422
 
 
+def test_files_that_never_fit_are_too_large(tmp_path: Path) -> None:
+    with (
+        running_service(tmp_path, api_keys=API_KEYS, max_stored_bytes_per_caller=1000) as service,
+        client_of(service, "ann") as client,
+    ):
+        refused = Studio(client).submit(quality="preview")
+        assert (refused.status_code, refused.json()["code"]) == (413, "files_too_large")
+
+
 def test_what_one_caller_may_store_is_bounded(tmp_path: Path) -> None:
     settings = QUICK | {"max_stored_bytes_per_caller": 400_000, "result_ttl_s": 1000}
     with running_service(tmp_path, **settings, api_keys=API_KEYS) as service:

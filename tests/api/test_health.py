@@ -62,7 +62,7 @@ def test_a_line_break_in_a_path_does_not_forge_a_log_line(
 def test_openapi_documents_fields_and_errors(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     classify = document["paths"]["/classify"]["post"]
-    errors = {"401", "403", "404", "408", "413", "415", "422", "429", "500", "503"}
+    errors = {"401", "403", "404", "408", "413", "415", "421", "422", "429", "500", "503"}
     assert {"200", *errors} == set(classify["responses"])
     assert set(classify["responses"]["413"]["content"]) == {"application/problem+json"}
     assert set(classify["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
