@@ -1,6 +1,7 @@
 /** One job, live or finished: how far it is, and what can be done about it. */
 
 import { insist, jobPath } from "./api.js";
+import { noteEnded } from "./begun.js";
 import { byId, fill, make } from "./dom.js";
 import { isOver, watchJob } from "./job-stream.js";
 import { removeJob } from "./own-jobs.js";
@@ -84,6 +85,7 @@ export class JobView {
     this.#kind.onNews?.(job);
     if (job.status === this.#status) return;
     this.#status = job.status;
+    if (isOver(job)) noteEnded(this.#kind.room, job.id);
     announce(this.#kind.titles[job.status]);
     this.#control(isOver(job) ? this.#finalControls(job) : this.#liveControls(job));
     if (job.error) this.problem.show(Object.assign(new Error(job.error.detail), job.error));

@@ -1,16 +1,14 @@
 /** A link to what was begun here last, for whoever comes back while it goes on. */
 
+import { begunIn, noteBegun, noteEnded } from "./begun.js";
 import { byId, fill, make } from "./dom.js";
 import { isOver, watchJob } from "./job-stream.js";
 import { progressInWords } from "./job-view.js";
-import { isText, recall, remember } from "./memory.js";
 import { addressOf, go, here } from "./rooms.js";
-
-const memory = (room) => `${room}.begun`;
 
 /** Open a job that was just made, unless its maker has gone to another room meanwhile. */
 export function openMade(room, job) {
-  remember(memory(room), job);
+  noteBegun(room, job);
   if (here().room === room) go(room, job);
 }
 
@@ -28,12 +26,12 @@ export class UnderWay {
   /** Show what goes on, until it is hidden. */
   show() {
     this.hide();
-    const id = recall(memory(this.#kind.room), null, isText);
+    const id = begunIn(this.#kind.room);
     if (!id) return;
     this.#stop = watchJob(id, {
       onJob: (job) => this.#show(job),
       onLost: () => {}, // the last known state stays
-      onGone: () => this.#forget(),
+      onGone: () => this.#forget(id),
     });
   }
 
@@ -43,7 +41,7 @@ export class UnderWay {
   }
 
   #show(job) {
-    if (isOver(job)) remember(memory(this.#kind.room), null);
+    if (isOver(job)) noteEnded(this.#kind.room, job.id);
     if (isOver(job) && this.#place.hidden) return; // it was over before
     const { room, titles, unit } = this.#kind;
     fill(
@@ -54,8 +52,8 @@ export class UnderWay {
     this.#place.hidden = false;
   }
 
-  #forget() {
-    remember(memory(this.#kind.room), null);
+  #forget(id) {
+    noteEnded(this.#kind.room, id);
     this.hide();
   }
 }

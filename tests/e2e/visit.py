@@ -97,7 +97,7 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
     visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
     try:
         yield visit
-        assert visit.unforeseen() == []
+        assert visit.unforeseen() == [], visit.unforeseen()
     finally:
         context.close()
 
