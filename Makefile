@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.14.1 torchvision==0.29.1
 SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
 
-.PHONY: serve install test test-e2e test-fuzz test-deploy check format constraints clean
+.PHONY: serve install test test-e2e test-fuzz test-deploy test-fleet check format constraints clean
 
 serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 	$(BIN)/python -m app serve
@@ -24,8 +24,11 @@ test-e2e: $(DEV)  ## Use the page in Chromium, which has to be installed
 test-fuzz: $(DEV)  ## Compare every answer with the OpenAPI document; FUZZ="--fuzz-seconds 3600"
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m fuzz tests/fuzz $(FUZZ)
 
-test-deploy: $(DEV)  ## Install and run the image without a container engine; as root
-	$(BIN)/python -m pytest -m deploy tests/deploy
+test-deploy: $(DEV)  ## Install and run the image without a container engine, as root; and proxies
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m deploy tests/deploy
+
+test-fleet: $(DEV)  ## Work on a fleet's own servers, as far as they are installed
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m fleet tests
 
 check: $(DEV)  ## Lint, types and import contracts
 	$(BIN)/ruff format --check .

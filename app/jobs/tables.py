@@ -52,6 +52,7 @@ job = Table(
     Column("version", Integer, nullable=False, default=1),
     Column("lease_owner", String(256)),
     Column("lease_until", Double),
+    Column("announce_at", Double, default=0),
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("finish_requested", Boolean, nullable=False, default=False),
     Column("eta_s", Double),
@@ -88,6 +89,15 @@ worker = Table(
     Column("started_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
 )
+
+allowance = Table(
+    "allowance",
+    metadata,
+    Column("key", String(512), primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    Column("ends_at", Double, nullable=False),
+)
+"""What callers have used of what they may ask for in a minute, where several hosts count it."""
 
 
 def to_job(row: Row[Any]) -> Job:

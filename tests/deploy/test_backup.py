@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.jobs.studio import LONG, QUICK, Studio
 from tests.service import ROOT, running_service, wait_until
+
+pytestmark = pytest.mark.deploy
 
 
 def test_a_backup_of_a_busy_service_can_be_gone_on_with(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from tests.deploy.programs import program
 from tests.pictures import encode, photograph
 from tests.service import ROOT, Service, running_service, wait_until
 
+pytestmark = pytest.mark.deploy
+
 DOCUMENT = ROOT / "docs/metrics.md"
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
 DASHBOARD = json.loads((ROOT / "deploy/grafana/atelier.json").read_text())

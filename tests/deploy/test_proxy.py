@@ -15,6 +15,8 @@ from tests.deploy.programs import program
 from tests.jobs.studio import LONG, QUICK, Studio
 from tests.service import ROOT, running_service, wait_until
 
+pytestmark = pytest.mark.deploy
+
 KEY = new_key()
 
 

@@ -1,0 +1,18 @@
+"""What several hosts share: which jobs a broker has yet to hear of, and what callers have used."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Jobs that wait now are announced as soon as there is a broker."""
+    op.add_column("job", sa.Column("announce_at", sa.Double, server_default="0"))
+    op.create_table(
+        "allowance",
+        sa.Column("key", sa.String(512), primary_key=True),
+        sa.Column("used", sa.BigInteger, nullable=False),
+        sa.Column("ends_at", sa.Double, nullable=False),
+    )
