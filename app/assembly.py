@@ -18,8 +18,6 @@ from app.api.watch import JobWatch
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
-from app.jobs.leases import Leases
-from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.roster import Roster
 from app.jobs.store import JobStore, QueueLimits
 from app.serving.batcher import BatchLimits
@@ -107,16 +105,6 @@ def make_loader(
     """What loads models."""
     limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
     return Loader(device, model_thread, metrics, settings.engines, limits)
-
-
-def make_maintenance(settings: Settings, database: Database) -> Maintenance:
-    """What is to be seen to now and then."""
-    return Maintenance(
-        database,
-        Leases(database, settings.lease_s, settings.retry_s),
-        Blobs(settings.data_dir),
-        Retention(settings.result_ttl_s, settings.job_ttl_s, settings.orphan_ttl_s),
-    )
 
 
 def _uploads(settings: Settings) -> Uploads:

@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from operator import attrgetter
 from typing import TypedDict
 
@@ -39,14 +39,14 @@ from app.api.openapi import DocumentedApp
 from app.api.origins import CrossSiteError, UnknownHostError
 from app.api.safe_headers import SafeHeaders
 from app.api.watch import JobWatch
-from app.assembly import make_entry, make_loader, make_maintenance, make_services, make_store
+from app.assembly import make_entry, make_loader, make_services, make_store
 from app.hangup import Hangup
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.maintenance import Maintenance
 from app.serving.decoder import Decoder
 from app.serving.metrics import Metrics
 from app.settings import Settings
+from app.upkeep import make_announcer, make_maintenance
 from app.vision.device import choose_device
 from app.vision.images import quiet_pillow
 
@@ -83,6 +83,7 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     metrics = Metrics()
     database = Database(settings.database, settings.store_timeout_s)
     database.migrate()
+    announcer = make_announcer(settings, database)
     watch = JobWatch(make_store(settings, database), settings.events_poll_s)
     entry = make_entry(settings)
 
@@ -92,12 +93,18 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
             loader = make_loader(settings, device, model_thread, metrics)
             services = make_services(settings, entry, loader, metrics, database, watch)
             hangup.listen(services.reloader.ask)
-            works = (
+            maintenance = make_maintenance(settings, database, services.blobs)
+            works = [
                 services.reloader.run(),
                 _end_without(services.decoder),
                 watch.run(),
-                _maintain(make_maintenance(settings, database), settings.maintenance_s),
-            )
+                _now_and_then(maintenance.tick, settings.maintenance_s),
+            ]
+            if announcer is not None:
+                waits = asyncio.Event()
+                services.submissions.listen(waits.set)
+                works.append(_now_and_then(announcer.recover, settings.maintenance_s))
+                works.append(_now_and_then(announcer.announce, settings.maintenance_s, waits))
             tasks = [asyncio.create_task(work) for work in works]
             yield {"services": services}
             for task in tasks:
@@ -134,12 +141,18 @@ async def _end_without(decoder: Decoder) -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-async def _maintain(maintenance: Maintenance, every_s: float) -> None:
+async def _now_and_then(
+    work: Callable[[], None], every_s: float, wanted: asyncio.Event | None = None
+) -> None:
+    """Do something in a thread, again and again; at once when it is wanted."""
+    wanted = wanted or asyncio.Event()
     while True:
+        wanted.clear()
         try:
-            await asyncio.to_thread(maintenance.tick)
+            await asyncio.to_thread(work)
         except (StoreUnavailableError, OSError) as error:
             log.warning("maintenance has to wait", error=str(error))
         except Exception:  # the next time may find another state
             log.exception("maintenance failed")
-        await asyncio.sleep(every_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wanted.wait(), every_s)

@@ -127,6 +127,15 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="job database as SQLAlchemy names it; default: SQLite in the data dir"
     )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="where Celery finds RabbitMQ (`amqp://`) or Redis (`redis://`), on a fleet; "
+        "default: workers look into the database",
+    )
+    broker_timeout_s: float = Field(5.0, gt=0, description="how long to wait for the broker")
+    job_time_limit_s: float = Field(
+        86_400.0, gt=0, description="a fleet's worker that works on one job for longer is killed"
+    )
     max_size: int = Field(2048, ge=64, description="longest side of a painting, px")
     worker_memory_bytes: int | None = Field(
         None, gt=0, description="memory of a worker; default: all that its device has"
@@ -222,6 +231,15 @@ class Settings(BaseSettings):
         unknown = words(self.admins) - {key.name for key in self.keyring.keys}
         if unknown:
             raise ValueError(f"admins without a key in api_keys: {', '.join(sorted(unknown))}")
+        return self
+
+    @model_validator(mode="after")
+    def _broker_has_a_server(self) -> "Settings":
+        if self.broker_url is not None and self.database.startswith("sqlite"):
+            raise ValueError(
+                "broker_url is for workers on several hosts, which cannot share SQLite: set "
+                "database_url to a PostgreSQL server, or leave broker_url out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -130,9 +130,7 @@ class _Workers:
 
     def release_all(self) -> None:
         """Free what a supervisor before us left behind."""
-        for name in self._leases.holders():
-            if name.startswith(self._family):
-                self._release(name)
+        self._release(self._family)
 
     def _command(self, number: int) -> list[str]:
         name = self._names[number] = f"{self._family}{number}-{secrets.token_hex(4)}"
@@ -141,9 +139,9 @@ class _Workers:
     def _ended(self, number: int, *, crashed: bool) -> None:
         self._release(self._names[number], crashed=crashed)
 
-    def _release(self, name: str, *, crashed: bool = True) -> None:
+    def _release(self, names: str, *, crashed: bool = True) -> None:
         try:
-            note_lost(self._leases.release(name, crashed=crashed), self._blobs)
+            note_lost(self._leases.release(names, crashed=crashed), self._blobs)
         except StoreUnavailableError as error:
             log.warning("a lease cannot be freed; it will lapse", error=str(error))
 

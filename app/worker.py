@@ -1,50 +1,22 @@
-"""A worker process: claims a job, runs it, and so on until it is told to stop."""
+"""A worker process: comes by jobs, one after another, until it is told to stop."""
 
 import os
+import secrets
 import signal
 import threading
-import urllib.request
-from collections.abc import Callable
-from dataclasses import asdict
-from http.client import HTTPException
-from typing import TypeVar
 
 import structlog
-import torch
 
-from app.evaluation.sources import ArchiveLimits
-from app.jobs.blobs import Blobs
-from app.jobs.calibrations import Calibrations
-from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.evaluating import Evaluating
-from app.jobs.job import Job, JobKind
-from app.jobs.journal import Pace
-from app.jobs.leases import Leases
-from app.jobs.leavings import note_lost
-from app.jobs.liveness import Liveness, Patience
-from app.jobs.painting import Painting
-from app.jobs.roster import Roster, Worker
-from app.jobs.runner import Runner
 from app.settings import Settings
-from app.style.calibrate import GivenUpError, calibrate, cost_key
-from app.style.targets import StyleTargets
-from app.style.vgg import VGG19, Convention
-from app.vision.device import choose_device, memory_bytes
-from app.vision.heap import give_back, keep_freed
-from app.vision.images import ImageLimits, PixelBudget, quiet_pillow
+from app.upkeep import make_announcer, make_maintenance
+from app.workbench import Workbench
 
 log = structlog.stdlib.get_logger(__name__)
-T = TypeVar("T")
-
-_NICE = 10  # on a CPU that it shares with the web process
-_STORE_AWAY_S = 1.0
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Opens URLs of this host, past any proxy."""
 
 
 def run(settings: Settings, name: str, web_url: str | None = None) -> None:
-    """Work until SIGTERM or SIGINT.
+    """Look for jobs in the database until SIGTERM or SIGINT.
 
     Args:
         settings: of the service.
@@ -55,131 +27,56 @@ def run(settings: Settings, name: str, web_url: str | None = None) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    quiet_pillow()
-    _Worker(settings, name, web_url, stopping).work()
+    with Workbench(settings, name, stopping) as bench:
+        while not stopping.is_set():
+            job = bench.claim()
+            if job is not None:
+                bench.run(job)
+            elif not bench.measure(web_url):
+                stopping.wait(settings.worker_poll_s)
 
 
-class _Worker:
-    def __init__(
-        self, settings: Settings, name: str, web_url: str | None, stopping: threading.Event
-    ) -> None:
-        keep_freed()
-        torch.set_num_threads(settings.compute_threads)
-        device = choose_device(settings.device)
-        if device.type == "cpu":
-            os.nice(_NICE)
-        self._name = name
-        self._web_url = web_url
+class Delivered:
+    """Runs the jobs that a broker names, in a child process of the worker with this name.
+
+    When the child dies, the next one frees the job that it held.
+    """
+
+    def __init__(self, settings: Settings, name: str, stopping: threading.Event) -> None:
+        children = f"{name}/"
         self._stopping = stopping
-        self._poll_s = settings.worker_poll_s
-        self._database = Database(settings.database, settings.store_timeout_s)
-        self._leases = Leases(self._database, settings.lease_s, settings.retry_s)
-        self._roster = Roster(self._database, settings.lease_s)
-        convention = Convention(settings.vgg19_convention)
-        self._targets = StyleTargets(VGG19.load(device, settings.vgg19_weights, convention))
-        memory = settings.worker_memory_bytes or memory_bytes(device)
-        self._blobs = blobs = Blobs(settings.data_dir)
-        self._calibrations = Calibrations(blobs, "calibrations.json")
-        limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
-        self._painting = Painting(self._targets, blobs, limits, memory)
-        self._painting.calibration = self._calibrations.find(cost_key(self._targets.network))
-        patience = Patience(
-            renew_s=settings.lease_renew_s,
-            give_up_s=settings.lease_give_up_s,
-            stall_s=settings.stall_s,
-            cancel_s=settings.cancel_s,
-        )
-        self._liveness = Liveness(name, self._leases, self._roster, patience)
-        self._runner = Runner(
-            self._leases,
-            blobs,
-            {
-                JobKind.STYLIZE: self._painting,
-                JobKind.EVALUATE: _evaluating(settings, device, blobs),
-            },
-            self._liveness,
-            Pace(settings.report_s, settings.checkpoint_s),
-        )
-        known = self._painting.calibration
-        self._card = Worker(
-            name=name,
-            device=str(device),
-            dtype=str(self._targets.network.dtype).removeprefix("torch."),
-            memory_bytes=memory,
-            calibration=asdict(known) if known else None,
-        )
+        own_name = f"{children}{os.getpid()}-{secrets.token_hex(4)}"
+        self._bench = Workbench(settings, own_name, stopping).__enter__()
+        self._bench.release(children)
+        self._upkeep = threading.Thread(target=self._keep_up, args=(settings,), daemon=True)
+        self._upkeep.start()
+        self._bench.measure()
 
-    def work(self) -> None:
-        self._patiently(self._database.migrate)
-        self._patiently(lambda: self._roster.join(self._card))
-        log.info("worker ready", device=self._card.device, dtype=self._card.dtype)
-        with self._liveness:
-            while not self._stopping.is_set():
-                job = self._patiently(self._next_job)
-                if job is not None:
-                    self._runner.run(job, self._stopping)
-                    give_back()
-                elif not self._measured():
-                    self._stopping.wait(self._poll_s)
-        self._patiently(lambda: self._roster.leave(self._name))
+    def take(self, job_id: str, *, is_redelivered: bool) -> None:
+        """Look at a job, and run it if it waits."""
+        job = self._bench.claim_delivered(job_id, is_redelivered=is_redelivered)
+        if job is not None:
+            self._bench.run(job)
+            self._bench.measure()
 
-    def _next_job(self) -> Job | None:
-        if not self._leases.has_work():
-            return None
-        note_lost(self._leases.reap(), self._blobs)
-        return self._leases.claim(self._name)
+    def close(self) -> None:
+        """Leave."""
+        self._stopping.set()
+        self._upkeep.join()
+        self._bench.__exit__(None, None, None)
 
-    def _measured(self) -> bool:
-        """Measure what painting costs, once, in a quiet moment; whether there may be work again."""
-        if self._painting.calibration is not None or not _is_ready(self._web_url):
-            return False
-        try:
-            found = calibrate(self._targets, self._is_wanted)
-        except GivenUpError:
-            return True
-        log.info("measured", **asdict(found))
-        self._painting.calibration = found
-        self._calibrations.keep(cost_key(self._targets.network), found)
-        self._patiently(lambda: self._roster.calibrate(self._name, asdict(found)))
-        return True
-
-    def _is_wanted(self) -> bool:
-        try:
-            return self._stopping.is_set() or self._leases.has_work()
-        except StoreUnavailableError:
-            return False
-
-    def _patiently(self, action: Callable[[], T]) -> T | None:
-        """Try again while the store is away, until the worker is told to stop."""
-        while True:
+    def _keep_up(self, settings: Settings) -> None:
+        """Do what any process of a fleet does now and then."""
+        database = self._bench.database
+        announcer = make_announcer(settings, database)
+        maintenance = make_maintenance(settings, database, self._bench.blobs)
+        assert announcer is not None
+        while not self._stopping.wait(settings.maintenance_s):
             try:
-                return action()
-            except StoreUnavailableError as error:
-                log.warning("the store does not answer", error=str(error))
-            if self._stopping.wait(_STORE_AWAY_S):
-                return None
-
-
-def _evaluating(settings: Settings, device: torch.device, blobs: Blobs) -> Evaluating:
-    return Evaluating(
-        settings.models_dir,
-        settings.datasets,
-        device,
-        settings.engines,
-        blobs,
-        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-        ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
-        PixelBudget(settings.max_decoding_pixels),
-        threads=settings.decode_threads,
-        max_s=settings.max_evaluation_s,
-    )
-
-
-def _is_ready(web_url: str | None) -> bool:
-    if web_url is None:
-        return True
-    try:
-        with _DIRECT.open(f"{web_url}/health/ready", timeout=1):
-            return True
-    except (OSError, HTTPException):
-        return False
+                announcer.recover()
+                announcer.announce()
+                maintenance.tick()
+            except (StoreUnavailableError, OSError) as error:
+                log.warning("maintenance has to wait", error=str(error))
+            except Exception:  # the next time may find another state
+                log.exception("maintenance failed")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -79,7 +79,12 @@ class Submissions:
         self._store = store
         self._blobs = blobs
         self._min_free_bytes = min_free_bytes
+        self._queued: Callable[[], None] = lambda: None
         self._keys: set[tuple[str, str]] = set()
+
+    def listen(self, queued: Callable[[], None]) -> None:
+        """Have something called, on the event loop, whenever a job was made."""
+        self._queued = queued
 
     @contextmanager
     def receiving(self, owner: str, key: str | None) -> Iterator["Receiving"]:
@@ -88,7 +93,9 @@ class Submissions:
         Raises:
             StillReceivingError: another request holds it.
         """
-        receiving = Receiving(self._store, self._blobs, self._min_free_bytes, owner, key)
+        receiving = Receiving(
+            self._store, self._blobs, self._min_free_bytes, self._queued, owner, key
+        )
         if key is None:
             yield receiving
             return
@@ -108,6 +115,7 @@ class Receiving:
     store: JobStore
     blobs: Blobs
     min_free_bytes: int
+    queued: Callable[[], None]
     owner: str
     key: str | None
 
@@ -143,7 +151,9 @@ class Receiving:
             IdempotencyError: the key was used for another request.
             ResultExpiredError: the files that are to be gone on with are gone.
         """
-        return await in_store(self._create, order)
+        job = await in_store(self._create, order)
+        self.queued()
+        return job
 
     def _check_room(self) -> None:
         if self.key is not None and self.store.knows(self.owner, self.key):

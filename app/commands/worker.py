@@ -3,9 +3,11 @@
 import argparse
 import secrets
 import socket
+import threading
 
 from app.commands.options import read_settings
 from app.logs import configure_logging
+from app.settings import Settings
 from app.supervised import exit_with_supervisor
 
 
@@ -22,8 +24,21 @@ def run(options: argparse.Namespace) -> int:
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
         exit_with_supervisor(settings)
+    name = options.name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    if settings.broker_url is not None:
+        return _consume(settings, name)
     from app import worker  # noqa: PLC0415 - imports torch, which --help and errors need not
 
-    name = options.name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
     worker.run(settings, name, options.web_url)
     return 0
+
+
+def _consume(settings: Settings, name: str) -> int:
+    from app import fleet  # noqa: PLC0415 - a single host lacks Celery
+
+    def open_work(stopping: threading.Event) -> fleet.DeliveredWork:
+        from app.worker import Delivered  # noqa: PLC0415 - PyTorch is for the child alone
+
+        return Delivered(settings, name, stopping)
+
+    return fleet.consume(fleet.BrokerOptions.of(settings), open_work)

@@ -15,6 +15,13 @@ IS_QUEUED = IS_KNOWN & (job.c.status == JobStatus.QUEUED)
 IS_RUNNING = IS_KNOWN & (job.c.status == JobStatus.RUNNING)
 
 NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
+WAITING: Mapping[str, Any] = {
+    "status": JobStatus.QUEUED,
+    "eta_s": None,
+    "announce_at": 0,
+    **NO_LEASE,
+}
+"""Values of a job that goes back to the queue; where there is a broker, it has to hear of it."""
 
 
 def change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> list[Job]:

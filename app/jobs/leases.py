@@ -5,13 +5,13 @@ claim began; once the job has been claimed again, or has ended, the former holde
 `ReplacedError` and change nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, exists, func, select, update
 
-from app.jobs.changes import IS_QUEUED, IS_RUNNING, NO_LEASE, change, ended
+from app.jobs.changes import IS_QUEUED, IS_RUNNING, WAITING, change, ended
 from app.jobs.database import Database
 from app.jobs.errors import ReplacedError
 from app.jobs.job import Fault, Job, JobStatus, Progress
@@ -56,15 +56,18 @@ class Leases:
         with self._database.read() as connection:
             return bool(connection.execute(select(exists().where(work))).scalar())
 
-    def claim(self, worker: str) -> Job | None:
-        """Take the job whose turn it is, if there is one and no other worker was faster."""
+    def claim(self, worker: str, job_id: str | None = None) -> Job | None:
+        """Take the job whose turn it is, or the one that is named.
+
+        None where there is no such job, or it does not wait, or another worker was faster.
+        """
         now = self._database.now()
         is_due = job.c.run_after <= now
+        first = job.c.number == in_turn(is_due).limit(1).scalar_subquery()
         with self._database.write() as connection:
-            first = in_turn(is_due).limit(1).scalar_subquery()
             claimed = change(
                 connection,
-                (job.c.number == first) & IS_QUEUED & is_due,
+                (first if job_id is None else job.c.id == job_id) & IS_QUEUED & is_due,
                 status=JobStatus.RUNNING,
                 attempt=job.c.attempt + 1,
                 claimed_at=now,
@@ -78,15 +81,21 @@ class Leases:
         """Take the jobs whose lease has lapsed from their workers; returns what became of them."""
         return self._lose(job.c.lease_until < self._database.now())
 
-    def release(self, worker: str, *, crashed: bool = True) -> list[Job]:
-        """Take the jobs of a worker that is known to have ended, at once."""
-        return self._lose(job.c.lease_owner == worker, crashed=crashed)
+    def release(self, workers: str, *, crashed: bool = True) -> list[Job]:
+        """Take the jobs of workers that are known to have ended, at once.
 
-    def holders(self) -> Sequence[str]:
-        """Names of the workers that hold a job."""
-        query = select(job.c.lease_owner).where(IS_RUNNING).distinct()
+        They are those whose names begin as given.
+        """
+        is_theirs = job.c.lease_owner.startswith(workers, autoescape=True)
+        return self._lose(is_theirs, crashed=crashed)
+
+    def held(self, job_id: str) -> Job | None:
+        """Look at a job that a worker holds; None where none does."""
         with self._database.read() as connection:
-            return [name for name in connection.execute(query).scalars() if name]
+            row = connection.execute(
+                select(job).where(job.c.id == job_id, IS_RUNNING)
+            ).one_or_none()
+        return to_job(row) if row else None
 
     def renew(self, mine: Job) -> Job:
         """Keep a job for another lease; clients see no change."""
@@ -109,7 +118,7 @@ class Leases:
 
     def give_back(self, mine: Job) -> Job:
         """Let another worker go on: this one has to stop."""
-        return self._settle(mine, status=JobStatus.QUEUED, eta_s=None, **NO_LEASE)
+        return self._settle(mine, **WAITING)
 
     def retry(self, mine: Job, fault: Fault) -> Job:
         """Let it be tried again after a while, `MAX_RETRIES` times; then fail it."""
@@ -118,11 +127,9 @@ class Leases:
         wait_s = self._retry_s * 2**mine.failures
         return self._settle(
             mine,
-            status=JobStatus.QUEUED,
+            **WAITING,
             failures=mine.failures + 1,
             run_after=self._database.now() + wait_s,
-            eta_s=None,
-            **NO_LEASE,
         )
 
     def finish(self, mine: Job, progress: Progress, outcome: Outcome) -> Job:
@@ -182,14 +189,7 @@ class Leases:
                     lost & (crashes >= MAX_CRASHES),
                     **ended(JobStatus.FAILED, now, crashes=MAX_CRASHES, error=asdict(_CRASHED)),
                 ),
-                *change(
-                    connection,
-                    lost,
-                    status=JobStatus.QUEUED,
-                    crashes=crashes,
-                    eta_s=None,
-                    **NO_LEASE,
-                ),
+                *change(connection, lost, **WAITING, crashes=crashes),
             ]
 
 

@@ -1,0 +1,28 @@
+"""What every process of a fleet sees to now and then, and the web process of a single host."""
+
+from app.jobs.announcer import Announcer
+from app.jobs.blobs import Blobs
+from app.jobs.database import Database
+from app.jobs.leases import Leases
+from app.jobs.maintenance import Maintenance, Retention
+from app.settings import Settings
+
+
+def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Maintenance:
+    """What removes things, and takes jobs from workers that are gone."""
+    return Maintenance(
+        database,
+        Leases(database, settings.lease_s, settings.retry_s),
+        blobs,
+        Retention(settings.result_ttl_s, settings.job_ttl_s, settings.orphan_ttl_s),
+    )
+
+
+def make_announcer(settings: Settings, database: Database) -> Announcer | None:
+    """What tells the broker of waiting jobs, if there is one."""
+    if settings.broker_url is None:
+        return None
+    from app.fleet import BrokerOptions, CeleryBroker  # noqa: PLC0415 - a single host lacks Celery
+
+    broker = CeleryBroker(BrokerOptions.of(settings))
+    return Announcer(database, broker, settings.maintenance_s)
