@@ -4,10 +4,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
 
+from tests.fleet.postgres import PostgresServer, find_binaries, running_server
 from tests.service import MODELS, Service, running_service
 
 _ARCHIVES = ("mnist/train-images-idx3-ubyte.gz", "cifar10.zip", "catdog.zip")
@@ -25,9 +27,30 @@ def datasets() -> Path:
     default = Path(__file__).parents[1] / "data"
     folder = Path(os.environ.get("ATELIER_DATASETS", default)).absolute()
     missing = [name for name in _ARCHIVES if not (folder / name).exists()]
-    if not missing:
-        return folder
-    reason = f"needs {', '.join(missing)} in {folder}; set ATELIER_DATASETS"
+    if missing:
+        _miss(f"needs {', '.join(missing)} in {folder}; set ATELIER_DATASETS")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, shared by all tests. Without one a test is skipped; in CI it fails."""
+    if find_binaries() is None:
+        _miss("needs PostgreSQL: install the package postgresql")
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty database on the shared server."""
+    url = postgres.new_database()
+    yield url
+    postgres.drop(url)
+
+
+def _miss(reason: str) -> NoReturn:
+    """Skip a test for want of something; in CI it fails."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
