@@ -111,7 +111,13 @@ class CeleryBroker:
 
         def count(producer: Any) -> int:
             self._celery.amqp.queues[_QUEUE](producer.channel).declare()
-            return int(producer.channel.queue_declare(queue=_QUEUE, passive=True).message_count)
+            try:
+                found = producer.channel.queue_declare(queue=_QUEUE, passive=True)
+            except producer.connection.channel_errors as error:
+                if str(error.reply_code) == "404":  # Redis keeps no empty queue
+                    return 0
+                raise
+            return int(found.message_count)
 
         return self._connected(count)
 
@@ -149,7 +155,11 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
     """
     celery = _make_celery(options, _consuming(options))
     child = _Child(open_work)
-    celery.task(child.run, bind=True, name=_TASK)
+
+    def run(task: Any, job_id: str) -> None:
+        child.take(job_id, is_redelivered=bool(task.request.delivery_info.get("redelivered")))
+
+    celery.task(run, bind=True, name=_TASK)
     signals.setup_logging.connect(_logging_is_ours, weak=False)
     signals.worker_process_init.connect(child.begin, weak=False)
     signals.worker_process_shutdown.connect(child.end, weak=False)
@@ -191,11 +201,10 @@ class _Child:
             log.critical(str(error))
             os.kill(os.getppid(), signal.SIGTERM)
 
-    def run(self, task: Any, job_id: str) -> None:
+    def take(self, job_id: str, *, is_redelivered: bool) -> None:
         """Take a job; in the child."""
         if self._work is None or self._stopping.is_set():
             raise Reject("this worker stops", requeue=True)
-        is_redelivered = bool(task.request.delivery_info.get("redelivered"))
         self._work.take(job_id, is_redelivered=is_redelivered)
 
     def end(self, **_: Any) -> None:

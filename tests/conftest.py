@@ -28,7 +28,7 @@ def datasets() -> Path:
     folder = Path(os.environ.get("ATELIER_DATASETS", default)).absolute()
     missing = [name for name in _ARCHIVES if not (folder / name).exists()]
     if missing:
-        _miss(f"needs {', '.join(missing)} in {folder}; set ATELIER_DATASETS")
+        miss(f"needs {', '.join(missing)} in {folder}; set ATELIER_DATASETS")
     return folder
 
 
@@ -36,7 +36,7 @@ def datasets() -> Path:
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server, shared by all tests. Without one a test is skipped; in CI it fails."""
     if find_binaries() is None:
-        _miss("needs PostgreSQL: install the package postgresql")
+        miss("needs PostgreSQL: install the package postgresql")
     with running_server() as server:
         yield server
 
@@ -49,7 +49,7 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     postgres.drop(url)
 
 
-def _miss(reason: str) -> NoReturn:
+def miss(reason: str) -> NoReturn:
     """Skip a test for want of something; in CI it fails."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)

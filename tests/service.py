@@ -128,7 +128,7 @@ def running_service(
         "data_dir": state,
         "port": 0,
         "workers": 0,
-        "models_dir": _small_models(),
+        "models_dir": small_models(),
         "engine": "exact",  # nothing is converted or compared at the start
         **settings,
     }
@@ -164,7 +164,7 @@ def running_service(
 
 
 @cache
-def _small_models() -> Path:
+def small_models() -> Path:
     """A folder of the shipped checkpoints that are loaded in no time."""
     folder = Path(tempfile.mkdtemp(prefix="atelier-models-"))
     atexit.register(shutil.rmtree, folder)

@@ -1,0 +1,208 @@
+"""Runs a fleet on this host: web processes and workers without a supervisor, as containers do."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.jobs.studio import QUICK, Studio
+from tests.service import ROOT, small_models, wait_until
+
+_GRACE_S = 30
+
+
+class Member:
+    """One process of the fleet, with a log of its own."""
+
+    def __init__(self, words: list[str], environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", *words],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """What it has logged so far under a name."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [entry for entry in map(json.loads, lines) if entry.get("event") == event]
+
+    def children(self) -> list[int]:
+        """Its own children, such as the process in which a worker runs jobs."""
+        with suppress(FileNotFoundError):
+            tasks = Path(f"/proc/{self.pid}/task").glob("*/children")
+            return [int(word) for task in tasks for word in task.read_text().split()]
+        return []
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it as an operator does."""
+        self.process.terminate()
+        self.process.wait(_GRACE_S)
+
+
+class Web(Member):
+    """A web process."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(["web", "--port", str(port)], environment, log)
+        wait_until(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+        except httpx.TransportError:
+            time.sleep(0.1)
+            return False
+
+
+class Fleet:
+    """Members that share a database, a broker and the files of jobs."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.folder = folder
+        given = QUICK | {
+            "data_dir": folder / "var",
+            "models_dir": small_models(),
+            "engine": "exact",
+            "broker_timeout_s": 1,
+            "shutdown_grace_s": 5,
+            **settings,
+        }
+        self._environment = os.environ | {
+            f"ATELIER_{name.upper()}": str(value) for name, value in given.items()
+        }
+        self._environment["OMP_NUM_THREADS"] = "1"
+        self.webs: list[Web] = []
+        self.workers: list[Member] = []
+        self._clients: list[httpx.Client] = []
+        self._count = 0
+
+    def add_web(self) -> Web:
+        """Start a web process, and wait until it answers."""
+        web = Web(self._environment, self._log("web"))
+        self.webs.append(web)
+        return web
+
+    def add_worker(self) -> Member:
+        """Start a worker, and wait until it works."""
+        worker = Member(["worker"], self._environment, self._log("worker"))
+        self.workers.append(worker)
+        wait_until(lambda: worker.events("worker ready"))
+        wait_until((self.folder / "var/calibrations.json").exists)
+        return worker
+
+    def replace_web(self, web: Web) -> None:
+        """Start another in place of one that has ended."""
+        self.webs.remove(web)
+        self.add_web()
+
+    def replace_worker(self, worker: Member) -> None:
+        """Start another in place of one that has ended."""
+        self.workers.remove(worker)
+        self.add_worker()
+
+    def studio(self, number: int = 0) -> Studio:
+        """The job routes of one of the web processes."""
+        client = httpx.Client(base_url=self.webs[number].url, timeout=30)
+        self._clients.append(client)
+        return Studio(client)
+
+    def events(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """What any member has logged, now or before, in the order of time."""
+        logs = self.folder.glob("*.log")
+        lines = (line for log in logs for line in log.read_text().splitlines() if line[:1] == "{")
+        found = [entry for entry in map(json.loads, lines) if entry.get("event") == event]
+        wanted = [entry for entry in found if fields.items() <= entry.items()]
+        return sorted(wanted, key=lambda entry: str(entry["timestamp"]))
+
+    def runs(self, job_id: str) -> Member:
+        """The worker that has a job; waits until one has."""
+        wait_until(lambda: self._holder(job_id))
+        holder = self._holder(job_id)
+        assert holder is not None
+        return holder
+
+    def processes(self) -> list[int]:
+        """All processes of the fleet that there are, however they came to be."""
+        mark = f"ATELIER_DATA_DIR={self.folder / 'var'}".encode()
+        return [pid for pid in _all_processes() if mark in _environment(pid)]
+
+    def stop(self) -> None:
+        """Stop everything; nothing may be left."""
+        for client in self._clients:
+            client.close()
+        members = [*self.workers, *self.webs]
+        for member in members:
+            member.process.terminate()
+        for member in members:
+            with suppress(subprocess.TimeoutExpired):
+                member.process.wait(_GRACE_S)
+        left = self.processes()
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert not left, "\n".join(member.log.read_text()[-2000:] for member in members)
+
+    def _holder(self, job_id: str) -> Member | None:
+        claims = self.events("job claimed", job_id=job_id)
+        pid = claims[-1]["pid"] if claims else None
+        return next((each for each in self.workers if pid in each.children()), None)
+
+    def _log(self, kind: str) -> Path:
+        self._count += 1
+        return self.folder / f"{self._count:02}-{kind}.log"
+
+
+@contextmanager
+def running_fleet(
+    folder: Path, *, webs: int = 2, workers: int = 2, **settings: object
+) -> Iterator[Fleet]:
+    """Start a fleet, with every duration shrunk; all its processes have ended afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fleet = Fleet(folder, **settings)
+    try:
+        for _ in range(webs):
+            fleet.add_web()
+        for _ in range(workers):
+            fleet.add_worker()
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+def _all_processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -1,0 +1,168 @@
+"""What a fleet survives. Every job ends with one result, whole, and no process is left behind."""
+
+import io
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.fleet.brokers import BrokerServer
+from tests.fleet.fleet import Fleet, Member
+from tests.fleet.postgres import PostgresServer
+from tests.jobs.studio import LONG, Job, Studio
+from tests.service import wait_until
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
+
+SOON = {"quality": "preview"}
+
+
+@pytest.fixture
+def jobs(fleet: Fleet) -> Studio:
+    return fleet.studio()
+
+
+def ends_once(fleet: Fleet, jobs: Studio, job_id: str) -> Job:
+    """Wait for the end of a job; its picture is whole, and there is no other."""
+    done = jobs.wait(job_id)
+    assert done["status"] == "succeeded", done
+    picture = jobs.result(job_id).content
+    with Image.open(io.BytesIO(picture)) as image:
+        image.load()
+        assert image.size == (done["options"]["width"], done["options"]["height"])
+    folder = fleet.folder / "var/jobs" / job_id
+    wait_until(lambda: len(list(folder.rglob("result.*"))) == 1)
+    assert len(fleet.events("job left", job_id=job_id, status="succeeded")) == 1
+    return done
+
+
+def begun(fleet: Fleet, jobs: Studio) -> tuple[str, Member]:
+    """A job that has come some way, and the worker that runs it."""
+    job_id = jobs.start(**LONG)
+    jobs.wait_for_step(job_id, 30)
+    return job_id, fleet.runs(job_id)
+
+
+def test_the_process_that_runs_a_job_is_killed(fleet: Fleet, jobs: Studio) -> None:
+    job_id, worker = begun(fleet, jobs)
+    (child,) = worker.children()
+    os.kill(child, signal.SIGKILL)
+    ends_once(fleet, jobs, job_id)
+    assert len(fleet.events("job claimed", job_id=job_id)) == 2
+    (left,) = fleet.events("job left", job_id=job_id)
+    assert left["steps"] < 100 - 30 + 30  # it went on from a checkpoint
+    wait_until(lambda: len(worker.children()) == 1)
+
+
+def test_the_main_process_of_a_worker_is_killed(fleet: Fleet, jobs: Studio) -> None:
+    job_id, worker = begun(fleet, jobs)
+    (child,) = worker.children()
+    worker.kill()
+    wait_until(lambda: not Path(f"/proc/{child}").exists())
+    ends_once(fleet, jobs, job_id)
+    assert fleet.runs(job_id) is not worker
+    fleet.replace_worker(worker)
+
+
+def test_a_worker_is_stopped_for_longer_than_a_lease(fleet: Fleet, jobs: Studio) -> None:
+    job_id, worker = begun(fleet, jobs)
+    (child,) = worker.children()
+    stopped = (worker.pid, child)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        ends_once(fleet, jobs, job_id)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: child not in worker.children())  # it has ended itself
+    wait_until(worker.children)
+    ends_once(fleet, jobs, jobs.start(**SOON))
+    ends_once(fleet, jobs, job_id)
+
+
+def test_a_web_process_is_killed_before_it_could_announce_a_job(
+    fleet: Fleet, broker: BrokerServer
+) -> None:
+    web = fleet.webs[0]
+    with broker.hanging():
+        job_id = fleet.studio().start(**SOON)  # the client has its answer
+        web.kill()
+    fleet.webs.remove(web)
+    ends_once(fleet, fleet.studio(), job_id)
+    fleet.add_web()
+
+
+def test_the_broker_is_away_in_mid_job(fleet: Fleet, jobs: Studio, broker: BrokerServer) -> None:
+    job_id, _ = begun(fleet, jobs)
+    broker.stop()
+    ends_once(fleet, jobs, job_id)
+    broker.start()
+    ends_once(fleet, jobs, jobs.start(**SOON))
+    assert len(fleet.events("job claimed", job_id=job_id)) == 1
+
+
+def test_the_broker_is_away_during_a_submit(
+    fleet: Fleet, jobs: Studio, broker: BrokerServer
+) -> None:
+    broker.stop()
+    begun_at = time.monotonic()
+    response = jobs.submit(**SOON)
+    assert response.status_code == 202
+    assert time.monotonic() - begun_at < 2
+    broker.start()
+    ends_once(fleet, jobs, response.json()["id"])
+
+
+def test_the_queue_is_purged(fleet: Fleet, jobs: Studio, broker: BrokerServer) -> None:
+    ids = [jobs.start(**LONG if number < 2 else SOON) for number in range(6)]
+    wait_until(lambda: broker.waiting() >= 4)
+    assert broker.purge() >= 4
+    for job_id in ids:
+        ends_once(fleet, jobs, job_id)
+    wait_until(lambda: broker.waiting() == 0)
+
+
+def test_a_job_is_named_five_times_at_once(
+    fleet: Fleet, jobs: Studio, broker: BrokerServer
+) -> None:
+    job_id = jobs.start(**SOON)
+    broker.repeat(job_id, 5)
+    ends_once(fleet, jobs, job_id)
+    broker.repeat(job_id, 5)
+    wait_until(lambda: broker.waiting() == 0)
+    ends_once(fleet, jobs, jobs.start(**SOON))
+    assert len(fleet.events("job claimed", job_id=job_id)) == 1
+
+
+def test_the_database_restarts_in_mid_job(
+    fleet: Fleet, jobs: Studio, postgres: PostgresServer
+) -> None:
+    job_id, _ = begun(fleet, jobs)
+    postgres.restart("immediate")
+    ends_once(fleet, jobs, job_id)
+    ends_once(fleet, jobs, jobs.start(**SOON))
+
+
+def test_a_worker_that_has_to_stop_gives_its_job_back(fleet: Fleet, jobs: Studio) -> None:
+    job_id, worker = begun(fleet, jobs)
+    worker.stop()
+    assert worker.process.returncode == 0
+    ends_once(fleet, jobs, job_id)
+    assert jobs.show(job_id)["error"] is None
+    assert not fleet.events("a job was lost by its worker", job_id=job_id)
+    fleet.replace_worker(worker)
+
+
+def test_progress_and_events_come_from_every_web_process(fleet: Fleet) -> None:
+    first, second = fleet.studio(0), fleet.studio(1)
+    job_id = first.start(**LONG)
+    first.wait_for_step(job_id, 5)
+    with second.client.stream("GET", f"/jobs/{job_id}/events") as response:
+        kinds = [line for line in response.iter_lines() if line.startswith("event:")]
+    assert kinds[-1] == "event: end"
+    assert kinds.count("event: progress") > 1
+    ends_once(fleet, second, job_id)
