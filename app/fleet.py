@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -16,7 +17,8 @@ from typing import Any, Protocol, TypeVar
 import kombu
 import structlog
 from celery import Celery, signals
-from celery.exceptions import Reject
+from celery.exceptions import CPendingDeprecationWarning, Reject
+from celery.worker.request import Request
 from kombu.exceptions import KombuError
 
 from app.jobs.announcer import BrokerUnavailableError
@@ -159,7 +161,7 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
     def run(task: Any, job_id: str) -> None:
         child.take(job_id, is_redelivered=bool(task.request.delivery_info.get("redelivered")))
 
-    celery.task(run, bind=True, name=_TASK)
+    celery.task(run, bind=True, name=_TASK, Request=_Request)
     signals.setup_logging.connect(_logging_is_ours, weak=False)
     signals.worker_process_init.connect(child.begin, weak=False)
     signals.worker_process_shutdown.connect(child.end, weak=False)
@@ -174,6 +176,16 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+class _Request(Request):  # type: ignore[misc]  # of a library without types
+    """A message that may not be acknowledged in vain: the worker then connects anew.
+
+    Celery would log the error and go on, and on Redis wait for ever for room for another message.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "connection_errors": ()})
 
 
 class _Child:
@@ -279,5 +291,6 @@ def _errors(of: Any) -> tuple[type[Exception], ...]:
 
 
 def _logging_is_ours(**_: Any) -> None:
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)  # it is about a setting that we set
     for name in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)  # jobs are logged as such
