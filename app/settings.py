@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         10.0, gt=0, description="seconds in which images that have arrived are classified; then 503"
     )
     workers: int = Field(1, ge=0, description="processes that paint; 0 for none on this host")
-    database_url: str | None = Field(
+    database_url: SecretStr | None = Field(
         None, description="job database as SQLAlchemy names it; default: SQLite in the data dir"
     )
     broker_url: SecretStr | None = Field(
@@ -202,7 +202,9 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The URL of the job database."""
-        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
+        if self.database_url:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
 
     @property
     def keyring(self) -> Keyring:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, StaticPool, create_engine, func, make_url, select
 
 from app.diagnosis.finding import Finding, ok, problem, warning
+from app.jobs.connections import address
 from app.jobs.database import Database
 from app.jobs.errors import DatabaseRevisionError
 from app.jobs.migrations.revision import LATEST, check_known, revision_of
@@ -38,8 +39,9 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(url: str, timeout_s: float) -> Iterator[Finding]:
-    name = make_url(url).render_as_string(hide_password=True)
+    name = "server"
     try:
+        name = address(url)
         with closing(Database(url, timeout_s)) as opened, opened.read() as connection:
             yield from _contents(name, connection)
     except AtelierError as error:

@@ -1,4 +1,4 @@
-"""The database: SQLite in a file by default, or whatever the URL names."""
+"""The database: SQLite in a file by default, or PostgreSQL, which several hosts can share."""
 
 import sqlite3
 import time
@@ -6,22 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Double,
-    cast,
-    create_engine,
-    event,
-    extract,
-    func,
-    literal,
-    select,
-)
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy import ColumnElement, Connection, Double, cast, extract, func, literal, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.jobs.errors import DatabaseRevisionError, DatabaseUrlError, StoreUnavailableError
+from app.jobs.connections import connect, reading
+from app.jobs.errors import DatabaseRevisionError, StoreUnavailableError
 from app.jobs.migrations.revision import LATEST, check_known, revision_of
 from app.jobs.tables import identity
 
@@ -31,7 +21,7 @@ _SAFE_WAL = (3, 51, 3)
 _MIGRATION_S = 60.0
 """How long a process waits for another that migrates the database."""
 
-_READS = "atelier_reads"
+_PERMISSION_DENIED = "42501"  # as PostgreSQL has it
 _REPLACED = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY_DBMOVED")
 """What SQLite says of a file that was put in the place of another, or taken away."""
 
@@ -43,27 +33,16 @@ class Database:
         """Connect lazily.
 
         Args:
-            url: as SQLAlchemy has it, such as `sqlite:///var/atelier.db`.
+            url: `sqlite:///var/atelier.db`, or `postgresql://user:password@host/name`.
             timeout_s: how long to wait for a lock, or for a connection, before giving up.
 
         Raises:
-            DatabaseUrlError: it names nothing that SQLAlchemy can use.
+            DatabaseUrlError: it is neither, or there is no driver for it.
         """
         self._url = url
-        self._is_sqlite = url.startswith("sqlite")
-        wait = {"timeout": timeout_s} if self._is_sqlite else {}
-        try:
-            self._engine = create_engine(
-                url, connect_args=wait, pool_timeout=timeout_s, pool_pre_ping=not self._is_sqlite
-            )
-        except (SQLAlchemyError, ImportError, TypeError) as error:
-            raise DatabaseUrlError(
-                f"ATELIER_DATABASE_URL names no database that can be used: {error}; "
-                "leave it out, or give it as sqlite:////folder/atelier.db"
-            ) from error
-        if self._is_sqlite:
-            event.listen(self._engine, "connect", _configure_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
+        self._engine = connect(url, timeout_s)
+        self._reading = reading(self._engine)
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
 
     def migrate(self) -> None:
         """Bring the tables to the revision that this program works with, or make them.
@@ -125,7 +104,7 @@ class Database:
             StoreUnavailableError: as for `write`.
         """
         with self._translated(), self._engine.connect() as connection:
-            yield connection.execution_options(**{_READS: True})
+            yield connection.execution_options(**self._reading)
 
     def identity(self) -> str:
         """Return what tells this database from all others."""
@@ -136,33 +115,33 @@ class Database:
         """Seconds since 1970: the server's clock where several hosts share one database."""
         if self._is_sqlite:
             return literal(time.time(), Double)
-        return cast(extract("epoch", func.clock_timestamp()), Double)
+        return cast(extract("epoch", func.statement_timestamp()), Double)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (IntegrityError, ProgrammingError):
-            raise  # a mistake of ours
         except (DBAPIError, PoolTimeoutError, sqlite3.DatabaseError) as error:
+            if _is_ours(error):
+                raise
             cause = error.orig if isinstance(error, DBAPIError) else error
             if getattr(cause, "sqlite_errorname", None) in _REPLACED:
                 self._engine.dispose()  # the next connection finds the file that is there now
-            raise StoreUnavailableError(f"the job database does not answer: {cause}") from error
+            said = " ".join(str(cause).split())
+            raise StoreUnavailableError(f"the job database does not answer: {said}") from error
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
 
-def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin as `_begin_sqlite` says
-    connection.execute("PRAGMA synchronous=FULL")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(_READS)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+def _is_ours(error: Exception) -> bool:
+    """Whether a statement is wrong, rather than the database, its address or our rights there."""
+    if isinstance(error, IntegrityError):
+        return True
+    if not isinstance(error, ProgrammingError) or error.statement is None:
+        return False
+    return getattr(error.orig, "sqlstate", None) != _PERMISSION_DENIED
 
 
 def _choose_journal(connection: Any) -> None:

@@ -178,8 +178,12 @@ class Leases:
     def _lose(self, is_lost: ColumnElement[bool], *, crashed: bool = True) -> list[Job]:
         now = self._database.now()
         crashes = job.c.crashes + int(crashed)
-        lost = IS_RUNNING & is_lost
+        found = select(job.c.number).where(IS_RUNNING, is_lost).order_by(job.c.number)
         with self._database.write() as connection:
+            held = connection.execute(found.with_for_update()).scalars().all()
+            if not held:
+                return []
+            lost = IS_RUNNING & job.c.number.in_(held)
             return [
                 *change(
                     connection, lost & job.c.cancel_requested, **ended(JobStatus.CANCELLED, now)

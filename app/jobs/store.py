@@ -17,8 +17,11 @@ from app.jobs.errors import (
     UnknownJobError,
 )
 from app.jobs.job import Job, JobKind, JobStatus, NewJob
-from app.jobs.tables import job, to_job
+from app.jobs.tables import identity, job, to_job
 from app.jobs.turns import in_turn
+
+_TURN = select(identity.c.id).with_for_update()
+"""Those who make jobs come one after the other, also where writers do not: they count first."""
 
 _UNFINISHED_WAIT_S = 30.0
 """When to ask again, where no job has ended yet."""
@@ -66,6 +69,7 @@ class JobStore:
             IdempotencyError: the key was used for another request.
         """
         with self._database.write() as connection:
+            connection.execute(_TURN)
             before = _made_before(connection, new.owner, new.idempotency_key, new.fingerprint)
             if before is not None:
                 return before, False
@@ -169,7 +173,7 @@ class JobStore:
         """End a waiting job, ask a running one to end, leave a finished one as it is."""
         now = self._database.now()
         with self._database.write() as connection:
-            _find(connection, job_id, owner)
+            _find(connection, job_id, owner, to_change=True)
             mine = job.c.id == job_id
             at_once = ended(JobStatus.CANCELLED, now, cancel_requested=True)
             change(connection, mine & IS_QUEUED, **at_once)
@@ -183,7 +187,7 @@ class JobStore:
             JobStateError: the job failed or was cancelled.
         """
         with self._database.write() as connection:
-            found = _find(connection, job_id, owner)
+            found = _find(connection, job_id, owner, to_change=True)
             if found.status in (JobStatus.FAILED, JobStatus.CANCELLED):
                 raise JobStateError(f"the job is {found.status}; there is nothing to finish")
             mine = (job.c.id == job_id) & ~job.c.finish_requested
@@ -197,7 +201,7 @@ class JobStore:
             JobStateError: the job still waits or runs.
         """
         with self._database.write() as connection:
-            found = _find(connection, job_id, owner)
+            found = _find(connection, job_id, owner, to_change=True)
             if not found.status.is_terminal:
                 raise JobStateError(f"the job is {found.status}; cancel it first")
             connection.execute(delete(job).where(job.c.id == job_id))
@@ -256,8 +260,12 @@ def _has_key(owner: str, key: str) -> ColumnElement[bool]:
     return (job.c.owner == owner) & (job.c.idempotency_key == key)
 
 
-def _find(connection: Connection, job_id: str, owner: str | None) -> Job:
+def _find(
+    connection: Connection, job_id: str, owner: str | None, *, to_change: bool = False
+) -> Job:
     query = select(job).where(job.c.id == job_id, IS_KNOWN)
+    if to_change:
+        query = query.with_for_update()
     if owner is not None:
         query = query.where(job.c.owner == owner)
     row = connection.execute(query).one_or_none()

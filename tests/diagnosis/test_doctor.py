@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from app.diagnosis.clock import clock
 from app.diagnosis.coherence import coherence
@@ -180,10 +181,17 @@ def test_an_older_database_is_a_warning(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_database_server_that_cannot_be_used_is_a_problem() -> None:
-    settings = Settings(database_url="postgresql+nosuch://me:secret@nowhere/atelier")
-    found = only(list(database(settings)), Level.PROBLEM)
-    assert "nowhere" in found.what
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+nosuch://me:secret@nowhere/atelier", "neither SQLite nor PostgreSQL"),
+        ("postgresql://me:secret@127.0.0.1:9/atelier?password=secret", "127.0.0.1:9/atelier"),
+        ("postgresql://me:1@secret@nowhere/atelier", "no URL"),
+    ],
+)
+def test_a_database_server_that_cannot_be_used_is_a_problem(url: str, said: str) -> None:
+    found = only(list(database(Settings(database_url=SecretStr(url)))), Level.PROBLEM)
+    assert said in found.what
     assert "secret" not in str(found)
 
 

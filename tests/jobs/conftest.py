@@ -12,9 +12,16 @@ from app.jobs.store import JobStore, QueueLimits
 LEASE_S = 30.0
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.fleet)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'atelier.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url, timeout_s=5)
     opened.migrate()
     yield opened
     opened.close()

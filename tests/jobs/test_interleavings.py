@@ -1,18 +1,25 @@
 """Random interleavings of clients and workers never break the rules."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import delete
 
 from app.jobs.database import Database
 from app.jobs.errors import JobStateError, ReplacedError, UnknownJobError
 from app.jobs.job import Fault, Job, JobStatus, Progress
 from app.jobs.leases import Leases, Outcome
 from app.jobs.store import JobStore, QueueLimits
+from app.jobs.tables import job as table
 from tests.jobs.orders import order
 
 WORKERS = st.sampled_from(["w1", "w2", "w3"])
@@ -25,21 +32,16 @@ class Interleavings(RuleBasedStateMachine):
     jobs = Bundle("jobs")
     held = Bundle("held")
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.database = Database(f"sqlite:///{Path(self.folder.name) / 'a.db'}", 5)
-        self.database.migrate()
-        self.store = JobStore(self.database, QueueLimits(1000, 1000))
-        self.leases = Leases(self.database, 3600, retry_s=0)
-        self.lapsing = Leases(self.database, -1, retry_s=0)
+        with database.write() as connection:
+            connection.execute(delete(table))
+        self.store = JobStore(database, QueueLimits(1000, 1000))
+        self.leases = Leases(database, 3600, retry_s=0)
+        self.lapsing = Leases(database, -1, retry_s=0)
         self.ended: dict[str, Job] = {}
         self.seen: dict[str, Job] = {}
         self.holder: dict[str, int] = {}  # the attempt that may write, by job
-
-    def teardown(self) -> None:
-        self.database.close()
-        self.folder.cleanup()
 
     @rule(target=jobs, owner=st.sampled_from(["ann", "bob"]))
     def create(self, owner: str) -> str:
@@ -151,5 +153,7 @@ def _step(job: Job) -> int:
     return job.progress.step if job.progress else 0
 
 
-TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+def test_no_interleaving_breaks_the_rules(database: Database) -> None:
+    bounds = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    new = partial(Interleavings, database)
+    run_state_machine_as_test(new, settings=bounds)  # type: ignore[arg-type] - a factory will do

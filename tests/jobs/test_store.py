@@ -1,6 +1,8 @@
 """The store as clients see it."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from app.jobs.leases import Leases, Outcome
 from app.jobs.store import JobStore, QueueLimits
 from app.jobs.tables import job as table
 from tests.jobs.orders import order
+from tests.service import ROOT
 
 DONE = Progress(step=5, steps=5)
 
@@ -174,20 +177,46 @@ def test_jobs_of_a_newer_version_are_left_alone(
 
 
 def test_a_row_that_cannot_be_read_does_not_keep_the_database_locked(
-    database: Database, store: JobStore, tmp_path: Path
+    database: Database, store: JobStore, database_url: str
 ) -> None:
     jobs = [store.create(order())[0] for _ in range(4)]
     with database.write() as connection:
         connection.execute(update(table).where(table.c.id == jobs[1].id).values(status="lost"))
     with pytest.raises(ValueError, match="lost") as kept:
         store.page(limit=10)
-    other = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=0.1)
+    other = Database(database_url, timeout_s=0.1)
     assert JobStore(other, QueueLimits(10, 10)).create(order())[1]
     other.close()
     assert kept.value
 
 
-@pytest.mark.parametrize("url", ["", "foo", "sqlite", "nosuch://x/y", "postgresql+nosuch://x/y"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "foo",
+        "sqlite",
+        "nosuch://x/y",
+        "postgresql+nosuch://x/y",
+        "mysql://me:secret@x/y",
+        "postgresql://me:1@secret@x/y",
+        "postgresql://me@x:secret/y",
+    ],
+)
 def test_a_url_that_names_no_database_is_said_in_words(url: str) -> None:
-    with pytest.raises(DatabaseUrlError, match="ATELIER_DATABASE_URL"):
+    with pytest.raises(DatabaseUrlError, match="ATELIER_DATABASE_URL") as refused:
         Database(url, 1)
+    assert "secret" not in str(refused.value)
+
+
+def test_without_its_driver_postgresql_is_refused_with_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from app.jobs.database import Database; Database('postgresql://me:secret@x/y', 1)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "DatabaseUrlError" in ran.stderr
+    assert "pip install 'atelier[fleet]'" in ran.stderr
+    assert "secret" not in ran.stderr.splitlines()[-1]
