@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cores import available_cores, compute_threads
 from app.engines.options import EngineOptions
+from app.jobs.opening import BlobOptions
 from app.keys import Keyring
 
 _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
@@ -194,6 +195,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The URL of the job database."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
+
+    @property
+    def blobs(self) -> BlobOptions:
+        """Where the files of jobs are."""
+        return BlobOptions(self.data_dir)
 
     @property
     def keyring(self) -> Keyring:
