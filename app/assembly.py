@@ -16,9 +16,10 @@ from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
 from app.evaluation.sources import ArchiveLimits
-from app.jobs.blobs import Blobs
 from app.jobs.database import Database
+from app.jobs.opening import open_blobs
 from app.jobs.roster import Roster
+from app.jobs.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
 from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
@@ -40,7 +41,8 @@ def make_services(
     watch: JobWatch,
 ) -> Services:
     """What every request can use."""
-    store, blobs = make_store(settings, database), Blobs(settings.data_dir)
+    store, blobs = make_store(settings, database), open_blobs(settings.blobs)
+    spool = Spool(settings.data_dir)
     registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
         identification=entry.identification,
@@ -48,14 +50,15 @@ def make_services(
         registry=registry,
         reloader=Reloader(registry, loader, metrics),
         uploads=_uploads(settings),
-        archives=_archives(settings, blobs),
+        archives=_archives(settings, spool),
         datasets=settings.datasets,
         decoder=_decoder(settings, metrics),
         metrics=metrics,
         jobs=store,
         blobs=blobs,
+        spool=spool,
         roster=Roster(database, settings.lease_s),
-        submissions=Submissions(store, blobs, settings.min_free_bytes),
+        submissions=Submissions(store, blobs, spool, settings.min_free_bytes),
         watch=watch,
         limits=LimitsOut.model_validate(settings),
         classify_deadline_s=settings.classify_deadline_s,
@@ -119,9 +122,9 @@ def _uploads(settings: Settings) -> Uploads:
     )
 
 
-def _archives(settings: Settings, blobs: Blobs) -> Archives:
+def _archives(settings: Settings, spool: Spool) -> Archives:
     return Archives(
-        blobs,
+        spool,
         ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
         Patience(settings.archive_timeout_s, settings.upload_stall_s),
         settings.min_free_bytes,

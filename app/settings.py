@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cores import available_cores, compute_threads
 from app.engines.options import EngineOptions
+from app.jobs.opening import BlobOptions
 from app.keys import Keyring
 
 _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
@@ -205,6 +206,11 @@ class Settings(BaseSettings):
         if self.database_url:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
+
+    @property
+    def blobs(self) -> BlobOptions:
+        """Where the files of jobs are."""
+        return BlobOptions(self.data_dir)
 
     @property
     def keyring(self) -> Keyring:

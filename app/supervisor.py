@@ -23,11 +23,11 @@ from dataclasses import dataclass
 import structlog
 
 from app.hangup import Hangup
-from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
+from app.jobs.opening import open_blobs
 from app.listening import StartError, listen, reachable
 from app.settings import Settings
 from app.supervised import KILL_AFTER_GRACE_S
@@ -111,7 +111,7 @@ class _Workers:
         self._family = f"{socket.gethostname()}:{settings.data_dir.absolute()}#"
         database = Database(settings.database, settings.store_timeout_s)
         self._leases = Leases(database, settings.lease_s, settings.retry_s)
-        self._blobs = Blobs(settings.data_dir)
+        self._blobs = open_blobs(settings.blobs)
         self._names: dict[int, str] = {}
         try:
             database.migrate()

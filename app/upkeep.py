@@ -5,6 +5,7 @@ from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.leases import Leases
 from app.jobs.maintenance import Maintenance, Retention
+from app.jobs.spool import Spool
 from app.settings import Settings
 
 
@@ -14,6 +15,7 @@ def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Ma
         database,
         Leases(database, settings.lease_s, settings.retry_s),
         blobs,
+        Spool(settings.data_dir),
         Retention(settings.result_ttl_s, settings.job_ttl_s, settings.orphan_ttl_s),
     )
 

@@ -24,6 +24,7 @@ from app.jobs.journal import Pace
 from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
 from app.jobs.liveness import Liveness, Patience
+from app.jobs.opening import open_blobs
 from app.jobs.painting import Painting
 from app.jobs.roster import Roster, Worker
 from app.jobs.runner import Runner
@@ -65,8 +66,8 @@ class Workbench:
         convention = Convention(settings.vgg19_convention)
         self._targets = StyleTargets(VGG19.load(device, settings.vgg19_weights, convention))
         memory = settings.worker_memory_bytes or memory_bytes(device)
-        self.blobs = Blobs(settings.data_dir)
-        self._calibrations = Calibrations(self.blobs, "calibrations.json")
+        self.blobs = open_blobs(settings.blobs)
+        self._calibrations = Calibrations(settings.data_dir / "calibrations.json")
         limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
         self._painting = Painting(self._targets, self.blobs, limits, memory)
         self._painting.calibration = self._calibrations.find(cost_key(self._targets.network))

@@ -14,8 +14,8 @@ from app.api.arriving import Patience, UploadTooLargeError, arriving
 from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
 from app.api.uploads import UnsupportedUploadError
 from app.evaluation.sources import ArchiveLimits
-from app.jobs.blobs import Blobs, Incoming
 from app.jobs.errors import QuotaError, StorageFullError
+from app.jobs.spool import Incoming, Spool
 
 T = TypeVar("T")
 
@@ -31,9 +31,9 @@ class Archives:
     """Receives archives within limits."""
 
     def __init__(
-        self, blobs: Blobs, limits: ArchiveLimits, patience: Patience, min_free_bytes: int
+        self, spool: Spool, limits: ArchiveLimits, patience: Patience, min_free_bytes: int
     ) -> None:
-        self._blobs = blobs
+        self._spool = spool
         self.limits = limits
         self._patience = patience
         self._min_free_bytes = min_free_bytes
@@ -42,7 +42,7 @@ class Archives:
 
     @asynccontextmanager
     async def receive(self, request: Request, caller: str) -> AsyncIterator[Incoming]:
-        """Receive one archive; the file is gone after the exit unless it was adopted.
+        """Receive one archive; the file is gone after the exit unless it was moved away.
 
         Raises:
             QuotaError: the caller sends several already.
@@ -56,7 +56,7 @@ class Archives:
         with ExitStack() as stack:
             stack.enter_context(self._counted(caller))
             try:
-                incoming = stack.enter_context(self._blobs.incoming())
+                incoming = stack.enter_context(self._spool.incoming())
                 await self._read(request, _receiver(request, incoming))
             except OSError as error:
                 raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
@@ -94,7 +94,7 @@ class Archives:
         await run_in_threadpool(receiver.incoming.sync)
 
     def _write(self, receiver: "_RawArchive | _FormArchive", piece: bytes) -> None:
-        if self._blobs.free_bytes() - len(piece) < self._min_free_bytes:
+        if self._spool.free_bytes() - len(piece) < self._min_free_bytes:
             raise StorageFullError(
                 "the disk is too full for the archive; the operator has to make room"
             )

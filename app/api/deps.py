@@ -22,6 +22,7 @@ from app.api.watch import JobWatch
 from app.jobs.blobs import Blobs
 from app.jobs.job import Job
 from app.jobs.roster import Roster
+from app.jobs.spool import Spool
 from app.jobs.store import JobStore
 from app.serving.decoder import Decoder
 from app.serving.errors import DeadlineError
@@ -47,6 +48,7 @@ class Services:
     metrics: Metrics
     jobs: JobStore
     blobs: Blobs
+    spool: Spool
     roster: Roster
     submissions: Submissions
     watch: JobWatch

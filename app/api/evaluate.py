@@ -27,8 +27,8 @@ from app.evaluation.errors import (
     UnknownDatasetError,
 )
 from app.evaluation.labelled import label, open_source
-from app.jobs.blobs import Incoming
 from app.jobs.job import ARCHIVE, Job, JobKind
+from app.jobs.spool import Incoming
 from app.serving.errors import ModelUnavailableError, UnknownModelError
 from app.serving.loader import ServedModel
 

@@ -19,7 +19,7 @@ async def metrics(services: ServicesDep) -> Response:
     found = services.metrics
     found.upload_bytes.set(services.uploads.held_bytes)
     with suppress(OSError):
-        found.free_disk_bytes.set(services.blobs.free_bytes())
+        found.free_disk_bytes.set(services.spool.free_bytes())
     try:
         await _look_up_jobs(services)
         found.database_up.set(1)

@@ -25,11 +25,11 @@ from app.api.stylize_schemas import (
 )
 from app.api.submissions import JOB_REFUSALS, Asked, Order
 from app.api.uploads import PICTURE_REFUSALS, Form, Layout
-from app.jobs.blobs import Incoming
 from app.jobs.errors import (
     StoreUnavailableError,
 )
 from app.jobs.job import Job, JobKind
+from app.jobs.spool import Incoming
 from app.serving.decoder import Prepared
 from app.style.schedule import fit
 from app.vision.errors import (

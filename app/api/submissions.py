@@ -12,7 +12,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from app.api.in_store import in_store
-from app.jobs.blobs import Blobs, Incoming
+from app.jobs.blobs import Blobs
 from app.jobs.errors import (
     FilesTooLargeError,
     IdempotencyError,
@@ -24,6 +24,7 @@ from app.jobs.errors import (
 )
 from app.jobs.job import Job, JobKind, NewJob, folder_of
 from app.jobs.leavings import remove_files
+from app.jobs.spool import Incoming, Spool
 from app.jobs.store import JobStore
 from app.vision.errors import AtelierError
 
@@ -75,9 +76,10 @@ class Order:
 class Submissions:
     """The way in for every kind of job."""
 
-    def __init__(self, store: JobStore, blobs: Blobs, min_free_bytes: int) -> None:
+    def __init__(self, store: JobStore, blobs: Blobs, spool: Spool, min_free_bytes: int) -> None:
         self._store = store
         self._blobs = blobs
+        self._spool = spool
         self._min_free_bytes = min_free_bytes
         self._queued: Callable[[], None] = lambda: None
         self._keys: set[tuple[str, str]] = set()
@@ -94,7 +96,13 @@ class Submissions:
             StillReceivingError: another request holds it.
         """
         receiving = Receiving(
-            self._store, self._blobs, self._min_free_bytes, self._queued, owner, key
+            self._store,
+            self._blobs,
+            self._spool,
+            self._min_free_bytes,
+            self._queued,
+            owner,
+            key,
         )
         if key is None:
             yield receiving
@@ -114,6 +122,7 @@ class Receiving:
 
     store: JobStore
     blobs: Blobs
+    spool: Spool
     min_free_bytes: int
     queued: Callable[[], None]
     owner: str
@@ -159,7 +168,7 @@ class Receiving:
         if self.key is not None and self.store.knows(self.owner, self.key):
             return
         self.store.check_room(self.owner)
-        if self.blobs.free_bytes() < self.min_free_bytes:
+        if self.spool.free_bytes() < self.min_free_bytes:
             raise StorageFullError("the disk is nearly full; the operator has to make room")
 
     def _create(self, order: Order) -> Job:
@@ -194,7 +203,7 @@ class Receiving:
 
     def _put(self, key: str, data: bytes | Incoming | str) -> str:
         if isinstance(data, Incoming):
-            return self.blobs.adopt(data, key)
+            return self.blobs.put_file(key, data.path)
         if isinstance(data, str):
             return self.blobs.copy(data, key)
         return self.blobs.put(key, data)

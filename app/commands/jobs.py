@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from app.commands.options import read_settings
-from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.job import Job, JobKind, JobStatus
 from app.jobs.leavings import tidy
+from app.jobs.opening import open_blobs
 from app.jobs.store import JobStore, QueueLimits
 
 _LONGEST_LIST = 100_000
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         job = store.cancel(args.id)
         if job.status.is_terminal:
-            tidy(job, Blobs(settings.data_dir))
+            tidy(job, open_blobs(settings.blobs))
     console.print_json(json.dumps(asdict(job)))
     return 0
 

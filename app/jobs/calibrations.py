@@ -3,11 +3,12 @@
 import json
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import structlog
 
-from app.jobs.blobs import Blobs
+from app.jobs.durable import make_folder, write
 from app.style.estimate import Calibration
 
 log = structlog.stdlib.get_logger(__name__)
@@ -16,9 +17,8 @@ log = structlog.stdlib.get_logger(__name__)
 class Calibrations:
     """A JSON file of calibrations by what they hold for. A damaged file counts as none."""
 
-    def __init__(self, blobs: Blobs, key: str) -> None:
-        self._blobs = blobs
-        self._key = key
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def find(self, key: str) -> Calibration | None:
         """Return what was measured before for this key."""
@@ -33,13 +33,14 @@ class Calibrations:
         """Store a measurement; without room for it, it will be made again."""
         text = json.dumps({**self._read(), key: asdict(calibration)}, indent=2)
         try:
-            self._blobs.put(self._key, text.encode())
+            make_folder(self._path.parent)
+            write(self._path, text.encode())
         except OSError as error:
             log.warning("the measurement cannot be kept", error=str(error))
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._blobs.get(self._key))
+            found = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

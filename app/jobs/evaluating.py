@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -70,15 +71,7 @@ class Evaluating:
                 "the model's checkpoint has been replaced; send it again once the service has "
                 "reloaded it",
             )
-        try:
-            source = open_source(self._path(job), self.archive_limits)
-        except (ArchiveError, ArchiveTooLargeError, UnknownDatasetError) as error:
-            raise BadJobError("invalid_set", str(error)) from error
-        except FileNotFoundError as error:
-            raise BadJobError(
-                "files_missing", "files of this job have gone; send it again"
-            ) from error
-        with source:
+        with self._source(job) as source:
             yield from self._evaluate(job, classifier, source)
 
     def _evaluate(self, job: Job, classifier: Classifier, source: Source) -> Iterator[Update]:
@@ -119,9 +112,23 @@ class Evaluating:
         pictures = [File(str(mistake.thumbnail), picture) for mistake, picture in shown]
         return Product(File("report.json", document), extras=pictures)
 
-    def _path(self, job: Job) -> Path:
+    @contextmanager
+    def _source(self, job: Job) -> Iterator[Source]:
+        with ExitStack() as stack:
+            try:
+                path = self._path(job, stack)
+                source = stack.enter_context(open_source(path, self.archive_limits))
+            except (ArchiveError, ArchiveTooLargeError, UnknownDatasetError) as error:
+                raise BadJobError("invalid_set", str(error)) from error
+            except FileNotFoundError as error:
+                raise BadJobError(
+                    "files_missing", "files of this job have gone; send it again"
+                ) from error
+            yield source
+
+    def _path(self, job: Job, stack: ExitStack) -> Path:
         if ARCHIVE in job.inputs:
-            return self.blobs.path(job.inputs[ARCHIVE])
+            return stack.enter_context(self.blobs.at_hand(job.inputs[ARCHIVE]))
         return find_dataset(self.datasets, job.options["dataset"])
 
     def _resume(self, job: Job, of: str) -> Answers:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import delete, select, update
 
-from app.jobs.blobs import FOLDERS, Blobs
+from app.jobs.blobs import Blobs
 from app.jobs.changes import IS_QUEUED, IS_RUNNING
 from app.jobs.database import Database
 from app.jobs.job import folder_of
 from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
+from app.jobs.spool import Spool
 from app.jobs.tables import job
 
 log = structlog.stdlib.get_logger(__name__)
@@ -19,6 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 _LIVE = IS_QUEUED | IS_RUNNING
 _LONGEST_BETWEEN_SWEEPS_S = 3600.0
 _OWNER = "database-id"
+_FOLDER = "jobs"  # where the files of all jobs are
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,17 @@ class Maintenance:
     """Takes lapsed jobs from their workers, and removes what nobody needs any longer."""
 
     def __init__(
-        self, database: Database, leases: Leases, blobs: Blobs, retention: Retention
+        self,
+        database: Database,
+        leases: Leases,
+        blobs: Blobs,
+        spool: Spool,
+        retention: Retention,
     ) -> None:
         self._database = database
         self._leases = leases
         self._blobs = blobs
+        self._spool = spool
         self._retention = retention
         self._swept_at = -_LONGEST_BETWEEN_SWEEPS_S
 
@@ -96,33 +104,28 @@ class Maintenance:
         try:
             owner = self._blobs.get(_OWNER).decode()
         except FileNotFoundError:
-            found = {key for each in FOLDERS for key in self._blobs.older_than(each, 0)}
-            owner = mine if not found or found & self._named() else "unknown"
-            if owner == mine:
-                self._blobs.put(_OWNER, mine.encode())
+            found = set(self._blobs.older_than(_FOLDER, 0))
+            if found and not found & self._named():
+                owner = "unknown"
+            else:
+                owner = self._blobs.get(self._blobs.put(_OWNER, mine.encode())).decode()
         if owner != mine:
             log.warning(
                 "files of no job are left alone: they belong to another database. "
                 "If that is gone for good, delete its files, and the one that names it",
-                folders=FOLDERS,
+                folder=_FOLDER,
                 file=_OWNER,
             )
         return owner == mine
 
     def _sweep(self) -> None:
         """Remove old files that no job names: of requests that broke off, of attempts that died."""
+        self._spool.sweep(self._retention.orphan_s)
         if not self._is_owner():
             return
-        age_s = self._retention.orphan_s
-        found = [key for each in FOLDERS for key in self._blobs.older_than(each, age_s)]
-        named = self._named() if found else set()
-        orphans = [key for key in found if key not in named]
-        for key in orphans:
-            self._blobs.delete(key)
-        for folder in FOLDERS:
-            self._blobs.prune(folder, age_s)
-        if orphans:
-            log.info("files of no job removed", count=len(orphans))
+        count = self._blobs.sweep(_FOLDER, self._retention.orphan_s, self._named)
+        if count:
+            log.info("files of no job removed", count=count)
 
     def _named(self) -> set[str]:
         """Keys of all files that jobs have."""

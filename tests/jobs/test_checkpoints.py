@@ -4,6 +4,7 @@ from pathlib import Path
 
 from app.jobs.blobs import Blobs
 from app.jobs.checkpoints import newest_readable
+from app.jobs.folder import Folder
 from app.jobs.job import Job, Progress
 from app.jobs.journal import Journal, Pace
 from app.jobs.leases import Leases
@@ -29,7 +30,7 @@ def kept(job: Job, blobs: Blobs) -> list[bytes]:
 def test_a_damaged_checkpoint_does_not_take_the_place_of_a_good_one(
     tmp_path: Path, store: JobStore, leases: Leases
 ) -> None:
-    blobs, pace = Blobs(tmp_path / "var"), Pace(report_s=0, checkpoint_s=0)
+    blobs, pace = Folder(tmp_path / "var"), Pace(report_s=0, checkpoint_s=0)
     store.create(order())
     first = leases.claim("w")
     assert first is not None
@@ -51,7 +52,7 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_a_good_one(
 def test_where_nothing_can_be_read_there_is_nothing(
     tmp_path: Path, store: JobStore, leases: Leases
 ) -> None:
-    blobs = Blobs(tmp_path / "var")
+    blobs = Folder(tmp_path / "var")
     store.create(order())
     job = leases.claim("w")
     assert job is not None

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.blobs import Blobs
 from app.jobs.calibrations import Calibrations
 from app.jobs.database import Database
 from app.jobs.errors import UnknownJobError
+from app.jobs.folder import Folder
 from app.jobs.job import Job, JobStatus, Progress, folder_of
 from app.jobs.leases import Leases, Outcome
 from app.jobs.leavings import remove_files
 from app.jobs.maintenance import Maintenance, Retention
+from app.jobs.spool import Spool
 from app.jobs.store import JobStore
 from app.style.estimate import Calibration
 from tests.jobs.orders import order
@@ -23,11 +24,11 @@ DONE = Progress(step=9, steps=9)
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "var")
+def blobs(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "var")
 
 
-def finished(store: JobStore, leases: Leases, blobs: Blobs) -> Job:
+def finished(store: JobStore, leases: Leases, blobs: Folder) -> Job:
     new = order(inputs={"content": ""})
     key = blobs.put(f"{folder_of(new.id)}/0/content", b"photo")
     store.create(order(id=new.id, inputs={"content": key}))
@@ -38,13 +39,19 @@ def finished(store: JobStore, leases: Leases, blobs: Blobs) -> Job:
     return leases.finish(mine, DONE, Outcome(result, extras={"thumbnail.jpg": extra}))
 
 
-def maintenance(database: Database, leases: Leases, blobs: Blobs, **kept: float) -> Maintenance:
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "var")
+
+
+def maintenance(database: Database, leases: Leases, blobs: Folder, **kept: float) -> Maintenance:
     usual = {"files_s": NEVER_S, "job_s": NEVER_S, "orphan_s": NEVER_S}
-    return Maintenance(database, leases, blobs, Retention(**(usual | kept)))
+    spool = Spool(blobs.path(""))
+    return Maintenance(database, leases, blobs, spool, Retention(**(usual | kept)))
 
 
 def test_files_expire_before_their_job(
-    database: Database, store: JobStore, leases: Leases, blobs: Blobs
+    database: Database, store: JobStore, leases: Leases, blobs: Folder
 ) -> None:
     old, waiting = finished(store, leases, blobs), store.create(order())[0]
     maintenance(database, leases, blobs).tick()
@@ -60,12 +67,12 @@ def test_files_expire_before_their_job(
 
 
 def test_old_files_of_no_job_are_removed(
-    database: Database, store: JobStore, leases: Leases, blobs: Blobs
+    database: Database, store: JobStore, leases: Leases, blobs: Folder, spool: Spool
 ) -> None:
     kept = finished(store, leases, blobs)
     stray = blobs.put(f"{folder_of(kept.id)}/7/result.png", b"of an attempt that died")
     broken_off = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
-    with blobs.incoming() as incoming:
+    with spool.incoming() as incoming:
         incoming.add(b"of an upload that goes on")
         maintenance(database, leases, blobs, orphan_s=60).tick()
         assert incoming.path.exists()
@@ -79,7 +86,7 @@ def test_old_files_of_no_job_are_removed(
     assert all(blobs.path(key).exists() for key in kept.files())
 
 
-def test_a_copy_of_an_old_file_is_new(blobs: Blobs) -> None:
+def test_a_copy_of_an_old_file_is_new(blobs: Folder) -> None:
     old = blobs.put("jobs/a/1/painting", b"picture")
     long_ago = time.time() - 1000
     os.utime(blobs.path(old), (long_ago, long_ago))
@@ -88,7 +95,7 @@ def test_a_copy_of_an_old_file_is_new(blobs: Blobs) -> None:
 
 
 def test_lapsed_jobs_are_taken_from_their_workers(
-    database: Database, store: JobStore, lapsing: Leases, blobs: Blobs
+    database: Database, store: JobStore, lapsing: Leases, blobs: Folder
 ) -> None:
     store.create(order())
     lost = lapsing.claim("w")
@@ -98,7 +105,7 @@ def test_lapsed_jobs_are_taken_from_their_workers(
 
 
 def test_files_of_another_databases_jobs_are_left_alone(
-    database: Database, store: JobStore, leases: Leases, blobs: Blobs, tmp_path: Path
+    database: Database, store: JobStore, leases: Leases, blobs: Folder, tmp_path: Path
 ) -> None:
     kept = finished(store, leases, blobs)
     maintenance(database, leases, blobs, orphan_s=0).tick()
@@ -114,7 +121,7 @@ def test_files_of_another_databases_jobs_are_left_alone(
 
 
 def test_another_database_does_not_take_files_over_that_are_there(
-    database: Database, store: JobStore, leases: Leases, blobs: Blobs, tmp_path: Path
+    database: Database, store: JobStore, leases: Leases, blobs: Folder, tmp_path: Path
 ) -> None:
     kept = finished(store, leases, blobs)
     other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
@@ -128,7 +135,7 @@ def test_another_database_does_not_take_files_over_that_are_there(
 
 
 def test_empty_folders_go_when_they_are_old(
-    database: Database, leases: Leases, blobs: Blobs
+    database: Database, leases: Leases, blobs: Folder
 ) -> None:
     empty = blobs.path(f"{folder_of('0' * 32)}/0")
     empty.mkdir(parents=True)
@@ -140,7 +147,7 @@ def test_empty_folders_go_when_they_are_old(
 
 
 def test_a_file_that_cannot_be_removed_is_no_error(
-    store: JobStore, leases: Leases, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+    store: JobStore, leases: Leases, blobs: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = finished(store, leases, blobs)
 
@@ -156,11 +163,11 @@ def test_a_file_that_cannot_be_removed_is_no_error(
 
 
 @pytest.mark.parametrize("damage", ["null", '"x"', "-1", "NaN", "1e999", "{}", "true, "])
-def test_a_damaged_measurement_counts_as_none(blobs: Blobs, damage: str) -> None:
+def test_a_damaged_measurement_counts_as_none(tmp_path: Path, damage: str) -> None:
     measured = Calibration(0.1, 1e-6, 100, 5)
-    calibrations = Calibrations(blobs, "calibrations.json")
+    path = tmp_path / "var/calibrations.json"
+    calibrations = Calibrations(path)
     calibrations.keep("cpu", measured)
     assert calibrations.find("cpu") == measured
-    text = blobs.get("calibrations.json").decode().replace("0.1", damage)
-    blobs.put("calibrations.json", text.encode())
+    path.write_text(path.read_text().replace("0.1", damage))
     assert calibrations.find("cpu") is None

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from app.jobs.blobs import Blobs
 from app.jobs.database import Database
+from app.jobs.folder import Folder
 from app.jobs.job import JobKind, JobStatus, NewJob, folder_of
 from app.jobs.store import JobStore, QueueLimits
 from app.jobs.tables import job, to_job
@@ -38,7 +38,7 @@ def test_fifty_mixed_jobs_end_as_they_should(tmp_path: Path) -> None:
     with running_service(tmp_path, **QUICK | {"workers": 2}) as service:
         database = Database(f"sqlite:///{tmp_path / 'var/atelier.db'}", 5)
         store = JobStore(database, QueueLimits(JOBS, JOBS))
-        blobs = Blobs(tmp_path / "var")
+        blobs = Folder(tmp_path / "var")
         wanted = _submit_all(store, blobs, chance)
         done = threading.Event()
         killer = threading.Thread(target=_kill_workers, args=(service, done))
@@ -55,7 +55,7 @@ def test_fifty_mixed_jobs_end_as_they_should(tmp_path: Path) -> None:
         database.close()
 
 
-def _submit_all(store: JobStore, blobs: Blobs, chance: random.Random) -> dict[str, str]:
+def _submit_all(store: JobStore, blobs: Folder, chance: random.Random) -> dict[str, str]:
     """Queue the jobs as a web process does; returns what is to become of each."""
     style = path_of("mosaic")
     assert style is not None
@@ -87,7 +87,7 @@ def _kill_workers(service: Service, done: threading.Event) -> None:
             killed_at = claimed
 
 
-def _disturb(store: JobStore, blobs: Blobs, wanted: dict[str, str], chance: random.Random) -> None:
+def _disturb(store: JobStore, blobs: Folder, wanted: dict[str, str], chance: random.Random) -> None:
     """Cancel and finish at odd moments, as the routes do."""
     for job_id, fate in sorted(wanted.items(), key=lambda _: chance.random()):
         time.sleep(chance.random() / 10)
@@ -99,7 +99,7 @@ def _disturb(store: JobStore, blobs: Blobs, wanted: dict[str, str], chance: rand
             store.finish(job_id)
 
 
-def _remove_when_ended(store: JobStore, blobs: Blobs, wanted: dict[str, str]) -> None:
+def _remove_when_ended(store: JobStore, blobs: Folder, wanted: dict[str, str]) -> None:
     """Remove jobs while others run."""
     for job_id in [key for key, fate in wanted.items() if fate == "delete"]:
         wait_until(partial(_has_ended, store, job_id), timeout_s=150)
@@ -111,7 +111,7 @@ def _has_ended(store: JobStore, job_id: str) -> bool:
     return store.find(job_id).status.is_terminal
 
 
-def _check_states(store: JobStore, blobs: Blobs, wanted: dict[str, str]) -> None:
+def _check_states(store: JobStore, blobs: Folder, wanted: dict[str, str]) -> None:
     for job_id, fate in wanted.items():
         if fate == "delete":
             assert not blobs.path(folder_of(job_id)).exists()
