@@ -123,6 +123,13 @@ class CeleryBroker:
 
         return self._connected(count)
 
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            if self._producer is not None:
+                self._producer.connection.release()
+                self._producer = None
+
     def _connected(self, call: Callable[[Any], T]) -> T:
         """Call with a producer; once more with a new one, for the old one may have been idle."""
         with self._lock:

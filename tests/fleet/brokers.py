@@ -94,6 +94,18 @@ class BrokerServer(ABC):
                 return 0
             return int(found.message_count)
 
+    def take_all(self) -> list[str]:
+        """The ids in all messages that wait, in the order in which workers would get them."""
+        ids = []
+        with self._connection() as connection:
+            channel = connection.channel()
+            while self.waiting():
+                message = channel.basic_get(QUEUE, no_ack=True)
+                if message is not None:
+                    (job_id,), _, _ = channel.message_to_python(message).decode()
+                    ids.append(job_id)
+        return ids
+
     def repeat(self, job_id: str, times: int) -> None:
         """Name a job to workers several times, as our own processes do."""
         headers = {"lang": "py", "task": "atelier.run", "id": job_id, "root_id": job_id}

@@ -1,0 +1,124 @@
+"""A broker hears of every job that waits, in the order of their turns, however often it forgets."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.fleet import BrokerOptions, CeleryBroker
+from app.jobs.announcer import Announcer
+from app.jobs.database import Database
+from app.jobs.job import Fault
+from app.jobs.leases import Leases
+from app.jobs.store import JobStore, QueueLimits
+from tests.fleet.brokers import BrokerServer
+from tests.jobs.orders import order
+
+pytestmark = pytest.mark.fleet
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    opened = Database(postgres_url, 5)
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> JobStore:
+    return JobStore(database, QueueLimits(1000, 1000))
+
+
+@pytest.fixture
+def empty_broker(broker: BrokerServer) -> BrokerServer:
+    broker.take_all()
+    return broker
+
+
+@pytest.fixture
+def announcer(database: Database, empty_broker: BrokerServer) -> Iterator[Announcer]:
+    carrier = _carrier(empty_broker)
+    yield Announcer(database, carrier, again_s=60)
+    carrier.close()
+
+
+def _carrier(broker: BrokerServer) -> CeleryBroker:
+    return CeleryBroker(BrokerOptions(broker.url, timeout_s=1, time_limit_s=60))
+
+
+def test_owners_take_turns(
+    store: JobStore, announcer: Announcer, empty_broker: BrokerServer
+) -> None:
+    many = [store.create(order("ann"))[0].id for _ in range(12)]
+    (one,) = [store.create(order("bob"))[0].id]
+    announcer.announce()
+    taken = empty_broker.take_all()
+    assert sorted(taken) == sorted([*many, one])
+    assert set(taken[:2]) == {many[0], one}
+    assert taken[2:10] == many[1:9]
+
+
+def test_every_job_is_announced_once(
+    store: JobStore, database: Database, empty_broker: BrokerServer
+) -> None:
+    ids = [store.create(order())[0].id for _ in range(250)]
+    carriers = [_carrier(empty_broker) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for carrier in carriers:
+            pool.submit(Announcer(database, carrier, again_s=60).announce)
+    for carrier in carriers:
+        carrier.close()
+    assert sorted(empty_broker.take_all()) == sorted(ids)
+
+
+def test_a_job_that_goes_back_to_the_queue_is_announced_when_its_time_has_come(
+    store: JobStore, database: Database, announcer: Announcer, empty_broker: BrokerServer
+) -> None:
+    leases = Leases(database, 30, retry_s=0)
+    store.create(order())
+    announcer.announce()
+    mine = leases.claim("w")
+    assert mine is not None
+    announcer.announce()
+    assert empty_broker.take_all() == [mine.id]
+    leases.retry(mine, Fault("storage_failed", "try again"))
+    announcer.announce()
+    assert empty_broker.take_all() == [mine.id]
+    mine = leases.claim("w")
+    assert mine is not None
+    Leases(database, 30, retry_s=60).retry(mine, Fault("storage_failed", "try again"))
+    announcer.announce()
+    assert empty_broker.take_all() == []
+
+
+def test_jobs_are_announced_once_the_broker_is_back(
+    store: JobStore, database: Database, empty_broker: BrokerServer
+) -> None:
+    carrier = _carrier(empty_broker)
+    announcer = Announcer(database, carrier, again_s=0)
+    ids = [store.create(order())[0].id for _ in range(3)]
+    with empty_broker.hanging():
+        announcer.announce()
+        announcer.recover()
+    announcer.announce()
+    assert set(empty_broker.take_all()) == set(ids)
+    carrier.close()
+
+
+def test_what_the_broker_has_lost_is_announced_again(
+    store: JobStore, announcer: Announcer, empty_broker: BrokerServer
+) -> None:
+    ids = [store.create(order())[0].id for _ in range(3)]
+    announcer.announce()
+    announcer.recover()
+    announcer.recover()
+    announcer.announce()
+    assert empty_broker.waiting() == 3
+    empty_broker.purge()
+    announcer.recover()  # a worker may have received them just now
+    announcer.announce()
+    assert empty_broker.waiting() == 0
+    announcer.recover()
+    announcer.announce()
+    assert sorted(empty_broker.take_all()) == sorted(ids)

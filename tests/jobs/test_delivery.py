@@ -1,0 +1,106 @@
+"""What a worker does when a broker names a job to it: once, again, late, or for nothing."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from app.jobs.database import Database
+from app.jobs.delivery import Deliveries
+from app.jobs.job import Fault, JobStatus
+from app.jobs.leases import Leases
+from app.jobs.store import JobStore
+from tests.jobs.orders import order
+
+POLL_S = 0.02
+
+
+@pytest.fixture
+def deliveries(leases: Leases) -> Deliveries:
+    return Deliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
+
+
+def _reaping(leases: Leases) -> Callable[[], None]:
+    def reap() -> None:
+        leases.reap()
+
+    return reap
+
+
+def test_a_named_job_is_claimed_before_its_turn(store: JobStore, deliveries: Deliveries) -> None:
+    first, second = (store.create(order())[0] for _ in range(2))
+    claimed = deliveries.claim(second.id, is_redelivered=False)
+    assert claimed is not None
+    assert (claimed.id, claimed.attempt, claimed.lease_owner) == (second.id, 1, "mine")
+    assert store.find(first.id).status is JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("is_redelivered", [False, True])
+def test_a_job_that_has_ended_or_is_unknown_is_left_alone(
+    store: JobStore, deliveries: Deliveries, is_redelivered: bool
+) -> None:
+    job, _ = store.create(order())
+    store.cancel(job.id)
+    assert deliveries.claim(job.id, is_redelivered=is_redelivered) is None
+    assert deliveries.claim("nobody's", is_redelivered=is_redelivered) is None
+
+
+def test_a_job_that_waits_for_its_time_is_left_alone(
+    store: JobStore, database: Database, deliveries: Deliveries
+) -> None:
+    store.create(order())
+    later = Leases(database, 30, retry_s=60)
+    mine = later.claim("other")
+    assert mine is not None
+    later.retry(mine, Fault("storage_failed", "try again"))
+    assert deliveries.claim(mine.id, is_redelivered=True) is None
+
+
+def test_a_job_of_another_worker_is_left_to_it_at_once(
+    store: JobStore, leases: Leases, deliveries: Deliveries
+) -> None:
+    job, _ = store.create(order())
+    assert leases.claim("other")
+    begun_at = time.monotonic()
+    assert deliveries.claim(job.id, is_redelivered=False) is None
+    assert time.monotonic() - begun_at < POLL_S * 10
+
+
+def test_a_holder_that_gives_a_sign_of_life_keeps_its_job(
+    store: JobStore, leases: Leases, deliveries: Deliveries
+) -> None:
+    job, _ = store.create(order())
+    held = leases.claim("other")
+    assert held is not None
+    renewing = threading.Timer(5 * POLL_S, leases.renew, [held])
+    renewing.start()
+    assert deliveries.claim(job.id, is_redelivered=True) is None
+    renewing.join()
+    assert store.find(job.id).lease_owner == "other"
+
+
+def test_a_job_whose_holder_died_is_taken_over_when_its_lease_lapses(
+    store: JobStore, database: Database
+) -> None:
+    leases = Leases(database, 0.3, retry_s=1)
+    deliveries = Deliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
+    job, _ = store.create(order())
+    held = leases.claim("dead")
+    assert held is not None
+    taken = deliveries.claim(job.id, is_redelivered=True)
+    assert taken is not None
+    assert (taken.attempt, taken.crashes, taken.lease_owner) == (2, 1, "mine")
+    assert taken.claimed_at is not None
+    assert held.lease_until is not None
+    assert taken.claimed_at >= held.lease_until
+
+
+def test_a_worker_that_stops_watches_no_longer(
+    store: JobStore, leases: Leases, deliveries: Deliveries
+) -> None:
+    job, _ = store.create(order())
+    assert leases.claim("other")
+    threading.Timer(5 * POLL_S, deliveries.stopping.set).start()
+    assert deliveries.claim(job.id, is_redelivered=True) is None
+    assert deliveries.stopping.is_set()
