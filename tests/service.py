@@ -138,9 +138,7 @@ def running_service(
     environment.pop("OMP_NUM_THREADS", None)
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
-    if _measured and not state.exists():
-        state.mkdir()
-        (state / _MEASURED).write_bytes(_measured[_MEASURED])
+    hand_on_measured(state)
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -153,14 +151,26 @@ def running_service(
     try:
         yield _started(process, log)
     finally:
-        if (state / _MEASURED).exists():
-            _measured[_MEASURED] = (state / _MEASURED).read_bytes()
+        keep_measured(state)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()  # its children end with it
             raise
+
+
+def hand_on_measured(state: Path) -> None:
+    """Spare a worker on a new data directory the measurement that another has made."""
+    if _measured and not state.exists():
+        state.mkdir()
+        (state / _MEASURED).write_bytes(_measured[_MEASURED])
+
+
+def keep_measured(state: Path) -> None:
+    """Remember what a worker has measured."""
+    if (state / _MEASURED).exists():
+        _measured[_MEASURED] = (state / _MEASURED).read_bytes()
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.jobs.studio import QUICK, Studio
-from tests.service import ROOT, small_models, wait_until
+from tests.service import ROOT, hand_on_measured, keep_measured, small_models, wait_until
 
 _GRACE_S = 30
 
@@ -187,6 +187,7 @@ def running_fleet(
     """Start a fleet, with every duration shrunk; all its processes have ended afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     fleet = Fleet(folder, **settings)
+    hand_on_measured(folder / "var")
     try:
         for _ in range(webs):
             fleet.add_web()
@@ -194,6 +195,7 @@ def running_fleet(
             fleet.add_worker()
         yield fleet
     finally:
+        keep_measured(folder / "var")
         fleet.stop()
 
 
