@@ -9,13 +9,14 @@ from app.api.archives import Archives
 from app.api.arriving import Patience
 from app.api.deps import Services
 from app.api.gate import Entry
-from app.api.identity import Identification, kept_secret
+from app.api.identity import Identification, SecretError, kept_secret
 from app.api.origins import ANY
 from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
 from app.evaluation.sources import ArchiveLimits
+from app.jobs.counts import DatabaseStorage
 from app.jobs.database import Database
 from app.jobs.opening import open_blobs
 from app.jobs.roster import Roster
@@ -65,19 +66,23 @@ def make_services(
     )
 
 
-def make_entry(settings: Settings) -> Entry:
+def make_entry(settings: Settings, database: Database) -> Entry:
     """Who may come in.
 
     Raises:
-        SecretError: what signs sessions cannot be kept in the data directory.
+        SecretError: what signs sessions cannot be kept, or would be another on every host.
     """
     identification = Identification(
         settings.keyring,
         words(settings.admins),
-        _session_secret(settings),
+        _session_secret(settings, is_shared=database.is_shared),
         settings.session_ttl_s,
     )
-    allowance = Allowance(settings.max_requests_per_minute, settings.max_pixels_per_minute)
+    allowance = Allowance(
+        settings.max_requests_per_minute,
+        settings.max_pixels_per_minute,
+        DatabaseStorage(database) if database.is_shared else None,
+    )
     allowed_hosts = words(settings.allowed_hosts.lower())
     if not allowed_hosts and settings.keyring:
         allowed_hosts = frozenset({ANY})  # who has no key gets nothing under any name
@@ -85,10 +90,17 @@ def make_entry(settings: Settings) -> Entry:
     return Entry(identification, allowance, allowed_hosts, open_paths)
 
 
-def _session_secret(settings: Settings) -> str:
+def _session_secret(settings: Settings, *, is_shared: bool) -> str:
     if settings.session_secret is not None:
         return settings.session_secret.get_secret_value()
-    return kept_secret(settings.data_dir) if settings.keyring else ""
+    if not settings.keyring:
+        return ""
+    if is_shared:
+        raise SecretError(
+            "several hosts share the job database, and a browser's session has to be good for all "
+            "of them: set ATELIER_SESSION_SECRET to the same 32 signs or more on each"
+        )
+    return kept_secret(settings.data_dir)
 
 
 def make_store(settings: Settings, database: Database) -> JobStore:
@@ -99,7 +111,7 @@ def make_store(settings: Settings, database: Database) -> JobStore:
         settings.max_stored_bytes_per_caller,
         settings.result_ttl_s,
     )
-    return JobStore(database, limits)
+    return JobStore(database, limits, Roster(database, settings.lease_s))
 
 
 def make_loader(

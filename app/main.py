@@ -85,7 +85,7 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     database.migrate()
     announcer = make_announcer(settings, database)
     watch = JobWatch(make_store(settings, database), settings.events_poll_s)
-    entry = make_entry(settings)
+    entry = make_entry(settings, database)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:

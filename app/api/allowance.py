@@ -2,12 +2,26 @@
 
 import math
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
 
+import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from app.api.in_store import soon_in_store
+from app.jobs.counts import DatabaseStorage
+from app.jobs.errors import StoreUnavailableError
 from app.vision.errors import AtelierError
+
+log = structlog.stdlib.get_logger(__name__)
+T = TypeVar("T")
+
+_AWAY_S = 5.0
+"""How long a database that did not answer is not asked again."""
 
 
 class RateLimitedError(AtelierError):
@@ -21,37 +35,79 @@ class RateLimitedError(AtelierError):
 class Allowance:
     """Counts every caller's requests, and the pixels of the pictures that came with them.
 
-    A minute begins with a caller's first request in it.
+    A minute begins with a caller's first request in it. While the database that several hosts
+    count in does not answer, everybody may go on: most that they ask for does not need it.
     """
 
-    def __init__(self, requests_per_minute: int | None, pixels_per_minute: int | None) -> None:
-        """Create; None stands for no limit."""
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+    def __init__(
+        self,
+        requests_per_minute: int | None,
+        pixels_per_minute: int | None,
+        shared: DatabaseStorage | None = None,
+    ) -> None:
+        """Create.
+
+        Args:
+            requests_per_minute: of one caller; None stands for no limit.
+            pixels_per_minute: likewise.
+            shared: where to count; None is this process.
+        """
+        self._is_shared = shared is not None
+        self._limiter = FixedWindowRateLimiter(shared or MemoryStorage())
         self._requests = _per_minute(requests_per_minute, "requests")
         self._pixels = _per_minute(pixels_per_minute, "pixels")
+        self._away_until = 0.0
 
-    def take_request(self, caller: str) -> None:
+    async def take_request(self, caller: str) -> None:
         """Count a request.
 
         Raises:
             RateLimitedError: it is one too many.
         """
-        if self._requests and not self._limiter.hit(self._requests, caller):
-            raise self._refused(self._requests, caller)
+        if self._requests:
+            await self._ask(partial(self._take, self._requests, caller))
 
-    def check_pixels(self, caller: str) -> None:
+    async def check_pixels(self, caller: str) -> None:
         """Refuse pictures when there were too many pixels before them.
 
         Raises:
             RateLimitedError: there were.
         """
-        if self._pixels and not self._limiter.test(self._pixels, caller):
-            raise self._refused(self._pixels, caller)
-
-    def count_pixels(self, caller: str, pixels: int) -> None:
-        """Count those of a picture, before it is decoded; if they are too many, the next waits."""
         if self._pixels:
-            self._limiter.hit(self._pixels, caller, cost=pixels)
+            await self._ask(partial(self._check, self._pixels, caller))
+
+    @asynccontextmanager
+    async def counting(self, caller: str) -> AsyncIterator[Callable[[int], None]]:
+        """Count the pixels of pictures, also of those that cannot be used in the end.
+
+        What is given may be told of them in any thread. If they are too many, the next wait.
+        """
+        pixels: list[int] = []
+        try:
+            yield pixels.append
+        finally:
+            if self._pixels and pixels:
+                await self._ask(partial(self._limiter.hit, self._pixels, caller, cost=sum(pixels)))
+
+    async def _ask(self, count: Callable[[], object]) -> None:
+        """Count where it is done, off the event loop where that takes waiting."""
+        if not self._is_shared:
+            count()
+        elif time.monotonic() >= self._away_until:
+            try:
+                await soon_in_store(count)
+            except (StoreUnavailableError, TimeoutError) as error:
+                self._away_until = time.monotonic() + _AWAY_S
+                reason = str(error) or "no answer within a second"
+                log.warning("callers' limits do not hold for now", error=reason)
+
+    def _take(self, limit: RateLimitItem, caller: str) -> None:
+        if not self._limiter.hit(limit, caller):
+            raise self._refused(limit, caller)
+
+    def _check(self, limit: RateLimitItem, caller: str) -> None:
+        if not self._limiter.test(limit, caller):
+            raise self._refused(limit, caller)
 
     def _refused(self, limit: RateLimitItem, caller: str) -> RateLimitedError:
         ends_at = self._limiter.get_window_stats(limit, caller).reset_time

@@ -1,6 +1,7 @@
 """`POST /classify`: images in, labels out."""
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -98,52 +99,58 @@ async def classify(
     services: ServicesDep,
 ) -> Classification | Classifications:
     """Label one image, or several at once (each on its own: a bad one fails alone)."""
-    services.allowance.check_pixels(caller)
+    await services.allowance.check_pixels(caller)
     model = services.registry.get(query.model)
     most_s = services.classify_deadline_s
     deadline_s = min(headers.x_request_timeout or most_s, most_s)
     async with (
         services.uploads.receive(request, _LAYOUT) as form,
+        services.allowance.counting(caller) as count_pixels,
         while_awaited(request, deadline_s),
     ):
+        wanted = _Wanted(model, query.top_k, count_pixels)
         if len(form.images) == 1:
-            return await _classify_one(services, caller, model, form.images[0], query.top_k)
-        return await _classify_several(services, caller, model, form.images, query.top_k)
+            return await _classify_one(services, wanted, form.images[0])
+        return await _classify_several(services, wanted, form.images)
 
 
-async def _classify_one(
-    services: Services, caller: str, model: ServedModel, upload: Upload, top_k: int
-) -> Classification:
-    classifier = model.classifier
+@dataclass(frozen=True)
+class _Wanted:
+    """What is done with every image of a request."""
+
+    model: ServedModel
+    top_k: int
+    count_pixels: Callable[[int], None]
+
+
+async def _classify_one(services: Services, wanted: _Wanted, upload: Upload) -> Classification:
+    model, classifier = wanted.model, wanted.model.classifier
     prepared = await services.decoder.prepare(
-        upload.data,
-        classifier.prepare,
-        model.choice.enough_px,
-        partial(services.allowance.count_pixels, caller),
+        upload.data, classifier.prepare, model.choice.enough_px, wanted.count_pixels
     )
     probabilities = await model.batcher.submit(prepared.picture)
     return Classification(
         model=_reference(model),
         predictions=[
             PredictionOut.model_validate(prediction)
-            for prediction in classifier.top_k(probabilities, top_k)
+            for prediction in classifier.top_k(probabilities, wanted.top_k)
         ],
         image=ImageOut.model_validate(prepared),
     )
 
 
 async def _classify_several(
-    services: Services, caller: str, model: ServedModel, uploads: list[Upload], top_k: int
+    services: Services, wanted: _Wanted, uploads: list[Upload]
 ) -> Classifications:
     async def result(upload: Upload) -> FileClassified | FileRefused:
         try:
-            answer = await _classify_one(services, caller, model, upload, top_k)
+            answer = await _classify_one(services, wanted, upload)
         except ImageError as error:
             return FileRefused(filename=upload.filename, error=problem_of(error))
         return FileClassified(filename=upload.filename, predictions=answer.predictions)
 
     results = await together(*(result(upload) for upload in uploads))
-    return Classifications(model=_reference(model), results=results)
+    return Classifications(model=_reference(wanted.model), results=results)
 
 
 def _reference(model: ServedModel) -> ModelReference:

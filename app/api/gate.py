@@ -36,7 +36,7 @@ class Entry:
     allowed_hosts: Collection[str]
     open_paths: Collection[str] = ()
 
-    def admit(self, scope: Scope) -> str | None:
+    async def admit(self, scope: Scope) -> str | None:
         """Return the caller's name; None for nobody in particular, where everybody may come.
 
         Raises:
@@ -51,7 +51,7 @@ class Entry:
                 return self.identification.caller(headers)
             return None
         caller = self.identification.caller(headers)
-        self.allowance.take_request(caller)
+        await self.allowance.take_request(caller)
         return caller
 
 
@@ -68,7 +68,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            caller = self._entry.admit(scope)
+            caller = await self._entry.admit(scope)
         except AtelierError as error:
             await response_to(error)(scope, receive, send)
             return

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response, status
@@ -103,7 +102,7 @@ async def estimate_painting(
 async def _submitted(request: Request, caller: str, key: str | None, services: Services) -> Job:
     """Receive a request and make its job; what was received is let go of."""
     with services.submissions.receiving(caller, key) as receiving:
-        services.allowance.check_pixels(caller)
+        await services.allowance.check_pixels(caller)
         await receiving.check_room()
         async with services.uploads.receive(request, _LAYOUT) as form:
             fields = validated(StylizeFields, _single(form.fields))
@@ -124,9 +123,9 @@ async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Ser
         raise InvalidRequestError(
             f"style_weights has {count} numbers for {style_count} styles", "style_weights"
         )
-    count_pixels = partial(services.allowance.count_pixels, caller)
-    files = asked.files.items()
-    photo, *_ = await together(*(_decoded(*file, count_pixels, services) for file in files))
+    async with services.allowance.counting(caller) as count_pixels:
+        files = asked.files.items()
+        photo, *_ = await together(*(_decoded(*file, count_pixels, services) for file in files))
     size = (photo.width, photo.height)
     workers = await in_store(services.roster.workers)
     max_size = services.limits.max_size

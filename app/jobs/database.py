@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Double, cast, extract, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Table,
+    cast,
+    extract,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -43,6 +54,11 @@ class Database:
         self._engine = connect(url, timeout_s)
         self._reading = reading(self._engine)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other hosts may use it as well."""
+        return not self._is_sqlite
 
     def migrate(self) -> None:
         """Bring the tables to the revision that this program works with, or make them.
@@ -116,6 +132,10 @@ class Database:
         if self._is_sqlite:
             return literal(time.time(), Double)
         return cast(extract("epoch", func.statement_timestamp()), Double)
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An insert that may become an update where its row is there already."""
+        return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from app.jobs.job import folder_of
 from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
 from app.jobs.spool import Spool
-from app.jobs.tables import job
+from app.jobs.tables import allowance, job
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -60,6 +60,7 @@ class Maintenance:
         note_lost(self._leases.reap(), self._blobs)
         self._expire_files()
         self._forget_jobs()
+        self._forget_counts()
         between_s = min(_LONGEST_BETWEEN_SWEEPS_S, self._retention.orphan_s)
         if time.monotonic() - self._swept_at >= between_s:
             self._swept_at = time.monotonic()
@@ -69,9 +70,11 @@ class Maintenance:
         """Remove the files of jobs that ended long ago; the jobs themselves stay known a while."""
         with self._database.write() as connection:
             latest = self._database.now() - self._retention.files_s
+            old = select(job.c.number).where(~_LIVE, ~job.c.expired, job.c.finished_at < latest)
+            mine = old.with_for_update(skip_locked=True)  # others may do the same just now
             statement = (
                 update(job)
-                .where(~_LIVE, ~job.c.expired, job.c.finished_at < latest)
+                .where(job.c.number.in_(mine))
                 .values(
                     expired=True,
                     inputs={},
@@ -91,8 +94,16 @@ class Maintenance:
     def _forget_jobs(self) -> None:
         with self._database.write() as connection:
             latest = self._database.now() - self._retention.job_s
-            old = job.c.expired & (job.c.finished_at < latest)
-            connection.execute(delete(job).where(old))
+            old = select(job.c.number).where(job.c.expired, job.c.finished_at < latest)
+            mine = old.with_for_update(skip_locked=True)
+            connection.execute(delete(job).where(job.c.number.in_(mine)))
+
+    def _forget_counts(self) -> None:
+        """Remove what callers had used in minutes that are over."""
+        over = select(allowance.c.key).where(allowance.c.ends_at < self._database.now())
+        mine = over.with_for_update(skip_locked=True)
+        with self._database.write() as connection:
+            connection.execute(delete(allowance).where(allowance.c.key.in_(mine)))
 
     def _is_owner(self) -> bool:
         """Whether the files belong to the jobs of this database, and not to those of another.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from app.jobs.database import Database
 from app.jobs.tables import worker
@@ -62,14 +62,23 @@ class Roster:
 
     def workers(self) -> list[Worker]:
         """All workers, those seen last first."""
-        is_alive = worker.c.seen_at > self._database.now() - self._lease_s
-        query = select(worker, is_alive.label("is_alive")).order_by(worker.c.seen_at.desc())
+        is_alive = self._is_alive().label("is_alive")
+        query = select(worker, is_alive).order_by(worker.c.seen_at.desc())
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return [
             Worker(row.name, row.device, row.dtype, row.memory_bytes, row.calibration, row.is_alive)
             for row in rows
         ]
+
+    def count(self) -> int:
+        """How many workers are alive."""
+        query = select(func.count()).where(self._is_alive())
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def _is_alive(self) -> ColumnElement[bool]:
+        return worker.c.seen_at > self._database.now() - self._lease_s
 
     def _set(self, name: str, **values: Any) -> None:
         with self._database.write() as connection:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from heapq import heapify, heapreplace
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
 
@@ -17,11 +18,15 @@ from app.jobs.errors import (
     UnknownJobError,
 )
 from app.jobs.job import Job, JobKind, JobStatus, NewJob
+from app.jobs.roster import Roster
 from app.jobs.tables import identity, job, to_job
 from app.jobs.turns import in_turn
 
 _TURN = select(identity.c.id).with_for_update()
 """Those who make jobs come one after the other, also where writers do not: they count first."""
+
+_NEVER = math.inf
+"""When something ends of which nobody knows how long it takes."""
 
 _UNFINISHED_WAIT_S = 30.0
 """When to ask again, where no job has ended yet."""
@@ -55,9 +60,13 @@ class JobStore:
     an owner raise `UnknownJobError` when that owner has no such job.
     """
 
-    def __init__(self, database: Database, limits: QueueLimits) -> None:
+    def __init__(
+        self, database: Database, limits: QueueLimits, roster: Roster | None = None
+    ) -> None:
+        """Use a database; without a roster there is one worker."""
         self._database = database
         self._limits = limits
+        self._roster = roster
 
     def create(self, new: NewJob) -> tuple[Job, bool]:
         """Queue a job; or return the one that this idempotency key made before, and False.
@@ -139,7 +148,11 @@ class JobStore:
         return [to_job(row) for row in rows]
 
     def outlooks(self) -> Mapping[str, Outlook]:
-        """What every waiting job can expect, by its id, with one worker and nothing unforeseen."""
+        """What every waiting job can expect, by its id, with nothing unforeseen.
+
+        Every worker that is alive takes the next job as soon as it is free.
+        """
+        workers = self._roster.count() if self._roster else 1
         with self._database.read() as connection:
             numbers = connection.execute(in_turn()).scalars().all()
             columns = (job.c.number, job.c.id, job.c.estimate_s)
@@ -147,12 +160,15 @@ class JobStore:
             left_s = func.coalesce(job.c.eta_s, job.c.estimate_s)
             etas = connection.execute(select(left_s).where(IS_RUNNING)).scalars().all()
         waiting = {row.number: row for row in rows}
-        wait_s = _sum(etas)
+        free_in_s = [_NEVER if eta is None else eta for eta in etas]
+        free_in_s += [0.0] * max(workers - len(free_in_s), not free_in_s)
+        heapify(free_in_s)
         outlooks = {}
         for position, number in enumerate(numbers, start=1):
             row = waiting[number]
-            wait_s = _sum([wait_s, row.estimate_s])
-            outlooks[row.id] = Outlook(position, wait_s)
+            ends_in_s = free_in_s[0] + (_NEVER if row.estimate_s is None else row.estimate_s)
+            heapreplace(free_in_s, ends_in_s)
+            outlooks[row.id] = Outlook(position, None if ends_in_s == _NEVER else ends_in_s)
         return outlooks
 
     def counts(self) -> Mapping[JobStatus, int]:
@@ -235,12 +251,6 @@ class JobStore:
                 "or wait until they expire",
                 max(1, math.ceil(wait_s)),
             )
-
-
-def _sum(seconds: Sequence[float | None]) -> float | None:
-    """The sum, unless one of them is not known."""
-    known = [each for each in seconds if each is not None]
-    return sum(known) if len(known) == len(seconds) else None
 
 
 def _made_before(

@@ -5,8 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from app.jobs.calibrations import Calibrations
+from app.jobs.counts import DatabaseStorage
 from app.jobs.database import Database
 from app.jobs.errors import UnknownJobError
 from app.jobs.folder import Folder
@@ -16,6 +18,7 @@ from app.jobs.leavings import remove_files
 from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.spool import Spool
 from app.jobs.store import JobStore
+from app.jobs.tables import allowance
 from app.style.estimate import Calibration
 from tests.jobs.orders import order
 
@@ -132,6 +135,18 @@ def test_another_database_does_not_take_files_over_that_are_there(
     stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
     maintenance(database, leases, blobs, orphan_s=0).tick()
     assert not blobs.path(stray).exists()
+
+
+def test_counts_go_when_their_time_is_over(
+    database: Database, leases: Leases, blobs: Folder
+) -> None:
+    counts = DatabaseStorage(database)
+    counts.incr("over", 0)
+    counts.incr("on", 60)
+    time.sleep(0.01)
+    maintenance(database, leases, blobs).tick()
+    with database.read() as connection:
+        assert connection.execute(select(allowance.c.key)).scalars().all() == ["on"]
 
 
 def test_empty_folders_go_when_they_are_old(

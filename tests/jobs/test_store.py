@@ -19,6 +19,7 @@ from app.jobs.errors import (
 )
 from app.jobs.job import Fault, JobStatus, Progress
 from app.jobs.leases import Leases, Outcome
+from app.jobs.roster import Roster, Worker
 from app.jobs.store import JobStore, QueueLimits
 from app.jobs.tables import job as table
 from tests.jobs.orders import order
@@ -136,6 +137,20 @@ def test_outlooks_follow_the_queue(store: JobStore, leases: Leases) -> None:
         first: (2, 14.0),
         second: (3, 34.0),
     }
+
+
+def test_outlooks_count_on_every_worker_that_is_alive(database: Database, leases: Leases) -> None:
+    roster = Roster(database, lease_s=30)
+    store = JobStore(database, QueueLimits(10, 10), roster)
+    for name in ("w1", "w2", "w3"):
+        roster.join(Worker(name, "cpu", "float32", 1, None))
+    roster.leave("w3")
+    waits = (9, 10, 20, None, 5, 5)
+    ids = [store.create(order(estimate_s=seconds))[0].id for seconds in waits]
+    assert leases.claim("w1") is not None
+    outlooks = store.outlooks()
+    etas = [outlooks[job_id].eta_s for job_id in ids[1:]]
+    assert etas == [10, 29, None, 34, 39]
 
 
 def test_a_locked_database_is_unavailable_for_now(tmp_path: Path) -> None:

@@ -1,0 +1,269 @@
+"""The job database on a server that is used by many, restarts, hangs, or refuses us."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TypeVar
+
+import psycopg
+import pytest
+from sqlalchemy import Connection
+
+from app.jobs.database import Database
+from app.jobs.errors import JobQueueFullError, QuotaError, StoreUnavailableError
+from app.jobs.job import JobStatus, Progress
+from app.jobs.leases import Leases
+from app.jobs.store import JobStore, QueueLimits
+from tests.fleet.postgres import PASSWORD, PostgresServer
+from tests.jobs.orders import order
+
+pytestmark = pytest.mark.fleet
+
+T = TypeVar("T")
+
+THREADS = 16
+TIMEOUT_S = 2.0
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    opened = Database(postgres_url, TIMEOUT_S)
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> JobStore:
+    return JobStore(database, QueueLimits(1000, 1000))
+
+
+def at_once(act: Callable[[int], T], count: int = THREADS) -> list[T]:
+    """Do something in so many threads, in the same instant."""
+    together = threading.Barrier(count)
+
+    def one(number: int) -> T:
+        together.wait()
+        return act(number)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(one, range(count)))
+
+
+def amidst(database: Database, act: Callable[[Connection], object]) -> None:
+    """Do something between two statements of a transaction; it may take as long as one of them."""
+    with database.write() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        act(connection)
+        connection.exec_driver_sql("SELECT 2")
+
+
+def test_as_many_jobs_wait_as_may(database: Database) -> None:
+    store = JobStore(database, QueueLimits(in_all=10, per_owner=4))
+
+    def submit(number: int) -> int:
+        made = 0
+        for _ in range(3):
+            try:
+                made += store.create(order(f"owner {number % 3}"))[1]
+            except JobQueueFullError:
+                continue
+        return made
+
+    assert sum(at_once(submit)) == 10
+    owners = [job.owner for job in store.page(limit=100)]
+    assert max(owners.count(owner) for owner in owners) == 4
+
+
+def test_no_more_bytes_are_stored_than_may(database: Database) -> None:
+    store = JobStore(database, QueueLimits(1000, 1000, bytes_per_owner=100))
+
+    def submit(_: int) -> bool:
+        try:
+            return store.create(order(stored_bytes=30))[1]
+        except QuotaError:
+            return False
+
+    assert sum(at_once(submit)) == 3
+
+
+def test_one_key_makes_one_job(store: JobStore) -> None:
+    made = at_once(lambda _: store.create(order(idempotency_key="k", fingerprint="f")))
+    assert [created for _, created in made].count(True) == 1
+    assert len({job.id for job, _ in made}) == 1
+
+
+def test_every_job_has_one_worker(database: Database, store: JobStore) -> None:
+    leases = Leases(database, 30, 0.1)
+    for number in range(20):
+        store.create(order(f"owner {number % 4}"))
+
+    def work(number: int) -> list[str]:
+        claimed = []
+        while leases.has_work():
+            job = leases.claim(f"w{number}")
+            if job is not None:
+                claimed.append(job.id)
+        return claimed
+
+    claimed = [job_id for part in at_once(work, 8) for job_id in part]
+    assert len(claimed) == len(set(claimed)) == 20
+
+
+def test_a_lapsed_job_is_lost_once(database: Database, store: JobStore) -> None:
+    lapsing = Leases(database, -1, 0.1)
+    for _ in range(10):
+        store.create(order())
+        lapsing.claim("w")
+    lost = [job for part in at_once(lambda _: lapsing.reap()) for job in part]
+    assert len(lost) == len({job.id for job in lost}) == 10
+    assert {job.crashes for job in lost} == {1}
+
+
+def test_a_cancel_is_not_lost_between_two_workers(database: Database, store: JobStore) -> None:
+    """However it meets a job that goes back and forth, the job ends, or is told to."""
+    leases = Leases(database, 30, 0.1)
+
+    def hand_on() -> None:
+        while (mine := leases.claim("w")) is not None:
+            leases.give_back(mine)
+
+    for _ in range(100):
+        job = store.create(order())[0]
+        with ThreadPoolExecutor(1) as threads:
+            handing = threads.submit(hand_on)
+            time.sleep(0.01)
+            cancelled = store.cancel(job.id)
+            handing.result()
+        assert cancelled.status is JobStatus.CANCELLED or cancelled.cancel_requested
+        assert store.find(job.id).status is JobStatus.CANCELLED
+
+
+def test_a_restart_costs_nothing_but_its_time(
+    postgres: PostgresServer, database: Database, store: JobStore
+) -> None:
+    job, _ = store.create(order())
+    leases = Leases(database, 30, 0.1)
+    mine = leases.claim("w")
+    assert mine is not None
+    postgres.stop("immediate")
+    with pytest.raises(StoreUnavailableError, match="does not answer") as refused:
+        store.find(job.id)
+    assert PASSWORD not in str(refused.value)
+    postgres.start()
+    assert leases.report(mine, Progress(1, 5), 1.0, None).version == mine.version + 1
+    postgres.restart("fast")
+    assert store.find(job.id).progress == Progress(1, 5)
+
+
+def test_a_connection_that_is_ended_amidst_is_unavailable_for_now(
+    database: Database, postgres_url: str
+) -> None:
+    def end(connection: Connection) -> None:
+        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        with psycopg.connect(postgres_url) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+    with pytest.raises(StoreUnavailableError, match=r"terminating connection|closed"):
+        amidst(database, end)
+    assert database.identity()
+
+
+def test_who_hangs_is_not_waited_for(postgres: PostgresServer, store: JobStore) -> None:
+    job, _ = store.create(order())
+    with postgres.hanging():
+        for _ in range(2):
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailableError):
+                store.find(job.id)
+            assert time.monotonic() - started < 2 * TIMEOUT_S + 1
+    assert store.find(job.id).id == job.id
+
+
+def test_who_hangs_amidst_is_not_waited_for(postgres: PostgresServer, database: Database) -> None:
+    with ExitStack() as hanging:
+        with pytest.raises(StoreUnavailableError):
+            amidst(database, lambda _: hanging.enter_context(postgres.hanging()))
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailableError):
+            database.identity()
+        assert time.monotonic() - started < TIMEOUT_S + 1
+    assert database.identity()
+
+
+def test_a_lock_is_waited_for_no_longer_than_allowed(store: JobStore, postgres_url: str) -> None:
+    job, _ = store.create(order())
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT * FROM job FOR UPDATE")
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailableError, match="timeout"):
+            store.cancel(job.id)
+        assert TIMEOUT_S - 0.5 < time.monotonic() - started < TIMEOUT_S + 1
+        other.rollback()
+    assert store.cancel(job.id).status is JobStatus.CANCELLED
+
+
+def test_two_that_wait_for_each_other_are_unavailable_for_now(database: Database) -> None:
+    store = JobStore(database, QueueLimits(10, 10))
+    first, second = (store.create(order())[0].id for _ in range(2))
+    halfway = threading.Barrier(2)
+
+    def change(ids: tuple[str, str]) -> str:
+        try:
+            with database.write() as connection:
+                for job_id in ids:
+                    connection.exec_driver_sql(
+                        "UPDATE job SET priority = 1 WHERE id = %s", (job_id,)
+                    )
+                    if job_id == ids[0]:
+                        halfway.wait()
+        except StoreUnavailableError as error:
+            return str(error)
+        return "done"
+
+    with ThreadPoolExecutor(2) as threads:
+        said = sorted(threads.map(change, [(first, second), (second, first)]))
+    assert said[0] == "done"
+    assert "deadlock" in said[1] or "timeout" in said[1]
+
+
+def test_a_process_that_stops_in_a_transaction_does_not_hold_its_locks(
+    database: Database, store: JobStore, postgres_url: str
+) -> None:
+    job, _ = store.create(order())
+
+    def wait_for_the_lock(connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT * FROM job FOR UPDATE")
+        with psycopg.connect(postgres_url) as other:
+            other.execute("SET lock_timeout = '30s'")
+            other.execute("SELECT * FROM job FOR UPDATE")
+
+    with pytest.raises(StoreUnavailableError):
+        amidst(database, wait_for_the_lock)
+    assert store.cancel(job.id).status is JobStatus.CANCELLED
+
+
+@pytest.mark.parametrize("change", ["password", "name"])
+def test_what_is_wrong_with_an_address_is_said_without_the_password(
+    postgres_url: str, change: str
+) -> None:
+    url = postgres_url + "x" if change == "name" else postgres_url.replace("a-password", "other")
+    with pytest.raises(StoreUnavailableError, match=r"does not exist|authentication") as refused:
+        Database(url, TIMEOUT_S).migrate()
+    assert PASSWORD not in str(refused.value)
+    assert "other" not in str(refused.value)
+
+
+def test_an_older_way_to_write_the_address_is_understood(postgres_url: str) -> None:
+    older = postgres_url.replace("postgresql://", "postgres://")
+    database = Database(f"{older}?application_name=mine&options=-c%20lock_timeout%3D77", TIMEOUT_S)
+    with database.read() as connection:
+        for name, value in (
+            ("application_name", "mine"),
+            ("lock_timeout", "77ms"),
+            ("statement_timeout", "2s"),
+        ):
+            assert connection.exec_driver_sql(f"SHOW {name}").scalar() == value
+    database.close()
