@@ -1,6 +1,5 @@
 """`POST /classify`: images in, labels out."""
 
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import problem_of, problem_responses
 from app.api.media import BINARY
+from app.api.preparing import prepare
 from app.api.schemas import (
     Classification,
     Classifications,
@@ -114,19 +114,13 @@ async def classify(
 async def _classify_one(
     services: Services, caller: str, model: ServedModel, upload: Upload, top_k: int
 ) -> Classification:
-    classifier = model.classifier
-    prepared = await services.decoder.prepare(
-        upload.data,
-        classifier.prepare,
-        model.choice.enough_px,
-        partial(services.allowance.count_pixels, caller),
-    )
+    prepared = await prepare(services, caller, model, upload.data)
     probabilities = await model.batcher.submit(prepared.picture)
     return Classification(
         model=_reference(model),
         predictions=[
             PredictionOut.model_validate(prediction)
-            for prediction in classifier.top_k(probabilities, top_k)
+            for prediction in model.classifier.top_k(probabilities, top_k)
         ],
         image=ImageOut.model_validate(prepared),
     )

@@ -1,7 +1,11 @@
-"""Turns errors into problem documents (RFC 9457). The only place that knows status codes."""
+"""Turns errors into problem documents (RFC 9457). The only place that knows status codes.
+
+Paths of the Open Inference Protocol are answered in its own form.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -11,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from app.api import (
     allowance,
@@ -26,6 +31,9 @@ from app.api import (
 from app.api.media import RETRY_AFTER
 from app.api.methods import allowed
 from app.api.schemas import FieldProblem, Problem
+from app.api.v2 import errors as protocol
+from app.api.v2.errors import is_of_protocol
+from app.api.v2.schemas import ProtocolError
 from app.evaluation import errors as evaluation
 from app.jobs import errors as jobs
 from app.jobs.job import Fault
@@ -96,6 +104,10 @@ KINDS: dict[type[Exception], Kind] = {
     ),
     serving.InferenceError: Kind(500, "inference_failed", "The model failed"),
     InvalidRequestError: INVALID_REQUEST,
+    protocol.MalformedInferenceError: Kind(
+        400, "malformed_inference", "The inference request is malformed"
+    ),
+    protocol.UnknownVersionError: Kind(404, "unknown_version", "There is no such version"),
     style_files.UnknownStyleError: Kind(404, "unknown_style", "There is no such style"),
     evaluation.ArchiveError: Kind(422, "invalid_archive", "The archive cannot be used"),
     evaluation.ArchiveTooLargeError: Kind(413, "archive_too_large", "The archive is too large"),
@@ -134,9 +146,22 @@ _FAULTS = {
 
 
 class ProblemResponse(JSONResponse):
-    """A problem document."""
+    """A problem document, or what the Open Inference Protocol has instead, if the path is its."""
 
     media_type = "application/problem+json"
+
+    def __init__(self, document: Problem, headers: Mapping[str, str]) -> None:
+        super().__init__(document.model_dump(), document.status, headers)
+        self._in_protocol_form = partial(
+            JSONResponse, {"error": document.detail}, document.status, headers
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if is_of_protocol(scope["path"]):
+            await self._in_protocol_form()(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -180,6 +205,16 @@ def _declared(kinds: Sequence[Kind]) -> dict[str, Any]:
         "description": "; ".join(dict.fromkeys(f"{kind.title} (`{kind.code}`)" for kind in kinds)),
         "headers": {"Retry-After": {**RETRY_AFTER, "required": all(waits)}} if any(waits) else {},
         "content": {ProblemResponse.media_type: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
+    }
+
+
+def in_protocol_form(
+    responses: Mapping[int | str, Mapping[str, Any]],
+) -> dict[int | str, dict[str, Any]]:
+    """Declare the same errors for a route of the Open Inference Protocol."""
+    return {
+        status: {**declared, "model": ProtocolError, "content": {}}
+        for status, declared in responses.items()
     }
 
 
@@ -233,7 +268,7 @@ def _response(
     headers = {**kind.headers, **(headers or {})}
     if kind.retry_after_s is not None:
         headers.setdefault("Retry-After", str(kind.retry_after_s))
-    return ProblemResponse(document.model_dump(), kind.status, headers)
+    return ProblemResponse(document, headers)
 
 
 def _on_known_error(_request: Request, error: Exception) -> Response:

@@ -3,10 +3,10 @@
 A form is multipart/form-data with the parts that its `Layout` names; a raw image
 (`Content-Type: image/*`) may stand for a form of one image. Nothing is written to disk. An image
 that is too large costs only itself: its bytes are dropped as they arrive, and its neighbours are
-kept.
+kept. `Uploads.receive_whole` is for bodies that are read in another way.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -95,13 +95,6 @@ class Form:
         return [image for image in self.images if image.part == part]
 
 
-@dataclass
-class _Held:
-    """Bytes that one request holds."""
-
-    bytes: int = 0
-
-
 class Uploads:
     """Receives forms within limits that all requests share."""
 
@@ -132,23 +125,39 @@ class Uploads:
             ClientDisconnect: the client has gone.
         """
         receiver = _receiver(request.headers.get("content-type", ""), layout, self._limits)
-        held = _Held()
-        try:
-            await self._read(request, receiver, held)
+        async with self._holding(request, receiver.feed):
             yield receiver.finish()
-        finally:
-            self._held_bytes -= held.bytes
 
-    async def _read(
-        self, request: Request, receiver: "_RawImage | _FormParts", held: "_Held"
-    ) -> None:
+    @asynccontextmanager
+    async def receive_whole(self, request: Request) -> AsyncIterator[bytearray]:
+        """Receive a body of any kind; its bytes count as held until the exit.
+
+        Raises:
+            UnsupportedUploadError: it is compressed.
+            UploadTooLargeError, UploadTimeoutError, UploadsBusyError, ClientDisconnect: as above.
+        """
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise UnsupportedUploadError("send the body as it is, without Content-Encoding")
+        body = bytearray()
+        async with self._holding(request, body.extend):
+            yield body
+
+    @asynccontextmanager
+    async def _holding(
+        self, request: Request, feed: Callable[[bytes], None]
+    ) -> AsyncIterator[None]:
         limits = self._limits
-        async for chunk in arriving(request, limits.max_request_bytes, limits.patience):
-            held.bytes += len(chunk)
-            self._held_bytes += len(chunk)
-            if self._held_bytes > limits.max_held_bytes:
-                raise UploadsBusyError("other uploads take all the memory for uploads")
-            receiver.feed(chunk)
+        held_bytes = 0
+        try:
+            async for chunk in arriving(request, limits.max_request_bytes, limits.patience):
+                held_bytes += len(chunk)
+                self._held_bytes += len(chunk)
+                if self._held_bytes > limits.max_held_bytes:
+                    raise UploadsBusyError("other uploads take all the memory for uploads")
+                feed(chunk)
+            yield
+        finally:
+            self._held_bytes -= held_bytes
 
 
 def _receiver(content_type: str, layout: Layout, limits: UploadLimits) -> "_RawImage | _FormParts":
