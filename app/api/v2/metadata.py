@@ -1,12 +1,12 @@
 """`GET /v2` and `GET /v2/models`: what the server is, and what its models take and answer."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
 from app import __version__
 from app.api.errors import in_protocol_form, problem_responses
 from app.api.v2 import outputs
 from app.api.v2.kinds import kinds
-from app.api.v2.schemas import ModelMetadata, ServerMetadata
+from app.api.v2.schemas import ModelMetadata, ModelReady, ServerMetadata
 from app.api.v2.served import FAILURES, ServedDep, ServedVersionDep
 from app.serving.loader import ServedModel
 
@@ -35,20 +35,16 @@ async def model_version_metadata(model: ServedVersionDep) -> ModelMetadata:
     return _described(model)
 
 
-@router.get("/models/{model_name}/ready", response_class=Response, responses=_FAILURES)
-async def model_ready(model: ServedDep) -> Response:  # noqa: ARG001 - that there is one
+@router.get("/models/{model_name}/ready", responses=_FAILURES)
+async def model_ready(model: ServedDep) -> ModelReady:
     """Answer 200 while the model answers."""
-    return Response()
+    return ModelReady(name=model.classifier.card.spec.name)
 
 
-@router.get(
-    "/models/{model_name}/versions/{model_version}/ready",
-    response_class=Response,
-    responses=_FAILURES,
-)
-async def model_version_ready(model: ServedVersionDep) -> Response:  # noqa: ARG001 - as above
+@router.get("/models/{model_name}/versions/{model_version}/ready", responses=_FAILURES)
+async def model_version_ready(model: ServedVersionDep) -> ModelReady:
     """Answer 200 while the model answers, in this version."""
-    return Response()
+    return ModelReady(name=model.classifier.card.spec.name)
 
 
 def _described(model: ServedModel) -> ModelMetadata:

@@ -121,6 +121,25 @@ class InferenceResponse(_Told):
     outputs: list[ResponseOutput]
 
 
+class ServerLive(_Told):
+    """The process runs. Clients look at the status, or at this."""
+
+    live: Literal[True] = True
+
+
+class ServerReady(_Told):
+    """All models have been loaded."""
+
+    ready: Literal[True] = True
+
+
+class ModelReady(_Told):
+    """The model answers."""
+
+    name: str = Field(examples=["cifar10"])
+    ready: Literal[True] = True
+
+
 class ServerMetadata(_Told):
     """Which server this is."""
 

@@ -111,7 +111,7 @@ def test_a_shape_that_is_not_the_models(
         ({**FILES, "data": ["\u00e9"]}, "base64"),
         ({**FILES, "data": [7]}, "base64"),
         ({**FILES, "data": [None]}, "base64"),
-        ({**FILES, "data": [["AA=="]]}, "neither 1 elements"),
+        ({**FILES, "data": [["AA=="]]}, "base64"),
         ({**FILES, "shape": [1, 2], "data": ["AA==", "AA=="]}, "has the shape [-1]"),
     ],
 )
