@@ -22,6 +22,7 @@ from app.api import (
     arriving,
     foresight,
     identity,
+    inflating,
     multipart,
     origins,
     style_files,
@@ -87,6 +88,9 @@ KINDS: dict[type[Exception], Kind] = {
     vision.UndecodableImageError: Kind(422, "undecodable_image", "The image cannot be decoded"),
     vision.ImageTooLargeError: Kind(413, "image_too_large", "The image is too large"),
     uploads.UnsupportedUploadError: Kind(415, "unsupported_media_type", "Not a supported upload"),
+    inflating.UnsupportedEncodingError: Kind(
+        415, "unsupported_encoding", "Not a supported Content-Encoding"
+    ),
     multipart.MalformedUploadError: Kind(422, "malformed_upload", "The upload is malformed"),
     arriving.UploadTooLargeError: Kind(413, "request_too_large", "The request is too large"),
     arriving.UploadTimeoutError: Kind(408, "upload_timeout", "The upload took too long"),

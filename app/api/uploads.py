@@ -14,6 +14,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from app.api.arriving import Patience, UploadTimeoutError, UploadTooLargeError, arriving
+from app.api.inflating import inflated
 from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
 from app.serving.errors import QueueFullError
 from app.vision.errors import (
@@ -125,34 +126,37 @@ class Uploads:
             ClientDisconnect: the client has gone.
         """
         receiver = _receiver(request.headers.get("content-type", ""), layout, self._limits)
-        async with self._holding(request, receiver.feed):
+        async with self._holding(self._arriving(request), receiver.feed):
             yield receiver.finish()
 
     @asynccontextmanager
     async def receive_whole(self, request: Request) -> AsyncIterator[bytearray]:
-        """Receive a body of any kind; its bytes count as held until the exit.
+        """Receive a body of any kind, unpacked; its bytes count as held until the exit.
 
         Raises:
-            UnsupportedUploadError: it is compressed.
+            UnsupportedEncodingError: it is compressed, and neither with gzip nor with deflate.
+            MalformedUploadError: it cannot be unpacked.
             UploadTooLargeError, UploadTimeoutError, UploadsBusyError, ClientDisconnect: as above.
         """
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedUploadError("send the body as it is, without Content-Encoding")
+        encoding = request.headers.get("content-encoding", "").lower()
+        most = self._limits.max_request_bytes
         body = bytearray()
-        async with self._holding(request, body.extend):
+        async with self._holding(inflated(self._arriving(request), encoding, most), body.extend):
             yield body
+
+    def _arriving(self, request: Request) -> AsyncIterator[bytes]:
+        return arriving(request, self._limits.max_request_bytes, self._limits.patience)
 
     @asynccontextmanager
     async def _holding(
-        self, request: Request, feed: Callable[[bytes], None]
+        self, chunks: AsyncIterator[bytes], feed: Callable[[bytes], None]
     ) -> AsyncIterator[None]:
-        limits = self._limits
         held_bytes = 0
         try:
-            async for chunk in arriving(request, limits.max_request_bytes, limits.patience):
+            async for chunk in chunks:
                 held_bytes += len(chunk)
                 self._held_bytes += len(chunk)
-                if self._held_bytes > limits.max_held_bytes:
+                if self._held_bytes > self._limits.max_held_bytes:
                     raise UploadsBusyError("other uploads take all the memory for uploads")
                 feed(chunk)
             yield

@@ -11,6 +11,7 @@ from torch import Tensor
 from app.api.classify import ClassifyHeaders
 from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import in_protocol_form, problem_responses
+from app.api.inflating import UnsupportedEncodingError
 from app.api.media import BINARY, REFERENCES, header
 from app.api.preparing import prepare
 from app.api.uploads import PICTURE_REFUSALS
@@ -55,7 +56,12 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **in_protocol_form(
         problem_responses(
-            *PICTURE_REFUSALS, *FAILURES, MalformedInferenceError, DeadlineError, InferenceError
+            *PICTURE_REFUSALS,
+            *FAILURES,
+            UnsupportedEncodingError,
+            MalformedInferenceError,
+            DeadlineError,
+            InferenceError,
         )
     ),
 }

@@ -164,11 +164,19 @@ def test_the_answer_says_what_answered_to_which_request(
     assert "id" not in protocol.infer("mnist", [files(FILES[0])]).get_response()
 
 
-def test_a_compressed_answer_may_be_asked_for_in_vain(
-    protocol: triton.InferenceServerClient,
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_a_request_may_be_compressed_and_its_answer_is_not(
+    protocol: triton.InferenceServerClient, algorithm: str
 ) -> None:
-    found = protocol.infer("mnist", [files(FILES[0])], response_compression_algorithm="gzip")
-    assert probabilities(found).shape == (1, 10)
+    given = tensor("pixels", np.zeros((MANY, 32, 32, 3), np.uint8))
+    found = protocol.infer(
+        "cifar10",
+        [given],
+        request_compression_algorithm=algorithm,
+        response_compression_algorithm=algorithm,
+    )
+    plain = protocol.infer("cifar10", [given])
+    assert probabilities(found) == pytest.approx(probabilities(plain), abs=1e-6)
 
 
 def test_requests_at_the_same_time(protocol: triton.InferenceServerClient, service: Any) -> None:

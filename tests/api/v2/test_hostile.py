@@ -1,6 +1,7 @@
 """Requests that no honest client sends: each is refused with a reason, and costs nothing."""
 
 import base64
+import gzip
 import json
 import struct
 import time
@@ -219,9 +220,32 @@ def test_what_is_no_inference_request(client: httpx.Client, content: bytes, stat
     assert_refused(client.post(URL, content=content), status, "")
 
 
-def test_a_compressed_body_is_not_unpacked(client: httpx.Client) -> None:
-    response = client.post(URL, content=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
-    assert_refused(response, 415, "without Content-Encoding")
+@pytest.mark.parametrize(
+    ("encoding", "content", "status"),
+    [
+        ("br", b"", 415),
+        ("gzip, gzip", b"", 415),
+        ("gzip", b"", 422),
+        ("gzip", b"{}", 422),
+        ("gzip", gzip.compress(PICTURE)[:-9], 422),
+        ("deflate", gzip.compress(PICTURE), 422),
+        ("gzip", gzip.compress(PICTURE), 400),
+    ],
+)
+def test_a_body_that_is_not_compressed_as_it_says(
+    client: httpx.Client, encoding: str, content: bytes, status: int
+) -> None:
+    response = client.post(URL, content=content, headers={"Content-Encoding": encoding})
+    assert_refused(response, status, "")
+
+
+def test_little_that_becomes_too_much(strict: Service, strict_client: httpx.Client) -> None:
+    bomb = gzip.compress(bytes(200_000_000), 9)
+    before = strict.resident_bytes()
+    response = strict_client.post(URL, content=bomb, headers={"Content-Encoding": "gzip"})
+    assert_refused(response, 413, "before it is compressed")
+    assert strict.resident_bytes() - before < 20_000_000
+    assert_still_serves(strict_client)
 
 
 def test_a_good_request_in_plain_json(client: httpx.Client) -> None:
