@@ -23,7 +23,7 @@ ELEMENT_LENGTH = struct.Struct("<I")
 """What precedes each element of a BYTES tensor in binary data."""
 
 _MAX_JSON_BYTES = 4_000_000
-_MAX_JSON_LISTS = 50_000  # and objects
+_MAX_JSON_ELEMENTS = 500_000
 
 
 def take_request(body: bytearray, header_length: int | None) -> InferenceRequest:
@@ -48,8 +48,8 @@ def take_request(body: bytearray, header_length: int | None) -> InferenceRequest
     if length > _MAX_JSON_BYTES:
         raise _too_long(f"{_MAX_JSON_BYTES:,} bytes")
     text = bytes(body[:length])
-    if text.count(b"[") + text.count(b"{") > _MAX_JSON_LISTS:
-        raise _too_long(f"{_MAX_JSON_LISTS:,} lists")
+    if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_JSON_ELEMENTS:
+        raise _too_long(f"{_MAX_JSON_ELEMENTS:,} elements")
     del body[:length]
     return _read(text)
 
