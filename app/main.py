@@ -38,6 +38,8 @@ from app.api.methods import Head
 from app.api.openapi import DocumentedApp
 from app.api.origins import CrossSiteError, UnknownHostError
 from app.api.safe_headers import SafeHeaders
+from app.api.v2 import health as protocol_health
+from app.api.v2 import inference, metadata
 from app.api.watch import JobWatch
 from app.assembly import make_entry, make_loader, make_services, make_store
 from app.hangup import Hangup
@@ -53,8 +55,9 @@ from app.vision.images import quiet_pillow
 log = structlog.stdlib.get_logger(__name__)
 
 
-_OPEN = (health, sessions, page)
+_OPEN = (health, sessions, page, protocol_health)
 _CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models, limits, admin)
+_PROTOCOL = (metadata, inference)
 _AT_THE_GATE = errors.problem_responses(
     UnknownHostError, CrossSiteError, KeyRequiredError, UnknownKeyError, RateLimitedError
 )
@@ -130,6 +133,8 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
         app.include_router(module.router)
     for module in _CLOSED if settings.metrics == "off" else (*_CLOSED, monitoring):
         app.include_router(module.router, responses=_AT_THE_GATE)
+    for module in _PROTOCOL:
+        app.include_router(module.router, responses=errors.in_protocol_form(_AT_THE_GATE))
     app.state.end_streams = watch.close
     return app
 

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,25 @@ def test_a_call_about_jobs_gives_an_answer_like_the_one_shown(
         if "id" in shown:
             ids[shown["id"]] = found["id"]
             assert found["options"] == shown["options"]
+
+
+def test_the_inference_client_prints_what_is_shown(service: Service) -> None:
+    programs = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    ((program, shown),) = programs.findall(README)
+    address = service.url.removeprefix("http://")
+    result = subprocess.run(
+        [sys.executable, "-c", program.replace(CITED.removeprefix("http://"), address)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found, expected = (
+        [(round(float(value), 3), each) for value, each in re.findall(r"'([\d.]+):(.+?)'", text)]
+        for text in (result.stdout, shown)
+    )
+    assert len(found) == 2
+    assert found == expected
 
 
 def test_there_are_calls_to_run() -> None:

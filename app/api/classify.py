@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import problem_of, problem_responses
 from app.api.media import BINARY
+from app.api.preparing import prepare
 from app.api.schemas import (
     Classification,
     Classifications,
@@ -124,16 +125,14 @@ class _Wanted:
 
 
 async def _classify_one(services: Services, wanted: _Wanted, upload: Upload) -> Classification:
-    model, classifier = wanted.model, wanted.model.classifier
-    prepared = await services.decoder.prepare(
-        upload.data, classifier.prepare, model.choice.enough_px, wanted.count_pixels
-    )
+    model = wanted.model
+    prepared = await prepare(services, model, upload.data, wanted.count_pixels)
     probabilities = await model.batcher.submit(prepared.picture)
     return Classification(
         model=_reference(model),
         predictions=[
             PredictionOut.model_validate(prediction)
-            for prediction in classifier.top_k(probabilities, wanted.top_k)
+            for prediction in model.classifier.top_k(probabilities, wanted.top_k)
         ],
         image=ImageOut.model_validate(prepared),
     )

@@ -14,7 +14,7 @@ from app.serving.metrics import Metrics
 log = structlog.stdlib.get_logger(__name__)
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")  # visible ASCII
-_QUIET = ("/health/", "/metrics")
+_QUIET = ("/health/", "/v2/health/", "/metrics")
 
 
 class RequestContext:

@@ -1,7 +1,11 @@
-"""Turns errors into problem documents (RFC 9457). The only place that knows status codes."""
+"""Turns errors into problem documents (RFC 9457). The only place that knows status codes.
+
+Paths of the Open Inference Protocol are answered in its own form.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -11,12 +15,14 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from app.api import (
     allowance,
     arriving,
     foresight,
     identity,
+    inflating,
     multipart,
     origins,
     style_files,
@@ -26,6 +32,9 @@ from app.api import (
 from app.api.media import RETRY_AFTER
 from app.api.methods import allowed
 from app.api.schemas import FieldProblem, Problem
+from app.api.v2 import errors as protocol
+from app.api.v2.errors import is_of_protocol
+from app.api.v2.schemas import ProtocolError
 from app.evaluation import errors as evaluation
 from app.jobs import errors as jobs
 from app.jobs.job import Fault
@@ -79,6 +88,9 @@ KINDS: dict[type[Exception], Kind] = {
     vision.UndecodableImageError: Kind(422, "undecodable_image", "The image cannot be decoded"),
     vision.ImageTooLargeError: Kind(413, "image_too_large", "The image is too large"),
     uploads.UnsupportedUploadError: Kind(415, "unsupported_media_type", "Not a supported upload"),
+    inflating.UnsupportedEncodingError: Kind(
+        415, "unsupported_encoding", "Not a supported Content-Encoding"
+    ),
     multipart.MalformedUploadError: Kind(422, "malformed_upload", "The upload is malformed"),
     arriving.UploadTooLargeError: Kind(413, "request_too_large", "The request is too large"),
     arriving.UploadTimeoutError: Kind(408, "upload_timeout", "The upload took too long"),
@@ -96,6 +108,10 @@ KINDS: dict[type[Exception], Kind] = {
     ),
     serving.InferenceError: Kind(500, "inference_failed", "The model failed"),
     InvalidRequestError: INVALID_REQUEST,
+    protocol.MalformedInferenceError: Kind(
+        400, "malformed_inference", "The inference request is malformed"
+    ),
+    protocol.UnknownVersionError: Kind(404, "unknown_version", "There is no such version"),
     style_files.UnknownStyleError: Kind(404, "unknown_style", "There is no such style"),
     evaluation.ArchiveError: Kind(422, "invalid_archive", "The archive cannot be used"),
     evaluation.ArchiveTooLargeError: Kind(413, "archive_too_large", "The archive is too large"),
@@ -134,9 +150,22 @@ _FAULTS = {
 
 
 class ProblemResponse(JSONResponse):
-    """A problem document."""
+    """A problem document, or what the Open Inference Protocol has instead, if the path is its."""
 
     media_type = "application/problem+json"
+
+    def __init__(self, document: Problem, headers: Mapping[str, str]) -> None:
+        super().__init__(document.model_dump(), document.status, headers)
+        self._in_protocol_form = partial(
+            JSONResponse, {"error": document.detail}, document.status, headers
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if is_of_protocol(scope["path"]):
+            await self._in_protocol_form()(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -180,6 +209,16 @@ def _declared(kinds: Sequence[Kind]) -> dict[str, Any]:
         "description": "; ".join(dict.fromkeys(f"{kind.title} (`{kind.code}`)" for kind in kinds)),
         "headers": {"Retry-After": {**RETRY_AFTER, "required": all(waits)}} if any(waits) else {},
         "content": {ProblemResponse.media_type: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
+    }
+
+
+def in_protocol_form(
+    responses: Mapping[int | str, Mapping[str, Any]],
+) -> dict[int | str, dict[str, Any]]:
+    """Declare the same errors for a route of the Open Inference Protocol."""
+    return {
+        status: {**declared, "model": ProtocolError, "content": {}}
+        for status, declared in responses.items()
     }
 
 
@@ -233,7 +272,7 @@ def _response(
     headers = {**kind.headers, **(headers or {})}
     if kind.retry_after_s is not None:
         headers.setdefault("Retry-After", str(kind.retry_after_s))
-    return ProblemResponse(document.model_dump(), kind.status, headers)
+    return ProblemResponse(document, headers)
 
 
 def _on_known_error(_request: Request, error: Exception) -> Response:

@@ -18,8 +18,8 @@ from app.api.origins import check_host, check_origin
 from app.vision.errors import AtelierError
 
 _OPEN = {"/", "/session", "/openapi.json"}
-_OPEN_FOLDERS = ("/health/", "/web/")
-_HEALTH = "/health/"  # asked for by orchestrators, under whatever name they know
+_HEALTH = ("/health/", "/v2/health/")  # asked for by orchestrators, under whatever name they know
+_OPEN_FOLDERS = (*_HEALTH, "/web/")
 
 
 def is_open(path: str) -> bool:

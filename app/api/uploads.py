@@ -3,10 +3,10 @@
 A form is multipart/form-data with the parts that its `Layout` names; a raw image
 (`Content-Type: image/*`) may stand for a form of one image. Nothing is written to disk. An image
 that is too large costs only itself: its bytes are dropped as they arrive, and its neighbours are
-kept.
+kept. `Uploads.receive_whole` is for bodies that are read in another way.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from app.api.arriving import Patience, UploadTimeoutError, UploadTooLargeError, arriving
+from app.api.inflating import inflated
 from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
 from app.serving.errors import QueueFullError
 from app.vision.errors import (
@@ -95,13 +96,6 @@ class Form:
         return [image for image in self.images if image.part == part]
 
 
-@dataclass
-class _Held:
-    """Bytes that one request holds."""
-
-    bytes: int = 0
-
-
 class Uploads:
     """Receives forms within limits that all requests share."""
 
@@ -132,23 +126,42 @@ class Uploads:
             ClientDisconnect: the client has gone.
         """
         receiver = _receiver(request.headers.get("content-type", ""), layout, self._limits)
-        held = _Held()
-        try:
-            await self._read(request, receiver, held)
+        async with self._holding(self._arriving(request), receiver.feed):
             yield receiver.finish()
-        finally:
-            self._held_bytes -= held.bytes
 
-    async def _read(
-        self, request: Request, receiver: "_RawImage | _FormParts", held: "_Held"
-    ) -> None:
-        limits = self._limits
-        async for chunk in arriving(request, limits.max_request_bytes, limits.patience):
-            held.bytes += len(chunk)
-            self._held_bytes += len(chunk)
-            if self._held_bytes > limits.max_held_bytes:
-                raise UploadsBusyError("other uploads take all the memory for uploads")
-            receiver.feed(chunk)
+    @asynccontextmanager
+    async def receive_whole(self, request: Request) -> AsyncIterator[bytearray]:
+        """Receive a body of any kind, unpacked; its bytes count as held until the exit.
+
+        Raises:
+            UnsupportedEncodingError: it is compressed, and neither with gzip nor with deflate.
+            MalformedUploadError: it cannot be unpacked.
+            UploadTooLargeError, UploadTimeoutError, UploadsBusyError, ClientDisconnect: as above.
+        """
+        encoding = request.headers.get("content-encoding", "").lower()
+        most = self._limits.max_request_bytes
+        body = bytearray()
+        async with self._holding(inflated(self._arriving(request), encoding, most), body.extend):
+            yield body
+
+    def _arriving(self, request: Request) -> AsyncIterator[bytes]:
+        return arriving(request, self._limits.max_request_bytes, self._limits.patience)
+
+    @asynccontextmanager
+    async def _holding(
+        self, chunks: AsyncIterator[bytes], feed: Callable[[bytes], None]
+    ) -> AsyncIterator[None]:
+        held_bytes = 0
+        try:
+            async for chunk in chunks:
+                held_bytes += len(chunk)
+                self._held_bytes += len(chunk)
+                if self._held_bytes > self._limits.max_held_bytes:
+                    raise UploadsBusyError("other uploads take all the memory for uploads")
+                feed(chunk)
+            yield
+        finally:
+            self._held_bytes -= held_bytes
 
 
 def _receiver(content_type: str, layout: Layout, limits: UploadLimits) -> "_RawImage | _FormParts":

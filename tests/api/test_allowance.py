@@ -50,6 +50,12 @@ def test_too_many_pixels_of_one_caller_wait_for_the_next_minute(hurried: Service
         assert 0 < int(refused.headers["Retry-After"]) <= 60
         assert "pixels" in refused.json()["detail"]
         assert ann.post("/stylize", files={"content": large["file"]}).status_code == 429
+        raw = {"Inference-Header-Content-Length": "0"}
+        again = ann.post("/v2/models/mnist/infer", content=large["file"], headers=raw)
+        assert again.status_code == 429
+        assert "pixels" in again.json()["error"]
+        assert 0 < int(again.headers["Retry-After"]) <= 60
+        assert bob.post("/v2/models/mnist/infer", content=b"", headers=raw).status_code == 422
         assert ann.get("/jobs").status_code == 200
         assert bob.post("/classify?model=mnist", files=large).status_code == 200
 

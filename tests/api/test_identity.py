@@ -77,11 +77,40 @@ def test_nothing_is_done_without_a_key(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/web/main.js", "/health/live", "/health/ready", "/openapi.json"]
+    "path",
+    [
+        "/",
+        "/web/main.js",
+        "/health/live",
+        "/health/ready",
+        "/openapi.json",
+        "/v2/health/live",
+        "/v2/health/ready",
+    ],
 )
 def test_what_shows_nothing_is_open(keyed: Keyed, path: str) -> None:
     with keyed.client() as client:
         assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v2"),
+        ("GET", "/v2/models/mnist"),
+        ("GET", "/v2/models/mnist/ready"),
+        ("POST", "/v2/models/mnist/infer"),
+        ("GET", "/v2/no/such/path"),
+    ],
+)
+def test_the_inference_protocol_needs_a_key_and_says_so_in_its_form(
+    keyed: Keyed, method: str, path: str
+) -> None:
+    with keyed.client() as client:
+        refused = client.request(method, path)
+    assert refused.status_code == 401
+    assert refused.json() == {"error": "send a key: `Authorization: Bearer KEY`"}
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_with_a_key_everything_works(keyed: Keyed) -> None:
@@ -89,6 +118,7 @@ def test_with_a_key_everything_works(keyed: Keyed) -> None:
         answer = client.post("/classify?model=mnist", files={"file": encode(photograph())})
         assert answer.status_code == 200
         assert client.get("/metrics").status_code == 200
+        assert client.get("/v2/models/mnist").json()["name"] == "mnist"
         assert client.get("/session").json() == {"required": True, "name": "ann"}
 
 

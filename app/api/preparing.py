@@ -1,0 +1,26 @@
+"""From an image that was sent to what its model takes, counted for its caller."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from app.api.deps import Services
+from app.serving.decoder import Prepared
+from app.serving.loader import ServedModel
+
+
+async def prepare(
+    services: Services, model: ServedModel, data: bytes, count_pixels: Callable[[int], None]
+) -> Prepared[Tensor]:
+    """Decode and prepare an image for a model.
+
+    Raises:
+        QueueFullError: too many images are waiting.
+        ImageError: the image cannot be used.
+    """
+    return await services.decoder.prepare(
+        data,
+        model.classifier.prepare,
+        model.choice.enough_px,
+        count_pixels,
+    )

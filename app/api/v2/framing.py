@@ -1,0 +1,86 @@
+"""A request's body: a JSON object, and the binary data that may follow it.
+
+The header `Inference-Header-Content-Length` says where the object ends; 0 stands for one encoded
+image without any. JSON is read on the event loop, and what is made of it takes far more memory than
+its bytes: it has to be short.
+"""
+
+import struct
+
+from pydantic import ValidationError
+
+from app.api.arriving import UploadTooLargeError
+from app.api.v2.errors import MalformedInferenceError
+from app.api.v2.schemas import (
+    InferenceRequest,
+    InputParameters,
+    RequestInput,
+    RequestParameters,
+)
+
+LENGTH_HEADER = "Inference-Header-Content-Length"
+ELEMENT_LENGTH = struct.Struct("<I")
+"""What precedes each element of a BYTES tensor in binary data."""
+
+_MAX_JSON_BYTES = 4_000_000
+_MAX_JSON_ELEMENTS = 500_000
+
+
+def take_request(body: bytearray, header_length: int | None) -> InferenceRequest:
+    """Take the JSON object from the start of a body; binary data is what is left of that.
+
+    Args:
+        body: what the client sent.
+        header_length: bytes of the object; None is all there are.
+
+    Raises:
+        MalformedInferenceError: there is no such object, or not so many bytes.
+        UploadTooLargeError: the object is longer than is read.
+    """
+    if header_length == 0:
+        return _raw(body)
+    length = len(body) if header_length is None else header_length
+    if length > len(body):
+        raise MalformedInferenceError(
+            f"{LENGTH_HEADER} is {length}, but the body has {len(body)} bytes; "
+            "it is the length of the JSON object"
+        )
+    if length > _MAX_JSON_BYTES:
+        raise _too_long(f"{_MAX_JSON_BYTES:,} bytes")
+    text = bytes(body[:length])
+    if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_JSON_ELEMENTS:
+        raise _too_long(f"{_MAX_JSON_ELEMENTS:,} elements")
+    del body[:length]
+    return _read(text)
+
+
+def _raw(body: bytearray) -> InferenceRequest:
+    """Make a request of an image alone, which becomes the one element of a BYTES tensor."""
+    body[:0] = ELEMENT_LENGTH.pack(len(body))
+    return InferenceRequest(
+        parameters=RequestParameters(binary_data_output=True),
+        inputs=[
+            RequestInput(
+                name="encoded",
+                datatype="BYTES",
+                shape=[1],
+                parameters=InputParameters(binary_data_size=len(body)),
+            )
+        ],
+    )
+
+
+def _read(text: bytes) -> InferenceRequest:
+    try:
+        return InferenceRequest.model_validate_json(text)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, found["loc"]))
+        reason = f"{where}: {found['msg']}" if where else found["msg"]
+        raise MalformedInferenceError(f"this is no inference request: {reason}") from None
+
+
+def _too_long(most: str) -> UploadTooLargeError:
+    return UploadTooLargeError(
+        f"the JSON object may have at most {most}; send the tensor as binary data"
+    )

@@ -1,0 +1,200 @@
+"""`POST /v2/models/.../infer`: images in tensors in, a tensor out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import Field
+from torch import Tensor
+
+from app.api.classify import ClassifyHeaders
+from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
+from app.api.errors import in_protocol_form, problem_responses
+from app.api.inflating import UnsupportedEncodingError
+from app.api.media import BINARY, REFERENCES, header
+from app.api.preparing import prepare
+from app.api.uploads import PICTURE_REFUSALS
+from app.api.v2 import kinds, tensors
+from app.api.v2.errors import MalformedInferenceError
+from app.api.v2.framing import LENGTH_HEADER, take_request
+from app.api.v2.outputs import output
+from app.api.v2.schemas import (
+    InferenceRequest,
+    InferenceResponse,
+    OutputParameters,
+)
+from app.api.v2.served import FAILURES, ServedDep, ServedVersionDep
+from app.serving.errors import DeadlineError, InferenceError
+from app.serving.loader import ServedModel
+from app.vision.errors import ImageError
+
+router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+
+_OCTETS = "application/octet-stream"
+_REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"JSON, and after it binary data where {LENGTH_HEADER} says how long the "
+        "JSON is; 0 stands for an image without any JSON",
+        "content": {
+            "application/json": {
+                "schema": InferenceRequest.model_json_schema(ref_template=REFERENCES)
+            },
+            _OCTETS: {"schema": BINARY},
+        },
+    }
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": InferenceResponse,
+        "description": "JSON, and after it the output where binary data was asked for",
+        "content": {_OCTETS: {"schema": BINARY}},
+        "headers": {
+            LENGTH_HEADER: header("bytes of the JSON before binary data", "181", required=False)
+        },
+    },
+    **in_protocol_form(
+        problem_responses(
+            *PICTURE_REFUSALS,
+            *FAILURES,
+            UnsupportedEncodingError,
+            MalformedInferenceError,
+            DeadlineError,
+            InferenceError,
+        )
+    ),
+}
+
+
+class InferHeaders(ClassifyHeaders):
+    """The headers of an inference request."""
+
+    inference_header_content_length: int | None = Field(
+        None, ge=0, description="bytes of the JSON, where binary data follows it"
+    )
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request that has not been received yet."""
+
+    request: Request
+    headers: InferHeaders
+    caller: str
+    services: Services
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done with every image of a request."""
+
+    model: ServedModel
+    services: Services
+    count_pixels: Callable[[int], None]
+
+
+async def _call(
+    request: Request,
+    headers: Annotated[InferHeaders, Header()],
+    caller: CallerDep,
+    services: ServicesDep,
+) -> _Call:
+    return _Call(request, headers, caller, services)
+
+
+CallDep = Annotated[_Call, Depends(_call)]
+
+
+@router.post("/models/{model_name}/infer", openapi_extra=_REQUEST_BODY, responses=_RESPONSES)
+async def infer(model: ServedDep, call: CallDep) -> Response:
+    """Classify the images of a tensor."""
+    return await _infer(model, call)
+
+
+@router.post(
+    "/models/{model_name}/versions/{model_version}/infer",
+    openapi_extra=_REQUEST_BODY,
+    responses=_RESPONSES,
+)
+async def infer_version(model: ServedVersionDep, call: CallDep) -> Response:
+    """Classify the images of a tensor, if the model is served in this version."""
+    return await _infer(model, call)
+
+
+async def _infer(model: ServedModel, call: _Call) -> Response:
+    services = call.services
+    await services.allowance.check_pixels(call.caller)
+    async with (
+        services.uploads.receive_whole(call.request) as body,
+        services.allowance.counting(call.caller) as count_pixels,
+    ):
+        asked = take_request(body, call.headers.inference_header_content_length)
+        wanted = _wanted_output(asked)
+        work = _Work(model, services, count_pixels)
+        images = _images(asked, body, work)
+        async with while_awaited(call.request, _deadline_s(asked, call)):
+            rows = await together(*(_row(at, image, work) for at, image in enumerate(images)))
+    return _answer(asked, wanted, model, rows)
+
+
+def _wanted_output(asked: InferenceRequest) -> OutputParameters:
+    if not asked.outputs:
+        return OutputParameters()
+    if len(asked.outputs) != 1:
+        raise MalformedInferenceError("ask for one output, 'probabilities'")
+    wanted = asked.outputs[0].parameters or OutputParameters()
+    if wanted.shared_memory_region is not None:
+        raise MalformedInferenceError("there is no shared memory; ask for binary data")
+    return wanted
+
+
+def _images(asked: InferenceRequest, body: bytearray, work: _Work) -> Sequence[bytes | Tensor]:
+    """Take the images out of the body: files, or pictures that are prepared already."""
+    if len(asked.inputs) != 1:
+        raise MalformedInferenceError("send one input: 'encoded', 'pixels' or 'tensor'")
+    (given,) = asked.inputs
+    spec = work.model.classifier.card.spec.input
+    kinds.check(given, spec, work.services.limits.max_request_files)
+    if given.datatype == "BYTES":
+        files = tensors.files(given, body)
+        body.clear()  # never all of a request twice
+        return files
+    pictures = tensors.pictures(given, body)
+    work.count_pixels(len(pictures) * spec.height * spec.width)
+    return pictures
+
+
+async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:
+    model = work.model
+    if isinstance(image, Tensor):
+        return await model.batcher.submit(image)
+    try:
+        prepared = await prepare(work.services, model, image, work.count_pixels)
+    except ImageError as error:
+        raise type(error)(f"image {at}: {error}") from error
+    return await model.batcher.submit(prepared.picture)
+
+
+def _deadline_s(asked: InferenceRequest, call: _Call) -> float:
+    """The least of what the service, the header and the parameter allow."""
+    timeout_us = asked.parameters.timeout if asked.parameters else 0
+    most_s = call.services.classify_deadline_s
+    return min(call.headers.x_request_timeout or most_s, timeout_us / 1e6 or most_s, most_s)
+
+
+def _answer(
+    asked: InferenceRequest, wanted: OutputParameters, model: ServedModel, rows: list[Tensor]
+) -> Response:
+    binary = asked.parameters is not None and asked.parameters.binary_data_output
+    made, data = output(rows, model.classifier, wanted, binary=binary)
+    answer = InferenceResponse(
+        model_name=model.classifier.card.spec.name,
+        model_version=model.version,
+        id=asked.id,
+        outputs=[made],
+    )
+    text = answer.model_dump_json().encode()
+    if made.parameters is None:
+        return Response(text, media_type="application/json")
+    return Response(text + data, media_type=_OCTETS, headers={LENGTH_HEADER: str(len(text))})

@@ -1,0 +1,296 @@
+"""Requests that no honest client sends: each is refused with a reason, and costs nothing."""
+
+import base64
+import gzip
+import json
+import struct
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.hostile import assert_still_serves
+from tests.pictures import encode, photograph
+from tests.service import Service
+
+URL = "/v2/models/cifar10/infer"
+PICTURE = encode(photograph())
+PIXELS = {"name": "pixels", "datatype": "UINT8", "shape": [1, 32, 32, 3]}
+TENSOR = {"name": "tensor", "datatype": "FP32", "shape": [1, 3, 32, 32]}
+FILES = {"name": "encoded", "datatype": "BYTES", "shape": [1]}
+OUTPUT = {"name": "probabilities"}
+GOOD = [0] * 3072
+HUGE = 2**62
+
+
+def sized(size: Any, **given: Any) -> dict[str, Any]:
+    return {**PIXELS, **given, "parameters": {"binary_data_size": size}}
+
+
+def body(*inputs: dict[str, Any], **more: Any) -> bytes:
+    return json.dumps({"inputs": inputs, **more}).encode()
+
+
+def framed(given: dict[str, Any], binary: bytes) -> dict[str, Any]:
+    """A request with binary data."""
+    head = body(given)
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    return {"content": head + binary, "headers": headers}
+
+
+def assert_refused(response: httpx.Response, status: int, reason: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/json"
+    (name, sentence), *_ = response.json().items()
+    assert name == "error"
+    assert reason in sentence
+
+
+@pytest.mark.parametrize(
+    ("shape", "status"),
+    [
+        ([], 400),
+        ([1], 400),
+        ([1, 3, 32, 32], 400),
+        ([1, 32, 32, 3, 1], 400),
+        ([0, 32, 32, 3], 400),
+        ([-1, 32, 32, 3], 400),
+        ([1, -32, -32, 3], 400),
+        ([True, 32, 32, 3], 400),
+        ([1.0, 32, 32, 3], 400),
+        (["1", 32, 32, 3], 400),
+        ([None], 400),
+        ([HUGE, 32, 32, 3], 413),
+        ([10**30, 32, 32, 3], 400),
+        ([1, HUGE, HUGE, 3], 400),
+        ([2, 32, 32, 3], 400),
+        ("1x32x32x3", 400),
+        ([[1, 32, 32, 3]], 400),
+        ([1] * 100_000, 400),
+    ],
+)
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_shape_that_is_not_the_models(
+    client: httpx.Client, shape: Any, status: int, binary: bool
+) -> None:
+    given = {**PIXELS, "shape": shape}
+    if binary:
+        request = framed(sized(3072, shape=shape), bytes(3072))
+    else:
+        request = {"content": body({**given, "data": GOOD})}
+    assert_refused(client.post(URL, **request), status, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({**PIXELS, "datatype": "INT64", "data": GOOD}, "datatype"),
+        ({**PIXELS, "datatype": "FP32", "data": GOOD}, "'pixels' has the datatype UINT8"),
+        ({**PIXELS, "name": "input0", "data": GOOD}, "inputs.0.name"),
+        ({**PIXELS, "data": GOOD[1:]}, "neither 3072 elements"),
+        ({**PIXELS, "data": [GOOD]}, "neither 3072 elements"),
+        ({**PIXELS, "data": []}, "neither 3072 elements"),
+        ({**PIXELS, "data": [[[]]]}, "neither 3072 elements"),
+        ({**PIXELS, "data": GOOD * 2}, "neither 3072 elements"),
+        ({**PIXELS, "data": "AAAA"}, "data"),
+        ({**PIXELS, "data": [256, *GOOD[1:]]}, "from 0 to 255"),
+        ({**PIXELS, "data": [-1, *GOOD[1:]]}, "from 0 to 255"),
+        ({**PIXELS, "data": [0.5, *GOOD[1:]]}, "no whole numbers"),
+        ({**PIXELS, "data": [True, *GOOD[1:]]}, "no whole numbers"),
+        ({**PIXELS, "data": ["0", *GOOD[1:]]}, "no whole numbers"),
+        ({**PIXELS, "data": [None, *GOOD[1:]]}, "no whole numbers"),
+        ({**PIXELS, "data": [10**400, *GOOD[1:]]}, "too large"),
+        ({**PIXELS, "data": [{}, *GOOD[1:]]}, "no whole numbers"),
+        ({**TENSOR, "data": [float("nan"), *GOOD[1:]]}, "from 0 to 1"),
+        ({**TENSOR, "data": [float("inf"), *GOOD[1:]]}, "from 0 to 1"),
+        ({**TENSOR, "data": [1e308, *GOOD[1:]]}, "from 0 to 1"),
+        ({**TENSOR, "data": [1.01, *GOOD[1:]]}, "from 0 to 1"),
+        (PIXELS, "needs `data`, or `binary_data_size`"),
+        ({**sized(3072), "data": GOOD}, "not both"),
+        ({**FILES, "data": ["not base64!"]}, "base64"),
+        ({**FILES, "data": ["\u00e9"]}, "base64"),
+        ({**FILES, "data": [7]}, "base64"),
+        ({**FILES, "data": [None]}, "base64"),
+        ({**FILES, "data": [["AA=="]]}, "base64"),
+        ({**FILES, "shape": [1, 2], "data": ["AA==", "AA=="]}, "has the shape [-1]"),
+    ],
+)
+def test_an_input_that_is_not_as_it_says(
+    client: httpx.Client, given: dict[str, Any], reason: str
+) -> None:
+    assert_refused(client.post(URL, content=body(given)), 400, reason)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"outputs": [{"name": "logits"}]}, "outputs.0.name"),
+        ({"outputs": [OUTPUT, OUTPUT]}, "one output"),
+        ({"outputs": [{**OUTPUT, "parameters": {"classification": 0}}]}, "classification"),
+        ({"outputs": [{**OUTPUT, "parameters": {"classification": True}}]}, "classification"),
+        ({"outputs": [{**OUTPUT, "parameters": {"binary_data": 1}}]}, "binary_data"),
+        ({"outputs": [{**OUTPUT, "parameters": {"shared_memory_region": "a"}}]}, "shared memory"),
+        ({"parameters": {"binary_data_output": "yes"}}, "binary_data_output"),
+        ({"parameters": {"timeout": -1}}, "timeout"),
+        ({"parameters": []}, "parameters"),
+        ({"id": 42}, "id"),
+    ],
+)
+def test_an_answer_that_cannot_be_given(
+    client: httpx.Client, more: dict[str, Any], reason: str
+) -> None:
+    given = {**PIXELS, "data": GOOD}
+    assert_refused(client.post(URL, content=body(given, **more)), 400, reason)
+
+
+def test_one_input_at_a_time(client: httpx.Client) -> None:
+    given = {**PIXELS, "data": GOOD}
+    assert_refused(client.post(URL, content=body(given, given)), 400, "send one input")
+    assert_refused(client.post(URL, content=body()), 400, "send one input")
+
+
+@pytest.mark.parametrize(
+    ("size", "sent"),
+    [(3072, 3071), (3072, 3073), (3071, 3071), (0, 0), (0, 3072), (3072, 0), (HUGE, 3072)],
+)
+def test_binary_data_of_another_size(client: httpx.Client, size: int, sent: int) -> None:
+    assert_refused(client.post(URL, **framed(sized(size), bytes(sent))), 400, "bytes")
+
+
+@pytest.mark.parametrize("size", [-1, True, 3072.0, "3072", 10**30, [3072]])
+def test_a_size_that_is_none(client: httpx.Client, size: Any) -> None:
+    response = client.post(URL, **framed(sized(size), bytes(3072)))
+    assert_refused(response, 400, "binary_data_size")
+
+
+def test_bytes_that_nobody_named(client: httpx.Client) -> None:
+    response = client.post(URL, **framed({**PIXELS, "data": GOOD}, b"more"))
+    assert_refused(response, 400, "4 bytes follow the JSON object")
+
+
+@pytest.mark.parametrize(
+    "binary",
+    [
+        b"",
+        b"\1\0",
+        PICTURE,  # its length is missing
+        struct.pack("<I", len(PICTURE)) + PICTURE[:-1],
+        struct.pack("<I", len(PICTURE)) + PICTURE + b"\0",
+        struct.pack(">I", len(PICTURE)) + PICTURE,
+        struct.pack("<I", 2**32 - 1) + PICTURE,
+        2 * (struct.pack("<I", len(PICTURE)) + PICTURE),
+    ],
+)
+def test_elements_that_are_not_as_long_as_they_say(client: httpx.Client, binary: bytes) -> None:
+    given = {**FILES, "parameters": {"binary_data_size": len(binary)}}
+    assert_refused(client.post(URL, **framed(given, binary)), 400, "each after its length")
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("1", 400), ("50", 400), ("999999", 400), ("-1", 422), ("x", 422), ("", 422), ("1.5", 422)],
+)
+def test_a_header_that_lies_about_the_json(client: httpx.Client, length: str, status: int) -> None:
+    request = framed(sized(3072), bytes(3072))
+    request["headers"] = {"Inference-Header-Content-Length": length}
+    assert_refused(client.post(URL, **request), status, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"null", 400),
+        (b"[]", 400),
+        (b'"text"', 400),
+        (b"\xff\xfe{}", 400),
+        (PICTURE, 400),
+        (b"{}", 400),
+        (b'{"inputs": {}}', 400),
+        (b'{"inputs": [[]]}', 400),
+        (b'{"inputs":' + b"[" * 400_000, 400),
+        (b'{"inputs":' + b"[" * 600_000, 413),
+        (b'{"inputs": [], "more": "' + b"x" * 4_000_000 + b'"}', 413),
+        (b'{"inputs": [{"shape": [' + b"-1," * 100_000 + b"0]}]}", 400),
+    ],
+)
+def test_what_is_no_inference_request(client: httpx.Client, content: bytes, status: int) -> None:
+    assert_refused(client.post(URL, content=content), status, "")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "status"),
+    [
+        ("br", b"", 415),
+        ("gzip, gzip", b"", 415),
+        ("gzip", b"", 422),
+        ("gzip", b"{}", 422),
+        ("gzip", gzip.compress(PICTURE)[:-9], 422),
+        ("deflate", gzip.compress(PICTURE), 422),
+        ("gzip", gzip.compress(PICTURE), 400),
+    ],
+)
+def test_a_body_that_is_not_compressed_as_it_says(
+    client: httpx.Client, encoding: str, content: bytes, status: int
+) -> None:
+    response = client.post(URL, content=content, headers={"Content-Encoding": encoding})
+    assert_refused(response, status, "")
+
+
+def test_little_that_becomes_too_much(strict: Service, strict_client: httpx.Client) -> None:
+    bomb = gzip.compress(bytes(200_000_000), 9)
+    before = strict.resident_bytes()
+    response = strict_client.post(URL, content=bomb, headers={"Content-Encoding": "gzip"})
+    assert_refused(response, 413, "before it is compressed")
+    assert strict.resident_bytes() - before < 20_000_000
+    assert_still_serves(strict_client)
+
+
+def test_a_good_request_in_plain_json(client: httpx.Client) -> None:
+    given = {**FILES, "data": [base64.b64encode(PICTURE).decode()]}
+    outputs = [{**OUTPUT, "parameters": {"unknown": "to us"}}]
+    answer = client.post(URL, content=body(given, outputs=outputs, parameters=None, more=1))
+    assert answer.status_code == 200
+    expected = client.post("/classify?model=cifar10", files={"file": PICTURE}).json()
+    (output,) = answer.json()["outputs"]
+    assert output["shape"] == [1, 10]
+    best = max(range(10), key=output["data"].__getitem__)
+    assert best == expected["predictions"][0]["index"]
+
+
+def test_nested_elements_are_those_in_a_row(client: httpx.Client) -> None:
+    row = [at % 256 for at in range(3072)]
+    nested = [[[row[96 * y + 3 * x :][:3] for x in range(32)] for y in range(32)]]
+    flat = client.post(URL, content=body({**PIXELS, "data": row})).json()
+    assert client.post(URL, content=body({**PIXELS, "data": nested})).json() == flat
+
+
+def test_too_much_is_cut_off_and_refusals_cost_nothing(
+    strict: Service, strict_client: httpx.Client
+) -> None:
+    too_large = strict_client.post(URL, content=b" " * 300_001)
+    assert_refused(too_large, 413, "at most 300,000 bytes")
+    raw = {"Inference-Header-Content-Length": "0"}
+    large_image = strict_client.post(URL, content=PICTURE + bytes(100_000), headers=raw)
+    assert_refused(large_image, 413, "image 0")
+    before, started = strict.resident_bytes(), time.monotonic()
+    for shape in ([HUGE, 32, 32, 3], [8, HUGE, HUGE, 3]):
+        for _ in range(20):
+            response = strict_client.post(URL, **framed(sized(HUGE, shape=shape), bytes(3072)))
+            assert 400 <= response.status_code < 500
+    assert time.monotonic() - started < 5
+    assert strict.resident_bytes() - before < 20_000_000
+    assert_still_serves(strict_client)
+
+
+@pytest.mark.parametrize("path", ["/v2/models", "/v2/models/mnist/config", "/v2/nothing"])
+def test_other_paths_are_refused_in_the_protocols_form(client: httpx.Client, path: str) -> None:
+    assert_refused(client.get(path), 404, path)
+
+
+def test_other_methods_are_refused_in_the_protocols_form(client: httpx.Client) -> None:
+    response = client.put(URL)
+    assert_refused(response, 405, URL)
+    assert response.headers["Allow"] == "POST"
