@@ -137,6 +137,20 @@ class Settings(BaseSettings):
     job_time_limit_s: float = Field(
         86_400.0, gt=0, description="a fleet's worker that works on one job for longer is killed"
     )
+    blobs_url: str | None = Field(
+        None,
+        description="object store for the files of jobs, such as `s3://bucket/folder`, with "
+        "credentials as its own tools take them; default: the data dir",
+    )
+    blobs_timeout_s: float = Field(
+        30.0, gt=0, description="how long what the object store refuses is tried again"
+    )
+    blobs_redirect: bool = Field(
+        True, description="let clients fetch paintings from the object store, by a signed link"
+    )
+    blobs_public_url: str | None = Field(
+        None, description="endpoint under which clients reach the object store; default: as we do"
+    )
     max_size: int = Field(2048, ge=64, description="longest side of a painting, px")
     worker_memory_bytes: int | None = Field(
         None, gt=0, description="memory of a worker; default: all that its device has"
@@ -210,7 +224,13 @@ class Settings(BaseSettings):
     @property
     def blobs(self) -> BlobOptions:
         """Where the files of jobs are."""
-        return BlobOptions(self.data_dir)
+        return BlobOptions(
+            self.data_dir,
+            self.blobs_url,
+            self.blobs_timeout_s,
+            self.blobs_redirect,
+            self.blobs_public_url,
+        )
 
     @property
     def keyring(self) -> Keyring:

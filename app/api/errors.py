@@ -133,6 +133,9 @@ KINDS: dict[type[Exception], Kind] = {
     jobs.QuotaError: Kind(429, "quota_exceeded", "Too much is stored", retry_after_s=30),
     jobs.FilesTooLargeError: Kind(413, "files_too_large", "The files are too large to be stored"),
     jobs.StorageFullError: Kind(507, "storage_full", "The disk is full", retry_after_s=60),
+    jobs.StorageUnavailableError: Kind(
+        503, "storage_unavailable", "Files cannot be reached", retry_after_s=10
+    ),
     jobs.StoreUnavailableError: Kind(
         503, "store_unavailable", "The job database does not answer", retry_after_s=2
     ),

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 
 from app.api.deps import CallerDep, JobDep, Services, ServicesDep
 from app.api.errors import StreamEndedError, problem_responses
@@ -20,6 +20,7 @@ from app.api.replies import described
 from app.jobs.errors import (
     JobStateError,
     ResultExpiredError,
+    StorageUnavailableError,
     StoreUnavailableError,
     UnknownFileError,
     UnknownJobError,
@@ -32,6 +33,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 _UNCHANGING = {"Cache-Control": "private, max-age=3600"}
+_LINKED = {"Cache-Control": "private, max-age=1800"}  # half of a link's life
 _RESULT_HEADERS = {
     **CACHE_CONTROL,
     "ETag": header("to send as `If-None-Match`", '"b9b9d41073574dfbbb2d26943f985afc-1"'),
@@ -41,7 +43,11 @@ _RESULT_HEADERS = {
 _KNOWN = problem_responses(UnknownJobError, StoreUnavailableError)
 _WITH_STATE = problem_responses(UnknownJobError, JobStateError, StoreUnavailableError)
 _WITH_FILE = problem_responses(
-    UnknownJobError, JobStateError, ResultExpiredError, StoreUnavailableError
+    UnknownJobError,
+    JobStateError,
+    ResultExpiredError,
+    StorageUnavailableError,
+    StoreUnavailableError,
 )
 
 
@@ -141,7 +147,13 @@ async def preview(job: JobDep, services: ServicesDep) -> Response:
         raise ResultExpiredError("the job's files have been removed")
     if job.preview is None:
         raise JobStateError(f"there is no preview yet; the job is {job.status}")
-    data = await _read(job.preview, services)
+    try:
+        data = await _read(job.preview, services)
+    except ResultExpiredError:  # a newer one may have taken its place just now
+        latest = (await in_store(services.jobs.find, job.id)).preview
+        if latest in (None, job.preview):
+            raise
+        data = await _read(str(latest), services)
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 
@@ -156,6 +168,10 @@ async def preview(job: JobDep, services: ServicesDep) -> Response:
             "headers": _RESULT_HEADERS,
         },
         304: {"description": "The client has it", "headers": _RESULT_HEADERS},
+        307: {
+            "description": "The picture is at the object store, for an hour",
+            "headers": {**CACHE_CONTROL, "Location": header("a signed URL", "https://...")},
+        },
         **_WITH_FILE,
     },
 )
@@ -172,8 +188,7 @@ async def result(
     if job.result is None:
         raise JobStateError(f"there is no result; the job is {job.status}")
     etag = f'"{job.id}-{job.attempt}"'
-    file_format = job.result.rpartition(".")[2]
-    name = f"atelier-{job.id[:8]}.{file_format}"
+    name = job.download_name(job.result)
     headers = {
         "ETag": etag,
         "Content-Disposition": f'attachment; filename="{name}"',
@@ -181,10 +196,14 @@ async def result(
     }
     if _matches(etag, if_none_match):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    link = services.blobs.link(job.result) if job.kind is JobKind.STYLIZE else None
+    if link is not None:
+        return RedirectResponse(link, headers=_LINKED)
     data = await _read(job.result, services)
     if job.kind is JobKind.EVALUATE:
         document = report_out(json.loads(data), job.id)
         return JSONResponse(document.model_dump(mode="json"), headers=headers)
+    file_format = job.result.rpartition(".")[2]
     return Response(data, media_type=_MEDIA_TYPES[file_format], headers=headers)
 
 
@@ -194,7 +213,11 @@ async def result(
     responses={
         **files("A picture", "image/jpeg", headers=CACHE_CONTROL),
         **problem_responses(
-            UnknownJobError, UnknownFileError, ResultExpiredError, StoreUnavailableError
+            UnknownJobError,
+            UnknownFileError,
+            ResultExpiredError,
+            StorageUnavailableError,
+            StoreUnavailableError,
         ),
     },
 )
@@ -251,3 +274,5 @@ async def _read(key: str, services: Services) -> bytes:
         return await run_in_threadpool(services.blobs.get, key)
     except FileNotFoundError as error:
         raise ResultExpiredError("the job's files have just been removed") from error
+    except OSError as error:
+        raise StorageUnavailableError(f"the file cannot be read: {error.strerror}") from error

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Response
 from starlette.exceptions import HTTPException
 
 from app import web
+from app.api.deps import ServicesDep
 
 router = APIRouter(include_in_schema=False)
 
@@ -20,7 +21,7 @@ _POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",
+        "img-src 'self' blob:{pictures}",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -34,7 +35,6 @@ _FILE_HEADERS = {
 }
 _PAGE_HEADERS = {
     **_FILE_HEADERS,
-    "Content-Security-Policy": _POLICY,
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
 }
 _TYPES = {".js": "text/javascript"}  # which some hosts call otherwise
@@ -43,9 +43,12 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 
 @router.get("/")
-def page(if_none_match: IfNoneMatch = None) -> Response:
+def page(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
     """Show the page."""
-    return _answer(_files()["index.html"], if_none_match, _PAGE_HEADERS)
+    origin = services.blobs.origin
+    policy = _POLICY.format(pictures=f" {origin}" if origin else "")
+    headers = {**_PAGE_HEADERS, "Content-Security-Policy": policy}
+    return _answer(_files()["index.html"], if_none_match, headers)
 
 
 @router.get("/web/{name:path}")

@@ -1,5 +1,6 @@
 """Takes new jobs in: the files first, then the row that names them."""
 
+import errno
 import hashlib
 import json
 import uuid
@@ -20,6 +21,7 @@ from app.jobs.errors import (
     QuotaError,
     ResultExpiredError,
     StorageFullError,
+    StorageUnavailableError,
     StoreUnavailableError,
 )
 from app.jobs.job import Job, JobKind, NewJob, folder_of
@@ -27,6 +29,8 @@ from app.jobs.leavings import remove_files
 from app.jobs.spool import Incoming, Spool
 from app.jobs.store import JobStore
 from app.vision.errors import AtelierError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StillReceivingError(AtelierError):
@@ -40,6 +44,7 @@ JOB_REFUSALS = (
     QuotaError,
     FilesTooLargeError,
     StorageFullError,
+    StorageUnavailableError,
     StoreUnavailableError,
 )
 """What may keep a request from making a job, whatever it asks for."""
@@ -157,6 +162,7 @@ class Receiving:
             QuotaError: the caller's files would take too much room.
             FilesTooLargeError: these files alone would.
             StorageFullError: too little disk is free.
+            StorageUnavailableError: the files cannot be stored for now.
             IdempotencyError: the key was used for another request.
             ResultExpiredError: the files that are to be gone on with are gone.
         """
@@ -195,7 +201,7 @@ class Receiving:
         except FileNotFoundError as error:
             raise ResultExpiredError("the painting has just been removed") from error
         except OSError as error:
-            raise StorageFullError(f"the files cannot be stored: {error.strerror}") from error
+            raise _storage_error(error) from error
         finally:
             if not created:
                 remove_files(new.id, self.blobs)
@@ -211,3 +217,8 @@ class Receiving:
 
 def _digest(data: bytes | Incoming) -> str:
     return data.sha256 if isinstance(data, Incoming) else hashlib.sha256(data).hexdigest()
+
+
+def _storage_error(error: OSError) -> StorageFullError | StorageUnavailableError:
+    kind = StorageFullError if error.errno in _FULL else StorageUnavailableError
+    return kind(f"the files cannot be stored: {error.strerror}")

@@ -14,8 +14,14 @@ class Blobs(Protocol):
     others where it cannot be read or written for now.
     """
 
-    def put(self, key: str, data: bytes) -> str:
-        """Write durably; a file that is there already stays. Returns the key."""
+    origin: str | None
+    """Where links lead, as browsers name it; None where there are none."""
+
+    def put(self, key: str, data: bytes, *, download_as: str | None = None) -> str:
+        """Write durably; a file that is there already stays. Returns the key.
+
+        `download_as` is the name that a client gives to what it fetches by a link.
+        """
         ...
 
     def put_file(self, key: str, path: Path) -> str:
@@ -59,4 +65,8 @@ class Blobs(Protocol):
 
         `needed` is asked after the old ones are known, and only where there are any.
         """
+        ...
+
+    def link(self, key: str) -> str | None:
+        """Return a URL under which a client fetches it, for an hour, where the store can."""
         ...

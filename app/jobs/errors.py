@@ -2,6 +2,7 @@
 
 request --store.create--> job            JobQueueFullError, QuotaError, FilesTooLargeError,
                                          IdempotencyError, StorageFullError
+key --blobs--> bytes                     StorageUnavailableError, BlobsUrlError
 id --store.find--> job                   UnknownJobError
 job --store.remove, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
 claimed job --leases--> its next state   ReplacedError
@@ -50,6 +51,14 @@ class FilesTooLargeError(AtelierError):
 
 class StorageFullError(AtelierError):
     """Too little disk is free to accept more."""
+
+
+class StorageUnavailableError(AtelierError):
+    """The files of jobs cannot be read or written for now."""
+
+
+class BlobsUrlError(AtelierError):
+    """The URL of the object store cannot be used."""
 
 
 class IdempotencyError(AtelierError):

@@ -13,6 +13,8 @@ from app.jobs.durable import make_folder, sync, unnamed
 class Folder:
     """Blobs as files; a key is a path in the folder."""
 
+    origin: str | None = None
+
     def __init__(self, root: Path) -> None:
         self._root = root
 
@@ -20,7 +22,7 @@ class Folder:
         """Where the file is, or will be."""
         return self._root / key
 
-    def put(self, key: str, data: bytes) -> str:
+    def put(self, key: str, data: bytes, *, download_as: str | None = None) -> str:  # noqa: ARG002
         """Write durably; a file that is there already stays."""
         path = self.path(key)
         make_folder(path.parent)
@@ -111,6 +113,10 @@ class Folder:
             self.delete(key)
         self._prune(folder, age_s)
         return len(orphans)
+
+    def link(self, key: str) -> str | None:  # noqa: ARG002
+        """Return None: files are fetched through the service."""
+        return None
 
     def _prune(self, folder: str, age_s: float) -> None:
         latest = time.time() - age_s

@@ -131,6 +131,10 @@ class Job:
         """Where the present attempt puts its files."""
         return f"{folder_of(self.id)}/{self.attempt}"
 
+    def download_name(self, result: str) -> str:
+        """What a client calls the result, by the name or the key that it has here."""
+        return f"atelier-{self.id[:8]}.{result.rpartition('.')[2]}"
+
 
 def folder_of(job_id: str) -> str:
     """Where all files of a job are."""

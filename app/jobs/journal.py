@@ -7,7 +7,7 @@ out with a warning, and the work goes on. The job's end is tried until it is wri
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -66,10 +66,10 @@ class Journal:
             OSError: the result cannot be stored.
         """
         product = update.product()
-        preview = update.preview() if update.preview else None
+        preview = _preview(update)
         files = [product.result, product.painting, preview, *product.extras]
         outcome = Outcome(
-            result=self._put(product.result),
+            result=self._put(product.result, self.job.download_name(product.result.name)),
             stored_bytes=sum(len(file.data) for file in files if file),
             preview=self._put(preview) if preview else None,
             painting=self._put(product.painting) if product.painting else None,
@@ -90,15 +90,20 @@ class Journal:
         return _until_written(lambda: self._leases.retry(self.job, fault))
 
     def _report(self, update: Update) -> None:
-        preview = None
+        key, before = None, self.job.preview
         try:
-            preview = self._put(update.preview()) if update.preview else None
+            preview = _preview(update)
+            key = self._put(preview) if preview else None
         except OSError as error:
             log.warning("the preview cannot be stored", error=str(error))
         try:
-            self.job = self._leases.report(self.job, update.progress, update.eta_s, preview)
+            self.job = self._leases.report(self.job, update.progress, update.eta_s, key)
         except StoreUnavailableError as error:
             log.warning("the progress cannot be reported", error=str(error))
+            return
+        if key and before and key != before:
+            with suppress(OSError):  # it goes with the job's other files
+                self._blobs.delete(before)
 
     def _keep(self, update: Update) -> None:
         if update.checkpoint is None:
@@ -118,8 +123,17 @@ class Journal:
             with suppress(OSError):  # it goes with the job's other files
                 self._blobs.delete(old)
 
-    def _put(self, file: File) -> str:
-        return self._blobs.put(f"{self.job.folder()}/{file.name}", file.data)
+    def _put(self, file: File, download_as: str | None = None) -> str:
+        key = f"{self.job.folder()}/{file.name}"
+        return self._blobs.put(key, file.data, download_as=download_as)
+
+
+def _preview(update: Update) -> File | None:
+    """The picture as it is now, under a name that no other has: files never change."""
+    if update.preview is None:
+        return None
+    made = update.preview()
+    return replace(made, name=f"{update.progress.step}-{made.name}")
 
 
 def _until_written(write: Callable[[], Job]) -> Job:

@@ -1,0 +1,202 @@
+"""The files of jobs in an object store: S3, Google Cloud Storage, Azure, or what speaks as they do.
+
+Credentials, region and endpoint come from the environment, under the names that each store's own
+tools use (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...). Nothing here survives a fork.
+"""
+
+import errno
+import mimetypes
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import from_url
+
+from app.jobs.durable import make_folder
+from app.jobs.errors import BlobsUrlError
+
+_CONNECT_S = 5.0
+_READ_S = 10.0  # without a byte
+_REQUEST_S = 3600.0
+_CHUNK_BYTES = 8_000_000
+_LINK_LIFE = timedelta(hours=1)
+_LONGEST_ERROR = 200
+
+
+class ObjectStore:
+    """Blobs as objects, under the prefix that the URL names."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        scratch: Path,
+        timeout_s: float,
+        links: bool = True,
+        public_url: str | None = None,
+    ) -> None:
+        """Prepare to connect.
+
+        Args:
+            url: such as `s3://bucket/prefix`.
+            scratch: a folder of this host, for objects that have to be read from anywhere.
+            timeout_s: for how long what fails is tried again.
+            links: whether clients may fetch objects from the store itself.
+            public_url: the endpoint under which they reach it, where that is another.
+
+        Raises:
+            BlobsUrlError: the URL or the environment is not one that can be used.
+        """
+        self._store = _open(url, timeout_s)
+        self._public = _open(url, timeout_s, endpoint=public_url) if public_url else self._store
+        self._scratch = scratch
+        self._links = links and hasattr(self._store, "config") and not url.startswith("memory")
+        found = urlsplit(self.link("any") or "")
+        self.origin = f"{found.scheme}://{found.netloc}" if found.netloc else None
+
+    def put(self, key: str, data: bytes, *, download_as: str | None = None) -> str:
+        """Write; an object that is there already stays: it is ours, and an answer was lost."""
+        with _as_files(key), suppress(AlreadyExistsError):
+            obstore.put(
+                self._store, key, data, mode="create", attributes=_attributes(key, download_as)
+            )
+        return key
+
+    def put_file(self, key: str, path: Path) -> str:
+        """Write what is in a local file, piece by piece; returns the key."""
+        with _as_files(key), path.open("rb") as file:
+            obstore.put(self._store, key, file)
+        return key
+
+    def get(self, key: str) -> bytes:
+        """Read all of it."""
+        with _as_files(key):
+            return bytes(obstore.get(self._store, key).bytes())
+
+    @contextmanager
+    def at_hand(self, key: str) -> Iterator[Path]:
+        """Have it as a local file, until the exit."""
+        make_folder(self._scratch)
+        with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+            with _as_files(key):
+                for chunk in obstore.get(self._store, key).stream(min_chunk_size=_CHUNK_BYTES):
+                    file.write(chunk)
+            file.flush()
+            yield Path(file.name)
+
+    def size_bytes(self, key: str) -> int:
+        """How large it is."""
+        with _as_files(key):
+            return int(obstore.head(self._store, key)["size"])
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            self.size_bytes(key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def copy(self, key: str, new_key: str) -> str:
+        """Have the store make a copy; returns its key."""
+        with _as_files(key):
+            obstore.copy(self._store, key, new_key)
+        return new_key
+
+    def delete(self, key: str) -> None:
+        """Delete an object; no error if it is not there."""
+        with _as_files(key), suppress(NotFoundError):
+            obstore.delete(self._store, key)
+
+    def keep_only(self, folder: str, keys: set[str]) -> None:
+        """Delete every object in a folder that is not named."""
+        self._delete_all([key for key, _ in self._listed(folder) if key not in keys])
+
+    def older_than(self, folder: str, age_s: float) -> list[str]:
+        """Keys of the objects in a folder that were written so long ago."""
+        latest = datetime.now(UTC) - timedelta(seconds=age_s)
+        return [key for key, written in self._listed(folder) if written <= latest]
+
+    def sweep(self, folder: str, age_s: float, needed: Callable[[], set[str]]) -> int:
+        """Delete old objects that are not needed."""
+        old = set(self.older_than(folder, age_s))
+        orphans = old - needed() if old else set()
+        self._delete_all(sorted(orphans))
+        return len(orphans)
+
+    def link(self, key: str) -> str | None:
+        """Sign a URL under which anybody may fetch it for an hour."""
+        if not self._links:
+            return None
+        with _as_files(key):
+            return str(obstore.sign(self._public, "GET", key, _LINK_LIFE))
+
+    def _listed(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        with _as_files(folder):
+            for page in obstore.list(self._store, prefix=folder):
+                for each in page:
+                    yield each["path"], each["last_modified"]
+
+    def _delete_all(self, keys: list[str]) -> None:
+        if keys:
+            with _as_files(keys[0]), suppress(NotFoundError):
+                obstore.delete(self._store, keys)
+
+
+def _open(url: str, timeout_s: float, endpoint: str | None = None) -> Any:
+    options: dict[str, Any] = {"config": {"endpoint": endpoint}} if endpoint else {}
+    try:
+        return from_url(
+            url,
+            client_options={
+                "connect_timeout": timedelta(seconds=_CONNECT_S),
+                "read_timeout": timedelta(seconds=_READ_S),
+                "timeout": timedelta(seconds=_REQUEST_S),
+                "allow_http": True,
+            },
+            retry_config={
+                "max_retries": 100,
+                "retry_timeout": timedelta(seconds=timeout_s),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=3),
+                    "base": 2,
+                },
+            },
+            **options,
+        )
+    except (BaseError, ValueError) as error:
+        raise BlobsUrlError(
+            f"ATELIER_BLOBS_URL names no object store that can be used: {_short(error)}; leave it "
+            "out, or give it as s3://bucket/folder, with credentials in AWS_* variables"
+        ) from error
+
+
+def _attributes(key: str, download_as: str | None) -> Any:
+    media_type = mimetypes.guess_type(key)[0] or "application/octet-stream"
+    found = {"Content-Type": media_type}
+    if download_as:
+        found["Content-Disposition"] = f'attachment; filename="{download_as}"'
+    return found
+
+
+@contextmanager
+def _as_files(key: str) -> Iterator[None]:
+    """Raise the errors of the store as those of files."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, "there is no such object", key) from error
+    except BaseError as error:
+        reason = f"the object store does not do what it should: {_short(error)}"
+        raise OSError(errno.EIO, reason, key) from error
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST_ERROR]

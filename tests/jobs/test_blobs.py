@@ -1,0 +1,155 @@
+"""The files of jobs behave alike in a folder and in an object store."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.jobs.blobs import Blobs
+from app.jobs.errors import BlobsUrlError
+from app.jobs.opening import BlobOptions, open_blobs
+from tests.fleet.s3 import BUCKET, Door, environment, running_store
+
+KEY = "jobs/abc/1/result.png"
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with running_store(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.fleet)])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    if request.param == "folder":
+        return open_blobs(BlobOptions(tmp_path / "var"))
+    return request.getfixturevalue("store")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def store(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    """An object store that gives up soon, under a prefix of its own."""
+    return opened(door, tmp_path, monkeypatch)
+
+
+def opened(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Blobs:
+    for name, value in environment(door).items():
+        monkeypatch.setenv(name, value)
+    url = f"s3://{BUCKET}/{tmp_path.name}"
+    return open_blobs(BlobOptions(tmp_path / "var", url, **{"timeout_s": 1.0, **options}))
+
+
+def test_what_was_put_can_be_got(blobs: Blobs) -> None:
+    assert not blobs.exists(KEY)
+    assert blobs.put(KEY, b"picture", download_as="mine.png") == KEY
+    assert blobs.exists(KEY)
+    assert (blobs.get(KEY), blobs.size_bytes(KEY)) == (b"picture", 7)
+    with blobs.at_hand(KEY) as path:
+        assert path.read_bytes() == b"picture"
+
+
+def test_what_is_there_stays(blobs: Blobs) -> None:
+    blobs.put(KEY, b"first")
+    blobs.put(KEY, b"second")
+    assert blobs.get(KEY) == b"first"
+
+
+def test_what_is_not_there_is_missed_as_files_are(blobs: Blobs) -> None:
+    for missed in (blobs.get, blobs.size_bytes):
+        with pytest.raises(FileNotFoundError):
+            missed(KEY)
+    with pytest.raises(FileNotFoundError), blobs.at_hand(KEY) as path:
+        path.read_bytes()
+    with pytest.raises(FileNotFoundError):
+        blobs.copy(KEY, "jobs/abc/1/copy")
+    blobs.delete(KEY)
+
+
+def test_a_large_file_is_put_from_the_disk(blobs: Blobs, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    data = bytes(range(256)) * 50_000  # in several parts
+    path.write_bytes(data)
+    (tmp_path / "var").mkdir(exist_ok=True)
+    blobs.put_file(KEY, path)
+    with blobs.at_hand(KEY) as local:
+        assert local.read_bytes() == data
+    blobs.copy(KEY, "jobs/def/0/archive")
+    assert blobs.size_bytes("jobs/def/0/archive") == len(data)
+
+
+def test_only_what_is_named_is_kept(blobs: Blobs) -> None:
+    kept, gone, other = KEY, "jobs/abc/1/painting", "jobs/abcd/1/result.png"
+    for key in (kept, gone, other):
+        blobs.put(key, b"x")
+    blobs.keep_only("jobs/abc", {kept})
+    assert [blobs.exists(key) for key in (kept, gone, other)] == [True, False, True]
+    blobs.keep_only("jobs/abc", set())
+    assert [blobs.exists(key) for key in (kept, other)] == [False, True]
+
+
+def test_what_is_old_and_not_needed_is_swept(blobs: Blobs) -> None:
+    old, needed = KEY, "jobs/def/1/result.png"
+    for key in (old, needed):
+        blobs.put(key, b"x")
+    assert blobs.sweep("jobs", 3600, set) == 0
+    time.sleep(1.1)  # S3 counts whole seconds
+    assert sorted(blobs.older_than("jobs", 0)) == [old, needed]
+    assert blobs.sweep("jobs", 0, lambda: {needed}) == 1
+    assert [blobs.exists(key) for key in (old, needed)] == [False, True]
+
+
+@pytest.mark.fleet
+def test_a_link_needs_no_credentials(store: Blobs, door: Door) -> None:
+    store.put(KEY, b"picture", download_as="mine.png")
+    link = store.link(KEY)
+    assert link is not None
+    assert link.startswith(f"{door.url}/")
+    assert store.origin == door.url
+    answer = httpx.get(link)
+    assert (answer.status_code, answer.content) == (200, b"picture")
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-disposition"] == 'attachment; filename="mine.png"'
+
+
+@pytest.mark.fleet
+def test_links_lead_to_the_public_endpoint_or_there_are_none(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = opened(door, tmp_path, monkeypatch, public_url="https://pictures.example")
+    assert str(public.link(KEY)).startswith(f"https://pictures.example/{BUCKET}/{tmp_path.name}/")
+    assert public.origin == "https://pictures.example"
+    none = opened(door, tmp_path, monkeypatch, links=False)
+    assert (none.link(KEY), none.origin) == (None, None)
+
+
+@pytest.mark.fleet
+def test_a_store_that_refuses_for_a_while_is_waited_for(store: Blobs, door: Door) -> None:
+    with door.shut():
+        refused = door.refused
+        opening = threading.Timer(0.3, setattr, (door, "is_shut", False))
+        opening.start()
+        store.put(KEY, b"picture")
+        opening.join()
+    assert door.refused > refused
+    assert store.get(KEY) == b"picture"
+
+
+@pytest.mark.fleet
+def test_a_store_that_refuses_for_long_fails_as_a_disk_does(store: Blobs, door: Door) -> None:
+    store.put(KEY, b"picture")
+    begun_at = time.monotonic()
+    with door.shut(), pytest.raises(OSError, match="object store") as failed:
+        store.get(KEY)
+    assert not isinstance(failed.value, FileNotFoundError)
+    assert time.monotonic() - begun_at < 10
+    assert store.get(KEY) == b"picture"
+
+
+@pytest.mark.parametrize("url", ["nothing", "ftp://host/x", "s3://"])
+def test_what_is_no_store_is_refused_with_the_way_out(url: str, tmp_path: Path) -> None:
+    with pytest.raises(BlobsUrlError, match="ATELIER_BLOBS_URL"):
+        open_blobs(BlobOptions(tmp_path, url))
