@@ -10,12 +10,12 @@ RUN python -m venv /opt/venv
 COPY deploy/constraints.txt ./
 
 FROM install AS torch-gpu
-ENV EXTRAS=""
+ENV EXTRAS="fleet"
 RUN pip install --no-cache-dir --constraint constraints.txt torch torchvision
 
 FROM install AS torch-cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ENV EXTRAS="cpu"
+ENV EXTRAS="cpu,fleet"
 RUN pip install --no-cache-dir --no-deps --index-url "${TORCH_INDEX}" \
         --constraint constraints.txt torch torchvision
 

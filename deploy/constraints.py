@@ -32,5 +32,5 @@ def _usual(name: str) -> str:
 
 if __name__ == "__main__":
     folder = Path(__file__).parent
-    pinned = resolve(requirements(folder.parent / "pyproject.toml", ["cpu"]))
+    pinned = resolve(requirements(folder.parent / "pyproject.toml", ["cpu", "fleet"]))
     (folder / "constraints.txt").write_text(_HEAD + "".join(f"{each}\n" for each in pinned))

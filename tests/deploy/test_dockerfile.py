@@ -31,7 +31,7 @@ def test_hadolint_finds_nothing() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("extras", ["", "cpu"])
+@pytest.mark.parametrize("extras", ["fleet", "cpu,fleet"])
 def test_every_requirement_is_pinned_at_a_version_that_fits(extras: str) -> None:
     printed = subprocess.run(
         [sys.executable, "deploy/requirements.py", extras],

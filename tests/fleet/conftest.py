@@ -8,6 +8,7 @@ from tests.conftest import miss
 from tests.fleet.brokers import KINDS, BrokerServer, is_installed, running_broker
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.fleet.postgres import PostgresServer
+from tests.fleet.s3 import BUCKET, Door, environment, running_store
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
@@ -20,12 +21,28 @@ def broker(request: pytest.FixtureRequest) -> Iterator[BrokerServer]:
 
 
 @pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """An object store with one bucket."""
+    with running_store(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def fleet(
-    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, broker: BrokerServer
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: PostgresServer,
+    broker: BrokerServer,
+    door: Door,
 ) -> Iterator[Fleet]:
     """Two web processes and two workers; who kills one starts another."""
-    folder = tmp_path_factory.mktemp("fleet")
     database = postgres.new_database()
-    with running_fleet(folder, database_url=database, broker_url=broker.url) as running:
+    with running_fleet(
+        tmp_path_factory.mktemp("fleet"),
+        variables=environment(door),
+        database_url=database,
+        broker_url=broker.url,
+        blobs_url=f"s3://{BUCKET}/files",
+        blobs_timeout_s=0.5,
+    ) as running:
         yield running
     postgres.drop(database)

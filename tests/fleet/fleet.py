@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class Web(Member):
 class Fleet:
     """Members that share a database, a broker and the files of jobs."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str], **settings: object) -> None:
         self.folder = folder
         given = QUICK | {
             "data_dir": folder / "var",
@@ -95,9 +95,11 @@ class Fleet:
             "shutdown_grace_s": 5,
             **settings,
         }
-        self._environment = os.environ | {
-            f"ATELIER_{name.upper()}": str(value) for name, value in given.items()
-        }
+        self._environment = (
+            os.environ
+            | variables
+            | {f"ATELIER_{name.upper()}": str(value) for name, value in given.items()}
+        )
         self._environment["OMP_NUM_THREADS"] = "1"
         self.webs: list[Web] = []
         self.workers: list[Member] = []
@@ -130,7 +132,7 @@ class Fleet:
 
     def studio(self, number: int = 0) -> Studio:
         """The job routes of one of the web processes."""
-        client = httpx.Client(base_url=self.webs[number].url, timeout=30)
+        client = httpx.Client(base_url=self.webs[number].url, timeout=30, follow_redirects=True)
         self._clients.append(client)
         return Studio(client)
 
@@ -182,11 +184,19 @@ class Fleet:
 
 @contextmanager
 def running_fleet(
-    folder: Path, *, webs: int = 2, workers: int = 2, **settings: object
+    folder: Path,
+    *,
+    webs: int = 2,
+    workers: int = 2,
+    variables: Mapping[str, str] | None = None,
+    **settings: object,
 ) -> Iterator[Fleet]:
-    """Start a fleet, with every duration shrunk; all its processes have ended afterwards."""
+    """Start a fleet, with every duration shrunk; all its processes have ended afterwards.
+
+    `variables` are in their environment, besides the settings.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    fleet = Fleet(folder, **settings)
+    fleet = Fleet(folder, variables or {}, **settings)
     hand_on_measured(folder / "var")
     try:
         for _ in range(webs):

@@ -1,6 +1,7 @@
 """Runs an object store of our own that speaks as S3 does, behind a door that may be shut."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -39,6 +40,11 @@ class Door:
     def url(self) -> str:
         """Where to knock."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def keys(self, prefix: str) -> list[str]:
+        """Keys of the objects that there are."""
+        listed = httpx.get(f"{self.url}/{BUCKET}", params={"list-type": 2, "prefix": prefix})
+        return re.findall(r"<Key>(.*?)</Key>", listed.text)
 
     @contextmanager
     def shut(self) -> Iterator[None]:

@@ -1,0 +1,107 @@
+"""The compose file of a fleet is accepted, safe, and fits the program."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.settings import Settings
+from tests.deploy.compose import compose, seconds
+from tests.deploy.programs import program
+from tests.service import ROOT
+
+FILE = "docker-compose.fleet.yml"
+SECRETS = {
+    "POSTGRES_PASSWORD": "one",
+    "RABBITMQ_PASSWORD": "two",
+    "MINIO_PASSWORD": "three",
+    "GRAFANA_PASSWORD": "four",
+    "ATELIER_SESSION_SECRET": "s" * 32,
+}
+
+
+def services(**variables: str) -> dict[str, dict[str, Any]]:
+    result = compose(FILE, **SECRETS, **variables)
+    assert result.returncode == 0, result.stderr
+    found: dict[str, dict[str, Any]] = yaml.safe_load(result.stdout)["services"]
+    return found
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+def test_there_is_no_usual_password(missing: str) -> None:
+    given = {name: value for name, value in SECRETS.items() if name != missing}
+    refused = compose(FILE, **given)
+    assert refused.returncode != 0
+    assert missing in refused.stderr
+
+
+def test_its_settings_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in services()["web"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.database == "postgresql://atelier:one@postgres/atelier"
+    assert settings.broker_url is not None
+    assert settings.broker_url.get_secret_value() == "amqp://atelier:two@rabbitmq//"
+    assert settings.blobs_url == "s3://atelier-files/jobs"
+
+
+def test_each_worker_has_a_gpu_of_its_own() -> None:
+    workers = {name: each for name, each in services().items() if name.startswith("worker")}
+    gpus = []
+    for number, worker in enumerate(workers.values()):
+        (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+        gpus += device["device_ids"]
+        assert worker.get("profiles") == ([f"gpu-{number}"] if number else None)
+        assert worker["environment"]["ATELIER_DEVICE"] == "cuda"
+    assert gpus == ["0", "1", "2", "3"]
+
+
+def test_only_this_host_gets_in_unless_an_address_is_named() -> None:
+    def addresses(**variables: str) -> dict[str, str]:
+        return {
+            name: port.split(":")[0]
+            for name, service in services(**variables).items()
+            for port in service.get("ports", [])
+        }
+
+    assert set(addresses().values()) == {"127.0.0.1"}
+    named = addresses(ATELIER_ADDRESS="10.0.0.2", ATELIER_SERVERS_ADDRESS="10.0.0.1")
+    assert named["balancer"] == "10.0.0.2"
+    assert {named[name] for name in ("postgres", "rabbitmq", "minio")} == {"10.0.0.1"}
+    assert {named[name] for name in ("prometheus", "grafana")} == {"127.0.0.1"}
+    assert "ports" not in services()["web"]
+
+
+def test_every_container_can_do_little() -> None:
+    for name, service in services().items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"privileged", "pid", "ipc", "devices", "userns_mode"} & service.keys(), name
+        if name == "web" or name.startswith("worker"):
+            assert service["read_only"] is True
+            assert service["cap_drop"] == ["ALL"]
+            assert seconds(service["stop_grace_period"]) >= 2 * Settings().shutdown_grace_s
+
+
+def test_servers_are_of_one_version_and_watched() -> None:
+    for name, service in services().items():
+        if "image" in service:
+            assert ":" in service["image"], name
+            assert not service["image"].endswith(":latest"), name
+    for name in ("postgres", "rabbitmq", "minio"):
+        assert "test" in services()[name]["healthcheck"]
+
+
+def test_messages_may_wait_for_longer_than_jobs_may_take() -> None:
+    text = (ROOT / "deploy/rabbitmq/atelier.conf").read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith("consumer_timeout")]
+    assert int(line.partition("=")[2]) > Settings().job_time_limit_s * 1000
+
+
+def test_prometheus_understands_how_to_find_all_web_processes(tmp_path: Path) -> None:
+    promtool = program("promtool", package="prometheus")
+    for name in ("fleet.yml", "alerts.yml"):
+        shutil.copy(ROOT / "deploy/prometheus" / name, tmp_path)
+    subprocess.run([promtool, "check", "config", tmp_path / "fleet.yml"], check=True)

@@ -1,0 +1,146 @@
+"""nginx in front of two web processes, as the example for a fleet has it."""
+
+import shutil
+import socket
+import string
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import miss
+from tests.fleet.fleet import Fleet, running_fleet
+from tests.fleet.postgres import PostgresServer
+from tests.fleet.s3 import BUCKET, environment, running_store
+from tests.jobs.studio import LONG, Studio
+from tests.service import ROOT, wait_until
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
+
+TEMPLATE = ROOT / "deploy/nginx/atelier.conf.template"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What stands behind one address."""
+
+    fleet: Fleet
+    jobs: Studio
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Site]:
+    """A fleet without a broker: its worker looks into the database."""
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin")
+    if nginx is None:
+        miss("needs nginx, as `apt-get install nginx` brings it")
+    folder, database = tmp_path_factory.mktemp("site"), postgres.new_database()
+    port = _free_port()
+    with (
+        running_store(folder) as store,
+        running_fleet(
+            folder,
+            workers=1,
+            variables=environment(store),
+            database_url=database,
+            blobs_url=f"s3://{BUCKET}/files",
+            blobs_public_url=f"http://127.0.0.1:{port}",
+        ) as fleet,
+    ):
+        config = _configured(folder, port, [web.url for web in fleet.webs], store.url)
+        process = subprocess.Popen([nginx, "-c", config, "-e", folder / "nginx.log"])
+        try:
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", timeout=30, follow_redirects=True
+            ) as client:
+                wait_until(lambda: _answers(client))
+                yield Site(fleet, Studio(client))
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _configured(folder: Path, port: int, webs: list[str], store: str) -> Path:
+    """The example as nginx's image completes it, for this host's addresses and an older nginx."""
+    servers = " ".join(f"server {url.removeprefix('http://')};" for url in webs)
+    text = string.Template(TEMPLATE.read_text()).safe_substitute(
+        ATELIER_WEB=servers,
+        ATELIER_STORE=f"server {store.removeprefix('http://')};",
+        ATELIER_MAX_BODY="2m",
+    )
+    text = text.replace("resolver 127.0.0.11 valid=5s;", "").replace("8080", f"127.0.0.1:{port}")
+    text = text.replace("/atelier-files/", f"/{BUCKET}/")
+    path = folder / "nginx.conf"
+    path.write_text(
+        f"daemon off; pid {folder}/nginx.pid; events {{}}\n"
+        f"http {{ access_log off; client_body_temp_path {folder}/body; "
+        f"proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; "
+        f"uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n{text}\n}}"
+    )
+    return path
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_painting_is_asked_for_and_fetched(site: Site) -> None:
+    job_id = site.jobs.start(quality="preview")
+    assert site.jobs.wait(job_id)["status"] == "succeeded"
+    fetched = site.jobs.result(job_id)
+    assert fetched.history[0].status_code == 307
+    assert fetched.url.port == site.jobs.client.base_url.port  # the link leads through nginx
+    assert fetched.headers["content-type"] == "image/png"
+
+
+def test_requests_go_to_all_web_processes(site: Site) -> None:
+    for _ in range(8):
+        assert site.jobs.client.get("/models").status_code == 200
+    served = [
+        sum(each["path"] == "/models" for each in web.events("request")) for web in site.fleet.webs
+    ]
+    assert min(served) > 0
+
+
+def test_events_go_out_as_they_come(site: Site) -> None:
+    job_id = site.jobs.start(**LONG)
+    with site.jobs.client.stream("GET", f"/jobs/{job_id}/events") as response:
+        lines = response.iter_lines()
+        arrived = [time.monotonic() for line in lines if line.startswith("event:")]
+    assert len(arrived) > 5
+    assert arrived[-1] - arrived[0] > 0.5
+
+
+def test_what_is_too_large_is_refused_before_it_arrives(site: Site) -> None:
+    body = b"x" * 3_000_000
+    assert site.jobs.client.post("/classify?model=mnist", content=body).status_code == 413
+
+
+def test_metrics_are_not_for_clients(site: Site) -> None:
+    assert site.jobs.client.get("/metrics").status_code == 404
+    assert httpx.get(f"{site.fleet.webs[0].url}/metrics").status_code == 200
+
+
+def test_only_signed_links_are_passed_on_and_only_to_read(site: Site) -> None:
+    assert site.jobs.client.put(f"/{BUCKET}/mine", content=b"x").status_code == 403
+
+
+def test_a_web_process_that_dies_is_not_noticed(site: Site) -> None:
+    dead = site.fleet.webs[0]
+    dead.kill()
+    for _ in range(6):
+        assert site.jobs.client.get("/models").status_code == 200
+    site.fleet.webs.remove(dead)
