@@ -1,7 +1,9 @@
 """Every setting of the service, read once from the environment (`ATELIER_*`)."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from PIL import Image
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -12,6 +14,7 @@ from app.engines.options import EngineOptions
 from app.jobs.opening import BlobOptions
 from app.keys import Keyring
 
+_BROKERS = ("amqp", "amqps", "redis", "rediss", "sentinel")
 _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
 
@@ -260,6 +263,22 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"admins without a key in api_keys: {', '.join(sorted(unknown))}")
         return self
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        try:
+            found = urlsplit(url.get_secret_value())
+            is_known = found.scheme in _BROKERS and found.port != 0
+        except ValueError:
+            is_known = False
+        if not is_known:
+            raise ValueError("expected amqp://user:password@host:port// or redis://host:port/0")
+        if find_spec("celery") is None:
+            raise ValueError("Celery is not installed: pip install 'atelier[fleet]'")
+        return url
 
     @model_validator(mode="after")
     def _broker_has_a_server(self) -> "Settings":

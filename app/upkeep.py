@@ -1,6 +1,6 @@
 """What every process of a fleet sees to now and then, and the web process of a single host."""
 
-from app.jobs.announcer import Announcer
+from app.jobs.announcer import Announcer, Broker
 from app.jobs.blobs import Blobs
 from app.jobs.database import Database
 from app.jobs.leases import Leases
@@ -22,9 +22,14 @@ def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Ma
 
 def make_announcer(settings: Settings, database: Database) -> Announcer | None:
     """What tells the broker of waiting jobs, if there is one."""
+    broker = make_broker(settings)
+    return Announcer(database, broker, settings.maintenance_s) if broker else None
+
+
+def make_broker(settings: Settings) -> Broker | None:
+    """The broker, if the settings name one; nothing is connected yet."""
     if settings.broker_url is None:
         return None
     from app.fleet import BrokerOptions, CeleryBroker  # noqa: PLC0415 - a single host lacks Celery
 
-    broker = CeleryBroker(BrokerOptions.of(settings))
-    return Announcer(database, broker, settings.maintenance_s)
+    return CeleryBroker(BrokerOptions.of(settings))

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -133,7 +134,7 @@ def started(
         running_broker(kind) if kind else nullcontext() as broker,
     ):
         carried = {"broker_url": broker.url} if broker else {}
-        settings = {**_USUAL, **carried, "database_url": url}
+        settings: dict[str, Any] = {**_USUAL, **carried, "database_url": url}
         with running_fleet(Path(folder), webs=1, workers=workers, **settings) as fleet:
             database = Database(url, 5)
             yield fleet, database

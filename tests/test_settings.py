@@ -45,6 +45,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("API_KEYS", "ann", "key new NAME"),
         ("ADMINS", "ann", "admins without a key"),
         ("DEVICE", "gpu", "auto, cpu, cuda"),
+        ("BROKER_URL", "amqp://me:secret@host//", "cannot share SQLite"),
+        ("BROKER_URL", "kafka://host", "expected amqp://"),
+        ("BROKER_URL", "redis://host:port", "expected amqp://"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: str, words: str) -> None:

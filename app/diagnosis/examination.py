@@ -8,6 +8,7 @@ from app.diagnosis.coherence import coherence
 from app.diagnosis.database import database
 from app.diagnosis.finding import Finding, problem
 from app.diagnosis.hardware import device
+from app.diagnosis.servers import broker, object_store
 from app.diagnosis.storage import disk
 from app.diagnosis.weights import checkpoints, style
 from app.settings import Settings
@@ -20,6 +21,8 @@ _LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     disk,
     clock,
     database,
+    broker,
+    object_store,
     address,
 )
 

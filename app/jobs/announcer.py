@@ -38,6 +38,10 @@ class Broker(Protocol):
         """How many announcements no worker has received yet."""
         ...
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
 
 @dataclass(frozen=True)
 class _Due:

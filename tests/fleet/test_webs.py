@@ -1,0 +1,130 @@
+"""Several web processes are one service: whichever answers, limits, keys and jobs are the same."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+
+import httpx
+import pytest
+
+from app.keys import entry_for, new_key
+from tests.fleet.fleet import Fleet, running_fleet
+from tests.fleet.postgres import PostgresServer
+from tests.jobs.studio import picture
+from tests.service import wait_until
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
+
+ANN, BOB = new_key(), new_key()
+REQUESTS = 30
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Fleet]:
+    """Two web processes with keys and limits, and nobody who works."""
+    database = postgres.new_database()
+    with running_fleet(
+        tmp_path_factory.mktemp("webs"),
+        workers=0,
+        database_url=database,
+        api_keys=f"{entry_for('ann', ANN)} {entry_for('bob', BOB)}",
+        session_secret="s" * 32,
+        max_queued_jobs_per_caller=4,
+    ) as running:
+        yield running
+    postgres.drop(database)
+
+
+@pytest.fixture
+def ann(fleet: Fleet) -> Iterator[list[httpx.Client]]:
+    clients = [client(web.url, ANN) for web in fleet.webs]
+    yield clients
+    for each in clients:
+        each.close()
+
+
+def client(url: str, key: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=url, timeout=30, headers=headers)
+
+
+def submit(to: httpx.Client, key: str | None = None) -> httpx.Response:
+    headers = {"Idempotency-Key": key} if key else {}
+    data = {"style_name": "mosaic", "size": 64, "quality": "preview", "seed": 1}
+    return to.post("/stylize", data=data, files={"content": picture()}, headers=headers)
+
+
+def clear(ann: list[httpx.Client]) -> None:
+    for job in ann[0].get("/jobs").json()["jobs"]:
+        ann[0].post(f"/jobs/{job['id']}/cancel")
+
+
+def test_a_job_is_its_owners_everywhere(fleet: Fleet, ann: list[httpx.Client]) -> None:
+    job = submit(ann[0]).json()["links"]["self"]
+    assert ann[1].get(job).json()["status"] == "queued"
+    with client(fleet.webs[1].url, BOB) as bob:
+        assert bob.get(job).status_code == 404
+        assert bob.post(f"{job}/cancel").status_code == 404
+    assert ann[1].post(f"{job}/cancel").json()["status"] == "cancelled"
+    assert ann[0].get(job).json()["status"] == "cancelled"
+
+
+def test_the_queue_is_as_long_as_one_may_have_it(ann: list[httpx.Client]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        codes = [each.status_code for each in pool.map(submit, [*ann] * 6)]
+    assert (codes.count(202), codes.count(429)) == (4, 8)
+    clear(ann)
+
+
+def test_the_same_request_makes_one_job(ann: list[httpx.Client]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda to: submit(to, "once"), [*ann] * 4))
+    assert {each.status_code for each in answers} <= {202, 409}
+    assert len({each.json()["id"] for each in answers if each.status_code == 202}) == 1
+    assert submit(ann[1], "once").status_code == 202
+    clear(ann)
+
+
+def test_a_browsers_session_holds_at_both(fleet: Fleet) -> None:
+    with httpx.Client(base_url=fleet.webs[0].url) as browser:
+        assert browser.post("/session", json={"key": ANN}).status_code == 204
+        cookies = dict(browser.cookies)
+    with httpx.Client(base_url=fleet.webs[1].url, cookies=cookies) as browser:
+        assert browser.get("/session").json()["name"] == "ann"
+        assert browser.get("/jobs").status_code == 200
+
+
+def test_requests_are_counted_together(
+    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
+) -> None:
+    database = postgres.new_database()
+    folder = tmp_path_factory.mktemp("counted")
+    with running_fleet(
+        folder, workers=0, database_url=database, max_requests_per_minute=REQUESTS
+    ) as fleet:
+        turns = cycle(web.url for web in fleet.webs)
+        codes = [httpx.get(f"{next(turns)}/models").status_code for _ in range(REQUESTS + 10)]
+        assert (codes.count(200), codes.count(429)) == (REQUESTS, 10)
+        postgres.stop("immediate")
+        try:  # nobody counts meanwhile, and what needs no database goes on
+            url = fleet.webs[0].url
+            wait_until(lambda: httpx.get(f"{url}/models", timeout=30).status_code == 200)
+            refused = httpx.get(f"{url}/jobs", timeout=30)
+            assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+            assert int(refused.headers["retry-after"]) > 0
+        finally:
+            postgres.start()
+        wait_until(lambda: httpx.get(f"{url}/models").status_code == 429)
+    postgres.drop(database)
+
+
+def test_keys_without_a_common_secret_are_refused(
+    tmp_path_factory: pytest.TempPathFactory, postgres_url: str
+) -> None:
+    folder = tmp_path_factory.mktemp("refused")
+    keys = entry_for("ann", ANN)
+    with (
+        pytest.raises(AssertionError, match="ATELIER_SESSION_SECRET"),
+        running_fleet(folder, workers=0, webs=1, database_url=postgres_url, api_keys=keys),
+    ):
+        pass
