@@ -48,6 +48,16 @@ def test_its_settings_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch) 
     assert settings.blobs_url == "s3://atelier-files/jobs"
 
 
+def test_tls_can_be_put_in_front() -> None:
+    keys = {"ATELIER_API_KEYS": f"me:{64 * '0'}", "ATELIER_DOMAIN": "atelier.example"}
+    upstream = {"ATELIER_UPSTREAM": "balancer:8080"}
+    result = compose(FILE, "docker-compose.tls.yml", **SECRETS, **keys, **upstream)
+    assert result.returncode == 0, result.stderr
+    found = yaml.safe_load(result.stdout)["services"]
+    assert found["proxy"]["environment"]["ATELIER_UPSTREAM"] == "balancer:8080"
+    assert found["web"]["environment"]["ATELIER_ALLOW_ANONYMOUS"] == "0"
+
+
 def test_each_worker_has_a_gpu_of_its_own() -> None:
     workers = {name: each for name, each in services().items() if name.startswith("worker")}
     gpus = []

@@ -1,0 +1,47 @@
+"""`python -m app doctor` looks at the servers of a fleet too."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.diagnosis.finding import Level
+from app.diagnosis.servers import broker as look_at_broker
+from app.diagnosis.servers import object_store
+from app.settings import Settings
+from tests.fleet.brokers import BrokerServer
+from tests.fleet.s3 import BUCKET, Door, environment
+
+pytestmark = pytest.mark.fleet
+
+
+def test_a_broker_answers_or_not(broker: BrokerServer, postgres_url: str) -> None:
+    settings = Settings(
+        database_url=postgres_url, broker_url=SecretStr(broker.url), broker_timeout_s=1
+    )
+    (found,) = look_at_broker(settings)
+    assert (found.level, "answers" in found.what) == (Level.OK, True)
+    broker.stop()
+    (found,) = look_at_broker(settings)
+    broker.start()
+    assert found.level is Level.PROBLEM
+    assert "ATELIER_BROKER_URL" in found.advice
+    assert "guest:guest" not in str(found)
+
+
+def test_an_object_store_answers_or_not(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(door).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(data_dir=tmp_path, blobs_url=f"s3://{BUCKET}/files", blobs_timeout_s=0.5)
+    (found,) = object_store(settings)
+    assert found.level is Level.OK
+    with door.shut():
+        (found,) = object_store(settings)
+    assert found.level is Level.PROBLEM
+    assert "ATELIER_BLOBS_URL" in found.advice
+
+
+def test_a_host_for_itself_has_neither() -> None:
+    assert [*look_at_broker(Settings()), *object_store(Settings())] == []
