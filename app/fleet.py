@@ -6,6 +6,7 @@ of a lost worker to another.
 """
 
 import logging
+import mmap
 import os
 import signal
 import threading
@@ -60,6 +61,10 @@ class BrokerOptions:
         """The priority of a turn, from 1: for Redis 0 is the highest, for RabbitMQ 9."""
         later = min(turn, _PRIORITIES) - 1
         return later if self.is_redis else _PRIORITIES - 1 - later
+
+
+class NothingToWorkWithError(AtelierError):
+    """What a worker needs cannot be opened."""
 
 
 class DeliveredWork(Protocol):
@@ -161,6 +166,9 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
 
     `open_work` is called in the child: CUDA, databases and object stores do not survive a fork. Its
     event is set when the worker has to stop: the job is then given back.
+
+    Raises:
+        NothingToWorkWithError: it failed; the log says how.
     """
     celery = _make_celery(options, _consuming(options))
     child = _Child(open_work)
@@ -182,6 +190,8 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
         without_heartbeat=True,
     )
     worker.start()
+    if child.has_failed:
+        raise NothingToWorkWithError("the worker cannot start; see above")
     return int(worker.exitcode or 0)
 
 
@@ -208,6 +218,12 @@ class _Child:
         reading, writing = os.pipe()
         self._end = os.fdopen(reading, "rb", buffering=0)  # comes when the parent says so, or ends
         self._parent = os.fdopen(writing, "wb", buffering=0)
+        self._failed = mmap.mmap(-1, 1)  # which parent and child share
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether there was nothing to work with."""
+        return self._failed[0] != 0
 
     def begin(self, **_: Any) -> None:
         """Open what is worked with; in the child."""
@@ -216,8 +232,10 @@ class _Child:
         signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
         try:
             self._work = self._open_work(self._stopping)
-        except AtelierError as error:
-            log.critical(str(error))
+        except Exception as error:
+            show = log.critical if isinstance(error, AtelierError) else log.exception
+            show(str(error))
+            self._failed[0] = 1
             os.kill(os.getppid(), signal.SIGTERM)
 
     def take(self, job_id: str, *, is_redelivered: bool) -> None:

@@ -114,10 +114,15 @@ class Fleet:
 
     def add_worker(self) -> Member:
         """Start a worker, and wait until it works."""
-        worker = Member(["worker"], self._environment, self._log("worker"))
-        self.workers.append(worker)
+        worker = self.begin_worker()
         wait_until(lambda: worker.events("worker ready"))
         wait_until((self.folder / "var/calibrations.json").exists)
+        return worker
+
+    def begin_worker(self) -> Member:
+        """Start a worker, without waiting for it."""
+        worker = Member(["worker"], self._environment, self._log("worker"))
+        self.workers.append(worker)
         return worker
 
     def replace_web(self, web: Web) -> None:

@@ -1,0 +1,73 @@
+"""How members of a fleet start, and refuse to."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.brokers import KINDS, BrokerServer, running_broker
+from tests.fleet.fleet import running_fleet
+from tests.fleet.postgres import PostgresServer
+from tests.service import ROOT, wait_until
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"DEVICE": "cuda:7"}, "cuda"),
+        ({"BLOBS_URL": "ftp://host/x"}, "ATELIER_BLOBS_URL"),
+    ],
+)
+def test_a_worker_that_cannot_work_says_why_and_ends(
+    tmp_path: Path, broker: BrokerServer, postgres_url: str, wrong: dict[str, str], words: str
+) -> None:
+    given = {"DATA_DIR": str(tmp_path), "DATABASE_URL": postgres_url, "BROKER_URL": broker.url}
+    result = subprocess.run(
+        [sys.executable, "-m", "app", "worker"],
+        cwd=ROOT,
+        env=os.environ | {f"ATELIER_{name}": value for name, value in (given | wrong).items()},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 2, result.stderr
+    assert words in result.stderr
+    assert "guest:guest" not in result.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_broker_may_come_last(tmp_path: Path, postgres_url: str, kind: str) -> None:
+    with running_broker(kind) as late:
+        late.stop()
+        with running_fleet(
+            tmp_path, webs=1, workers=1, database_url=postgres_url, broker_url=late.url
+        ) as fleet:
+            jobs = fleet.studio()
+            begun_at = time.monotonic()
+            job_id = jobs.start(quality="preview")
+            assert time.monotonic() - begun_at < 2
+            late.start()
+            assert jobs.wait(job_id)["status"] == "succeeded"
+
+
+def test_a_database_may_come_after_a_worker(
+    tmp_path: Path, broker: BrokerServer, postgres: PostgresServer, postgres_url: str
+) -> None:
+    with running_fleet(
+        tmp_path, webs=1, workers=0, database_url=postgres_url, broker_url=broker.url
+    ) as fleet:
+        jobs = fleet.studio()
+        job_id = jobs.start(quality="preview")
+        postgres.stop()
+        try:
+            worker = fleet.begin_worker()
+            wait_until(lambda: worker.events("the store does not answer"))
+        finally:
+            postgres.start()
+        assert jobs.wait(job_id)["status"] == "succeeded"
