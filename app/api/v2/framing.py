@@ -1,8 +1,7 @@
 """A request's body: a JSON object, and the binary data that may follow it.
 
 The header `Inference-Header-Content-Length` says where the object ends; 0 stands for one encoded
-image without any. JSON is read on the event loop, and what is made of it takes far more memory than
-its bytes: it has to be short.
+image without any. What is made of JSON takes far more memory than its bytes: it has to be short.
 """
 
 import struct

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 from torch import Tensor
 
 from app.api.classify import ClassifyHeaders
@@ -129,10 +130,11 @@ async def _infer(model: ServedModel, call: _Call) -> Response:
         services.uploads.receive_whole(call.request) as body,
         services.allowance.counting(call.caller) as count_pixels,
     ):
-        asked = take_request(body, call.headers.inference_header_content_length)
+        length = call.headers.inference_header_content_length
+        asked = await run_in_threadpool(take_request, body, length)
         wanted = _wanted_output(asked)
         work = _Work(model, services, count_pixels)
-        images = _images(asked, body, work)
+        images = await run_in_threadpool(_images, asked, body, work)
         async with while_awaited(call.request, _deadline_s(asked, call)):
             rows = await together(*(_row(at, image, work) for at, image in enumerate(images)))
     return _answer(asked, wanted, model, rows)
