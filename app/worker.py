@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import threading
+from contextlib import ExitStack
 
 import structlog
 
@@ -44,9 +45,10 @@ class Delivered:
 
     def __init__(self, settings: Settings, name: str, stopping: threading.Event) -> None:
         children = f"{name}/"
-        self._stopping = stopping
         own_name = f"{children}{os.getpid()}-{secrets.token_hex(4)}"
-        self._bench = Workbench(settings, own_name, stopping).__enter__()
+        self._stopping = stopping
+        self._open = ExitStack()
+        self._bench = self._open.enter_context(Workbench(settings, own_name, stopping))
         self._bench.release(children)
         self._upkeep = threading.Thread(target=self._keep_up, args=(settings,), daemon=True)
         self._upkeep.start()
@@ -63,7 +65,7 @@ class Delivered:
         """Leave."""
         self._stopping.set()
         self._upkeep.join()
-        self._bench.__exit__(None, None, None)
+        self._open.close()
 
     def _keep_up(self, settings: Settings) -> None:
         """Do what any process of a fleet does now and then."""

@@ -100,6 +100,8 @@ class Announcer:
         with self._database.write() as connection:
             found = connection.execute(rounds(is_due).order_by(job.c.number).limit(_AT_ONCE))
             turns: dict[int, int] = {row.number: row.round for row in found}
+            if not turns:
+                return []
             taken = connection.execute(
                 update(job)
                 .where(job.c.number.in_(turns), is_due)

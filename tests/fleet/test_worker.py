@@ -6,7 +6,8 @@ import pytest
 
 from tests.fleet.brokers import BrokerServer
 from tests.fleet.fleet import running_fleet
-from tests.jobs.studio import LONG
+from tests.jobs.studio import LONG, kill_worker, quick_service
+from tests.service import wait_until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
 
@@ -35,3 +36,16 @@ def test_a_job_that_takes_too_long_is_ended_and_gone_on_with(
         assert jobs.wait(job_id)["status"] == "succeeded"
         assert len(fleet.events("job claimed", job_id=job_id)) > 1
         assert child not in worker.children()
+
+
+def test_a_supervisor_keeps_such_workers_running_too(
+    tmp_path: Path, broker: BrokerServer, postgres_url: str
+) -> None:
+    settings = {"database_url": postgres_url, "broker_url": broker.url, "broker_timeout_s": 1}
+    with quick_service(tmp_path, **settings) as (service, jobs):
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 30)
+        killed = kill_worker(service)
+        assert jobs.wait(job_id)["status"] == "succeeded"
+        wait_until(lambda: service.worker_pid() not in (None, killed))
+        assert len(service.events("job claimed")) == 2
