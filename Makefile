@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.14.1 torchvision==0.29.1
 SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
 
-.PHONY: serve install test test-e2e test-fuzz test-deploy test-fleet check format constraints clean
+.PHONY: serve install test test-e2e test-failures test-fuzz test-deploy test-fleet check format constraints clean
 
 serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 	$(BIN)/python -m app serve
@@ -17,6 +17,10 @@ install: $(SERVICE)  ## What `make serve` installs, without starting it
 test: $(DEV)  ## Run all tests; most of them wait for processes, so two run side by side
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
 		--max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+
+test-failures: $(DEV)  ## Kill, stop and starve a service, and see that no job is lost
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
+		--max-worker-restart 0 --dist loadfile -m failures tests/jobs
 
 test-e2e: $(DEV)  ## Use the page in Chromium, which has to be installed
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m e2e tests/e2e

@@ -31,7 +31,7 @@ def live(store: JobStore) -> int:
     return sum(count for status, count in store.counts().items() if not status.is_terminal)
 
 
-@pytest.mark.fleet
+@pytest.mark.failures
 @pytest.mark.timeout(240)
 def test_fifty_mixed_jobs_end_as_they_should(tmp_path: Path) -> None:
     chance = random.Random(5)  # noqa: S311 - a repeatable mix
