@@ -15,12 +15,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
+import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import from_url
 
 from app.jobs.durable import make_folder
 from app.jobs.errors import BlobsUrlError
 
+log = structlog.stdlib.get_logger(__name__)
+
+_SCHEMES = ("s3", "gs", "az")
+_TYPES = {".webp": "image/webp"}  # which some hosts do not know
 _CONNECT_S = 5.0
 _READ_S = 10.0  # without a byte
 _REQUEST_S = 3600.0
@@ -56,9 +61,7 @@ class ObjectStore:
         self._store = _open(url, timeout_s)
         self._public = _open(url, timeout_s, endpoint=public_url) if public_url else self._store
         self._scratch = scratch
-        self._links = links and hasattr(self._store, "config") and not url.startswith("memory")
-        found = urlsplit(self.link("any") or "")
-        self.origin = f"{found.scheme}://{found.netloc}" if found.netloc else None
+        self.origin = self._origin() if links else None
 
     def put(self, key: str, data: bytes, *, download_as: str | None = None) -> str:
         """Write; an object that is there already stays: it is ours, and an answer was lost."""
@@ -132,10 +135,24 @@ class ObjectStore:
 
     def link(self, key: str) -> str | None:
         """Sign a URL under which anybody may fetch it for an hour."""
-        if not self._links:
+        if self.origin is None:
             return None
         with _as_files(key):
-            return str(obstore.sign(self._public, "GET", key, _LINK_LIFE))
+            return self._signed(key)
+
+    def _origin(self) -> str | None:
+        """Where links lead; nowhere, if the credentials do not suffice to sign any."""
+        try:
+            found = urlsplit(self._signed("any"))
+        except BaseError as error:
+            log.warning(
+                "results go through the service: no link can be signed", error=_short(error)
+            )
+            return None
+        return f"{found.scheme}://{found.netloc}"
+
+    def _signed(self, key: str) -> str:
+        return str(obstore.sign(self._public, "GET", key, _LINK_LIFE))
 
     def _listed(self, folder: str) -> Iterator[tuple[str, datetime]]:
         with _as_files(folder):
@@ -151,6 +168,8 @@ class ObjectStore:
 
 def _open(url: str, timeout_s: float, endpoint: str | None = None) -> Any:
     options: dict[str, Any] = {"config": {"endpoint": endpoint}} if endpoint else {}
+    if urlsplit(url).scheme not in _SCHEMES:
+        raise _unusable(f"it begins with none of {', '.join(_SCHEMES)}")
     try:
         return from_url(
             url,
@@ -172,14 +191,19 @@ def _open(url: str, timeout_s: float, endpoint: str | None = None) -> Any:
             **options,
         )
     except (BaseError, ValueError) as error:
-        raise BlobsUrlError(
-            f"ATELIER_BLOBS_URL names no object store that can be used: {_short(error)}; leave it "
-            "out, or give it as s3://bucket/folder, with credentials in AWS_* variables"
-        ) from error
+        raise _unusable(_short(error)) from error
+
+
+def _unusable(why: str) -> BlobsUrlError:
+    return BlobsUrlError(
+        f"ATELIER_BLOBS_URL names no object store that can be used: {why}; leave it out, or give "
+        "it as s3://bucket/folder, with credentials in AWS_* variables"
+    )
 
 
 def _attributes(key: str, download_as: str | None) -> Any:
-    media_type = mimetypes.guess_type(key)[0] or "application/octet-stream"
+    known = _TYPES.get(Path(key).suffix) or mimetypes.guess_type(key)[0]
+    media_type = known or "application/octet-stream"
     found = {"Content-Type": media_type}
     if download_as:
         found["Content-Disposition"] = f'attachment; filename="{download_as}"'
