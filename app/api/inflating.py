@@ -48,6 +48,8 @@ async def _inflated(
                     f"a request may have at most {max_bytes:,} bytes before it is compressed"
                 )
             yield piece
+            if unpacker.unused_data:
+                raise MalformedUploadError(f"bytes follow the end of the {encoding}; send one part")
             chunk = unpacker.unconsumed_tail  # noqa: PLW2901 - what is left of it
             if not chunk and len(piece) < _PIECE_BYTES:
                 break

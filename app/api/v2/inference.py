@@ -135,6 +135,7 @@ async def _infer(model: ServedModel, call: _Call) -> Response:
         wanted = _wanted_output(asked)
         work = _Work(model, services, count_pixels)
         images = await run_in_threadpool(_images, asked, body, work)
+        asked = asked.model_copy(update={"inputs": []})  # numbers in JSON take much memory
         async with while_awaited(call.request, _deadline_s(asked, call)):
             rows = await together(*(_row(at, image, work) for at, image in enumerate(images)))
     return _answer(asked, wanted, model, rows)
@@ -162,9 +163,8 @@ def _images(asked: InferenceRequest, body: bytearray, work: _Work) -> Sequence[b
         files = tensors.files(given, body)
         body.clear()  # never all of a request twice
         return files
-    pictures = tensors.pictures(given, body)
-    work.count_pixels(len(pictures) * spec.height * spec.width)
-    return pictures
+    work.count_pixels(given.shape[0] * spec.height * spec.width)  # also of those that are refused
+    return tensors.pictures(given, body)
 
 
 async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:

@@ -42,13 +42,27 @@ def pictures(given: RequestInput, binary: bytearray) -> list[Tensor]:
     """
     data = _data_of(given, binary)
     values = _from_binary(given, binary) if data is None else _from_json(given, data)
-    most = _LARGEST[given.datatype]
-    if not (values.min() >= 0 and values.max() <= most):  # nor is NaN
-        raise MalformedInferenceError(f"'{given.name}' has values from 0 to {most}")
-    levels = np.rint(values * (255 / most)).astype(np.uint8).reshape(given.shape)
+    rows = values.reshape(given.shape)
+    levels = np.empty(given.shape, np.uint8)
+    for row, scaled in zip(levels, rows, strict=True):  # one after the other: they may be large
+        row[...] = _levels(scaled, given)
     if given.datatype == "UINT8":
-        levels = levels.transpose(0, 3, 1, 2).copy()
+        levels = np.ascontiguousarray(levels.transpose(0, 3, 1, 2))
     return list(torch.from_numpy(levels))  # (B, C, H, W)
+
+
+def _levels(values: NDArray[Any], given: RequestInput) -> NDArray[Any]:
+    """Take each value for the nearest of 256 levels."""
+    if values.dtype == np.uint8:
+        return values
+    most = _LARGEST[given.datatype]
+    levels = np.rint(values * (255 / most))
+    if not (levels.min() >= 0 and levels.max() <= 255):  # nor is NaN
+        raise MalformedInferenceError(
+            f"'{given.name}' has values from 0 to {most}, not normalised; these are from "
+            f"{values.min():g} to {values.max():g}"
+        )
+    return levels
 
 
 def _data_of(given: RequestInput, binary: bytearray) -> list[Any] | None:
@@ -68,12 +82,14 @@ def _data_of(given: RequestInput, binary: bytearray) -> list[Any] | None:
 
 def _elements(binary: bytearray, count: int) -> list[bytes]:
     elements: list[bytes] = []
+    view = memoryview(binary).toreadonly()
     at = 0
     while len(elements) < count and at + ELEMENT_LENGTH.size <= len(binary):
         (length,) = ELEMENT_LENGTH.unpack_from(binary, at)
         start = at + ELEMENT_LENGTH.size
         at = start + length
-        elements.append(bytes(binary[start:at]))
+        elements.append(bytes(view[start:at]))
+    view.release()  # so that the body can be let go
     if len(elements) != count or at != len(binary):
         raise MalformedInferenceError(
             f"the binary data is not {count} elements, each after its length in bytes "

@@ -89,14 +89,15 @@ def test_metadata_of_a_model(protocol: triton.InferenceServerClient) -> None:
     assert protocol.get_model_metadata("cifar10", version) == found
 
 
+@pytest.mark.parametrize(("model", "classes"), [("mnist", 10), ("cifar10", 10), ("catdog", 2)])
 def test_encoded_images_are_answered_as_by_classify(
-    protocol: triton.InferenceServerClient, client: httpx.Client
+    protocol: triton.InferenceServerClient, client: httpx.Client, model: str, classes: int
 ) -> None:
-    found = probabilities(protocol.infer("cifar10", [files(*FILES)]))
+    found = probabilities(protocol.infer(model, [files(*FILES)]))
     assert found.dtype == np.float32
-    assert found.shape == (3, 10)
+    assert found.shape == (3, classes)
     for row, picture in zip(found, FILES, strict=True):
-        assert row == pytest.approx(classified(client, picture), abs=1e-5)
+        assert row == pytest.approx(classified(client, picture, model), abs=1e-5)
 
 
 @pytest.mark.parametrize("binary", [True, False])

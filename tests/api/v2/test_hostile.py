@@ -248,6 +248,19 @@ def test_little_that_becomes_too_much(strict: Service, strict_client: httpx.Clie
     assert_still_serves(strict_client)
 
 
+@pytest.mark.parametrize("rest", [b"junk", bytes(200_000), gzip.compress(b"{}")])
+def test_what_follows_the_end_of_a_compressed_body_is_refused(
+    strict: Service, strict_client: httpx.Client, rest: bytes
+) -> None:
+    before, begun_at = strict.resident_bytes(), time.monotonic()
+    compressed = gzip.compress(body(FILES)) + rest
+    response = strict_client.post(URL, content=compressed, headers={"Content-Encoding": "gzip"})
+    assert_refused(response, 422, "bytes follow the end of the gzip")
+    assert strict.resident_bytes() - before < 20_000_000
+    assert time.monotonic() - begun_at < 2
+    assert_still_serves(strict_client)
+
+
 def test_a_good_request_in_plain_json(client: httpx.Client) -> None:
     given = {**FILES, "data": [base64.b64encode(PICTURE).decode()]}
     outputs = [{**OUTPUT, "parameters": {"unknown": "to us"}}]

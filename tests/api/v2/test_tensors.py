@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -65,6 +65,7 @@ def inputs(draw: st.DrawFn) -> dict[str, Any]:
     return made
 
 
+@settings(deadline=None)
 @given(inputs(), st.binary(max_size=12) | st.sampled_from([bytes(784), bytes(3136)]), st.data())
 def test_any_body_is_read_or_refused(
     asked: dict[str, Any], binary: bytes, data: st.DataObject
@@ -82,6 +83,7 @@ def test_any_body_is_read_or_refused(
             assert image.shape == (1, 28, 28)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=MAX_IMAGES))
 def test_files_come_out_as_they_went_in(contents: list[bytes]) -> None:
     binary = b"".join(struct.pack("<I", len(each)) + each for each in contents)
