@@ -196,7 +196,8 @@ async def result(
     }
     if _matches(etag, if_none_match):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    link = services.blobs.link(job.result) if job.kind is JobKind.STYLIZE else None
+    is_picture = job.kind is JobKind.STYLIZE
+    link = await run_in_threadpool(services.blobs.link, job.result) if is_picture else None
     if link is not None:
         return RedirectResponse(link, headers=_LINKED)
     data = await _read(job.result, services)

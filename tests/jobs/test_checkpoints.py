@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from app.jobs.blobs import Blobs
 from app.jobs.checkpoints import newest_readable
 from app.jobs.folder import Folder
@@ -67,3 +69,21 @@ def test_clients_do_not_see_checkpoints(store: JobStore, leases: Leases) -> None
     job = leases.claim("w")
     assert job is not None
     assert leases.keep(job, "jobs/x/1/checkpoint-1", None).version == job.version
+
+
+def test_a_checkpoint_that_cannot_be_read_for_now_is_kept(
+    tmp_path: Path, store: JobStore, leases: Leases
+) -> None:
+    blobs = Folder(tmp_path / "var")
+    store.create(order())
+    job = leases.claim("w")
+    assert job is not None
+    newest, older = "jobs/x/1/checkpoint-2", "jobs/x/1/checkpoint-1"
+    blobs.path(newest).mkdir(parents=True)  # no file to read
+    job = leases.keep(job, newest, blobs.put(older, b"1"))
+    assert newest_readable(job, blobs, reader) == 1
+    assert blobs.exists(newest)
+    blobs.delete(older)
+    with pytest.raises(IsADirectoryError):
+        newest_readable(job, blobs, reader)
+    assert blobs.exists(newest)
