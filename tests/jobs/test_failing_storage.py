@@ -82,7 +82,7 @@ def test_a_result_that_cannot_be_stored_fails_the_job_after_some_tries(tmp_path:
         assert worker is not None
         _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (120_000, hard))  # the database fits
-        failed = jobs.wait(jobs.start(size=160, quality="preview"))
+        failed = jobs.wait(jobs.start(size=256, quality="preview"))
         assert failed["error"]["code"] == "storage_failed"
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (hard, hard))
         assert jobs.wait(jobs.start(quality="preview"))["status"] == "succeeded"
