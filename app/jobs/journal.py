@@ -109,9 +109,9 @@ class Journal:
         if update.checkpoint is None:
             return
         name = f"checkpoint-{update.progress.step}"
-        present = [key for key in self.job.checkpoints if self._blobs.exists(key)]
-        newest, *stale = present or (None,)
         try:
+            present = [key for key in self.job.checkpoints if self._blobs.exists(key)]
+            newest, *stale = present or (None,)
             key = self._put(File(name, update.checkpoint()))
             if key == newest:
                 return
