@@ -197,7 +197,7 @@ def test_the_object_store_refuses_everything_for_a_while(
         assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
         assert int(refused.headers["retry-after"]) > 0
         assert jobs.client.get(f"/jobs/{painted}/preview").status_code == 503
-        wait_until(lambda: fleet.events("the job's files cannot be used", job_id=job_id))
+        wait_until(lambda: fleet.events("the checkpoint cannot be kept", job_id=job_id))
     ends_once(jobs, job_id)
     ends_once(jobs, jobs.start(**SOON))
 
