@@ -102,6 +102,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def test_a_picture_is_classified(site: Site) -> None:
+    picture = (ROOT / "docs/examples/ship.jpg").read_bytes()
+    answer = site.jobs.client.post("/classify?model=cifar10", files={"file": picture})
+    assert answer.json()["predictions"][0]["label"] == "ship"
+
+
 def test_a_painting_is_asked_for_and_fetched(site: Site) -> None:
     job_id = site.jobs.start(quality="preview")
     assert site.jobs.wait(job_id)["status"] == "succeeded"
