@@ -20,6 +20,7 @@ SECRETS = {
     "MINIO_PASSWORD": "three",
     "GRAFANA_PASSWORD": "four",
     "ATELIER_SESSION_SECRET": "s" * 32,
+    "ATELIER_API_KEYS": f"me:{64 * '0'}",
 }
 
 
@@ -31,7 +32,7 @@ def services(**variables: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("missing", SECRETS)
-def test_there_is_no_usual_password(missing: str) -> None:
+def test_it_does_not_start_without_passwords_and_a_key(missing: str) -> None:
     given = {name: value for name, value in SECRETS.items() if name != missing}
     refused = compose(FILE, **given)
     assert refused.returncode != 0
@@ -49,9 +50,8 @@ def test_its_settings_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tls_can_be_put_in_front() -> None:
-    keys = {"ATELIER_API_KEYS": f"me:{64 * '0'}", "ATELIER_DOMAIN": "atelier.example"}
-    upstream = {"ATELIER_UPSTREAM": "balancer:8080"}
-    result = compose(FILE, "docker-compose.tls.yml", **SECRETS, **keys, **upstream)
+    site = {"ATELIER_DOMAIN": "atelier.example", "ATELIER_UPSTREAM": "balancer:8080"}
+    result = compose(FILE, "docker-compose.tls.yml", **SECRETS, **site)
     assert result.returncode == 0, result.stderr
     found = yaml.safe_load(result.stdout)["services"]
     assert found["proxy"]["environment"]["ATELIER_UPSTREAM"] == "balancer:8080"
@@ -83,6 +83,12 @@ def test_only_this_host_gets_in_unless_an_address_is_named() -> None:
     assert {named[name] for name in ("postgres", "rabbitmq", "minio")} == {"10.0.0.1"}
     assert {named[name] for name in ("prometheus", "grafana")} == {"127.0.0.1"}
     assert "ports" not in services()["web"]
+    assert "ATELIER_ALLOW_ANONYMOUS" not in services()["web"]["environment"]
+
+
+def test_a_further_host_fetches_files_from_the_first() -> None:
+    balancer = services(ATELIER_SERVERS="10.0.0.1")["balancer"]
+    assert balancer["environment"]["ATELIER_STORE"] == "server 10.0.0.1:9000 resolve;"
 
 
 def test_every_container_can_do_little() -> None:
@@ -100,7 +106,7 @@ def test_servers_are_of_one_version_and_watched() -> None:
         if "image" in service:
             assert ":" in service["image"], name
             assert not service["image"].endswith(":latest"), name
-    for name in ("postgres", "rabbitmq", "minio"):
+    for name in ("balancer", "postgres", "rabbitmq", "minio"):
         assert "test" in services()[name]["healthcheck"]
 
 

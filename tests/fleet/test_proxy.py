@@ -35,9 +35,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Site]:
     """A fleet without a broker: its worker looks into the database."""
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin")
-    if nginx is None:
-        miss("needs nginx, as `apt-get install nginx` brings it")
+    nginx = _nginx()
     folder, database = tmp_path_factory.mktemp("site"), postgres.new_database()
     port = _free_port()
     with (
@@ -62,6 +60,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> 
         finally:
             process.terminate()
             process.wait(10)
+
+
+def _nginx() -> str:
+    found = shutil.which("nginx", path="/usr/sbin:/usr/bin")
+    if found is None:
+        miss("needs nginx, as `apt-get install nginx` brings it")
+    return found
 
 
 def _configured(folder: Path, port: int, webs: list[str], store: str) -> Path:
@@ -95,6 +100,12 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_picture_is_classified(site: Site) -> None:
+    picture = (ROOT / "docs/examples/ship.jpg").read_bytes()
+    answer = site.jobs.client.post("/classify?model=cifar10", files={"file": picture})
+    assert answer.json()["predictions"][0]["label"] == "ship"
 
 
 def test_a_painting_is_asked_for_and_fetched(site: Site) -> None:
@@ -144,3 +155,35 @@ def test_a_web_process_that_dies_is_not_noticed(site: Site) -> None:
     for _ in range(6):
         assert site.jobs.client.get("/models").status_code == 200
     site.fleet.webs.remove(dead)
+
+
+def test_the_store_is_told_no_secret(tmp_path: Path) -> None:
+    secrets = {"Authorization": "Bearer a-key", "Cookie": "atelier_session=a-session"}
+    nginx, port = _nginx(), _free_port()
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        store.settimeout(20)
+        url = f"http://127.0.0.1:{store.getsockname()[1]}"
+        process = subprocess.Popen(
+            [nginx, "-c", _configured(tmp_path, port, [url], url), "-e", tmp_path / "nginx.log"]
+        )
+        try:
+            wait_until(lambda: _listens(port))
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                lines = [f"GET /{BUCKET}/a.png?sign=1 HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+                lines += [f"{name}: {value}" for name, value in secrets.items()]
+                client.sendall("\r\n".join([*lines, "", ""]).encode())
+                connection, _ = store.accept()
+                with connection:
+                    head = connection.recv(65_536).decode().lower()
+        finally:
+            process.terminate()
+            process.wait(10)
+    assert head.startswith(f"get /{BUCKET}/a.png?sign=1 http/1.1\r\n")
+    assert f"host: 127.0.0.1:{port}\r\n" in head  # which the link signs
+    assert "a-key" not in head
+    assert "a-session" not in head
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
