@@ -1,6 +1,7 @@
 """Builds what the web process consists of, as the settings say."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 
@@ -16,6 +17,8 @@ from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
 from app.api.watch import JobWatch
 from app.evaluation.sources import ArchiveLimits
+from app.jobs.announcer import Announcer
+from app.jobs.blobs import Blobs
 from app.jobs.counts import DatabaseStorage
 from app.jobs.database import Database
 from app.jobs.opening import open_blobs
@@ -29,20 +32,53 @@ from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
 from app.serving.reloader import Reloader
 from app.settings import Settings, words
+from app.upkeep import make_announcer
+from app.vision.device import choose_device
 from app.vision.images import ImageLimits
 from app.vision.specs import SPECS
 
 
-def make_services(
-    settings: Settings,
-    entry: Entry,
-    loader: Loader,
-    metrics: Metrics,
-    database: Database,
-    watch: JobWatch,
-) -> Services:
+@dataclass(frozen=True)
+class Parts:
+    """What the web process consists of before it serves."""
+
+    settings: Settings
+    device: torch.device
+    metrics: Metrics
+    database: Database
+    blobs: Blobs
+    announcer: Announcer | None
+    watch: JobWatch
+    entry: Entry
+
+
+def make_parts(settings: Settings) -> Parts:
+    """Open what the settings name.
+
+    Raises:
+        DeviceError: the host does not have the device.
+        DatabaseUrlError, BlobsUrlError, SecretError: what is named cannot be used.
+        DatabaseRevisionError: a newer program has made the job database.
+        StoreUnavailableError: the job database does not answer.
+    """
+    database = Database(settings.database, settings.store_timeout_s)
+    database.migrate()
+    return Parts(
+        settings=settings,
+        device=choose_device(settings.device),
+        metrics=Metrics(),
+        database=database,
+        blobs=open_blobs(settings.blobs),
+        announcer=make_announcer(settings, database),
+        watch=JobWatch(_make_store(settings, database), settings.events_poll_s),
+        entry=_make_entry(settings, database),
+    )
+
+
+def make_services(parts: Parts, loader: Loader) -> Services:
     """What every request can use."""
-    store, blobs = make_store(settings, database), open_blobs(settings.blobs)
+    settings, database, blobs = parts.settings, parts.database, parts.blobs
+    store, entry, metrics = _make_store(settings, database), parts.entry, parts.metrics
     spool = Spool(settings.data_dir)
     registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
@@ -60,18 +96,21 @@ def make_services(
         spool=spool,
         roster=Roster(database, settings.lease_s),
         submissions=Submissions(store, blobs, spool, settings.min_free_bytes),
-        watch=watch,
+        watch=parts.watch,
         limits=LimitsOut.model_validate(settings),
         classify_deadline_s=settings.classify_deadline_s,
     )
 
 
-def make_entry(settings: Settings, database: Database) -> Entry:
-    """Who may come in.
+def make_loader(parts: Parts, model_thread: ThreadPoolExecutor) -> Loader:
+    """What loads models."""
+    settings = parts.settings
+    limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
+    return Loader(parts.device, model_thread, parts.metrics, settings.engines, limits)
 
-    Raises:
-        SecretError: what signs sessions cannot be kept, or would be another on every host.
-    """
+
+def _make_entry(settings: Settings, database: Database) -> Entry:
+    """Who may come in."""
     identification = Identification(
         settings.keyring,
         words(settings.admins),
@@ -103,7 +142,7 @@ def _session_secret(settings: Settings, *, is_shared: bool) -> str:
     return kept_secret(settings.data_dir)
 
 
-def make_store(settings: Settings, database: Database) -> JobStore:
+def _make_store(settings: Settings, database: Database) -> JobStore:
     """The jobs, as clients see them."""
     limits = QueueLimits(
         settings.max_queued_jobs,
@@ -112,14 +151,6 @@ def make_store(settings: Settings, database: Database) -> JobStore:
         settings.result_ttl_s,
     )
     return JobStore(database, limits, Roster(database, settings.lease_s))
-
-
-def make_loader(
-    settings: Settings, device: torch.device, model_thread: ThreadPoolExecutor, metrics: Metrics
-) -> Loader:
-    """What loads models."""
-    limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
-    return Loader(device, model_thread, metrics, settings.engines, limits)
 
 
 def _uploads(settings: Settings) -> Uploads:

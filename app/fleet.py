@@ -6,34 +6,35 @@ of a lost worker to another.
 """
 
 import logging
-import mmap
 import os
-import signal
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import kombu
-import structlog
 from celery import Celery, signals
 from celery.exceptions import CPendingDeprecationWarning, Reject
 from celery.worker.request import Request
 from kombu.exceptions import KombuError
 
+from app.child import Child, DeliveredWork, NothingToWorkWithError, StoppingError
 from app.jobs.announcer import BrokerUnavailableError
 from app.settings import Settings
-from app.vision.errors import AtelierError
 
-log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 _amqp: Any = kombu  # which has no type information
 
 _TASK = "atelier.run"
 _QUEUE = "atelier"
-_PRIORITIES = 10
+_HIGHEST = 9  # of ten priorities
 _OPENING_S = 600.0  # that the child of a worker may need for its start
+_POLL_S = 2.0  # in which Redis says that there is nothing
+_LEAST_HEARTBEAT_S = 5.0
+_ELSEWHERE = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
+"""Where Celery would look for a broker before it looks at what it is told."""
+
 _MARGIN_S = 600.0  # after the time limit, until Redis gives a message to another worker
 
 
@@ -57,26 +58,10 @@ class BrokerOptions:
         """Whether it is Redis; else it speaks AMQP, as RabbitMQ does."""
         return self.url.startswith(("redis", "sentinel"))
 
-    def priority(self, turn: int) -> int:
-        """The priority of a turn, from 1: for Redis 0 is the highest, for RabbitMQ 9."""
-        later = min(turn, _PRIORITIES) - 1
-        return later if self.is_redis else _PRIORITIES - 1 - later
-
-
-class NothingToWorkWithError(AtelierError):
-    """What a worker needs cannot be opened."""
-
-
-class DeliveredWork(Protocol):
-    """What is done with the jobs that a worker is told of."""
-
-    def take(self, job_id: str, *, is_redelivered: bool) -> None:
-        """Look at a job, and run it if it waits."""
-        ...
-
-    def close(self) -> None:
-        """Let go of everything."""
-        ...
+    def rank(self, priority: int) -> int:
+        """What the broker calls a job's priority: for Redis 0 is the highest, for RabbitMQ 9."""
+        clipped = min(max(priority, 0), _HIGHEST)
+        return _HIGHEST - clipped if self.is_redis else clipped
 
 
 class CeleryBroker:
@@ -85,12 +70,12 @@ class CeleryBroker:
     def __init__(self, options: BrokerOptions) -> None:
         """Connect lazily."""
         self._options = options
-        self._celery = _make_celery(options, _publishing(options))
+        self._celery = _make_celery(options, publishing=True)
         self._producer: Any = None
         self._lock = threading.Lock()
 
-    def announce(self, job_id: str, turn: int) -> None:
-        """Have some worker look at a job.
+    def announce(self, job_id: str, priority: int) -> None:
+        """Have some worker look what there is to be done.
 
         Raises:
             BrokerUnavailableError: the broker has not confirmed that it has the message.
@@ -101,7 +86,7 @@ class CeleryBroker:
                 _TASK,
                 (job_id,),
                 producer=producer,
-                priority=self._options.priority(turn),
+                priority=self._options.rank(priority),
                 retry=False,
                 timeout=self._options.timeout_s,
                 confirm_timeout=self._options.timeout_s,
@@ -169,12 +154,17 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
 
     Raises:
         NothingToWorkWithError: it failed; the log says how.
+        BrokerUnavailableError: the broker does not let the worker in.
     """
-    celery = _make_celery(options, _consuming(options))
-    child = _Child(open_work)
+    celery = _make_celery(options, publishing=False)
+    child = Child(open_work)
 
     def run(task: Any, job_id: str) -> None:
-        child.take(job_id, is_redelivered=bool(task.request.delivery_info.get("redelivered")))
+        is_redelivered = bool(task.request.delivery_info.get("redelivered"))
+        try:
+            child.take(job_id, is_redelivered=is_redelivered)
+        except StoppingError as error:
+            raise Reject(str(error), requeue=True) from error
 
     celery.task(run, bind=True, name=_TASK, Request=_Request)
     signals.setup_logging.connect(_logging_is_ours, weak=False)
@@ -189,7 +179,10 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
         without_mingle=True,
         without_heartbeat=True,
     )
-    worker.start()
+    try:
+        worker.start()
+    except _errors(celery.connection_for_read()) as error:
+        raise BrokerUnavailableError(f"the broker refuses: {error}") from error
     if child.has_failed:
         raise NothingToWorkWithError("the worker cannot start; see above")
     return int(worker.exitcode or 0)
@@ -205,60 +198,9 @@ class _Request(Request):  # type: ignore[misc]  # of a library without types
         super().__init__(*args, **{**kwargs, "connection_errors": ()})
 
 
-class _Child:
-    """The process in which jobs run. It is told to stop by the end of a pipe, as by the parent's.
-
-    Celery ends it as well when the parent is killed, and starts another when it dies.
-    """
-
-    def __init__(self, open_work: Callable[[threading.Event], DeliveredWork]) -> None:
-        self._open_work = open_work
-        self._work: DeliveredWork | None = None
-        self._stopping = threading.Event()
-        reading, writing = os.pipe()
-        self._end = os.fdopen(reading, "rb", buffering=0)  # comes when the parent says so, or ends
-        self._parent = os.fdopen(writing, "wb", buffering=0)
-        self._failed = mmap.mmap(-1, 1)  # which parent and child share
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether there was nothing to work with."""
-        return self._failed[0] != 0
-
-    def begin(self, **_: Any) -> None:
-        """Open what is worked with; in the child."""
-        self._parent.close()
-        threading.Thread(target=self._await_stop, name="stop", daemon=True).start()
-        signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
-        try:
-            self._work = self._open_work(self._stopping)
-        except Exception as error:
-            show = log.critical if isinstance(error, AtelierError) else log.exception
-            show(str(error))
-            self._failed[0] = 1
-            os.kill(os.getppid(), signal.SIGTERM)
-
-    def take(self, job_id: str, *, is_redelivered: bool) -> None:
-        """Take a job; in the child."""
-        if self._work is None or self._stopping.is_set():
-            raise Reject("this worker stops", requeue=True)
-        self._work.take(job_id, is_redelivered=is_redelivered)
-
-    def end(self, **_: Any) -> None:
-        """Close what was worked with; in the child."""
-        if self._work is not None:
-            self._work.close()
-
-    def stop(self, **_: Any) -> None:
-        """Tell the child to stop; in the parent."""
-        self._parent.close()
-
-    def _await_stop(self) -> None:
-        self._end.read(1)
-        self._stopping.set()
-
-
-def _make_celery(options: BrokerOptions, transport: dict[str, Any]) -> Any:
+def _make_celery(options: BrokerOptions, *, publishing: bool) -> Any:
+    for name in _ELSEWHERE:
+        os.environ.pop(name, None)
     celery = Celery("atelier", broker=options.url, set_as_current=False)
     celery.conf.update(
         task_queues=[
@@ -266,7 +208,7 @@ def _make_celery(options: BrokerOptions, transport: dict[str, Any]) -> Any:
                 _QUEUE,
                 _amqp.Exchange(_QUEUE),
                 routing_key=_QUEUE,
-                max_priority=None if options.is_redis else _PRIORITIES - 1,
+                max_priority=None if options.is_redis else _HIGHEST,
             )
         ],
         task_default_queue=_QUEUE,
@@ -286,27 +228,27 @@ def _make_celery(options: BrokerOptions, transport: dict[str, Any]) -> Any:
         broker_connection_timeout=options.timeout_s,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=transport,
+        broker_heartbeat=max(_LEAST_HEARTBEAT_S, 2 * options.timeout_s),
+        broker_transport_options=_transport(options, publishing=publishing),
     )
     return celery
 
 
-def _consuming(options: BrokerOptions) -> dict[str, Any]:
-    if not options.is_redis:
-        return {}
-    return {
-        "priority_steps": list(range(_PRIORITIES)),
-        "queue_order_strategy": "priority",
-        "visibility_timeout": options.time_limit_s + _MARGIN_S,
-    }
-
-
-def _publishing(options: BrokerOptions) -> dict[str, Any]:
+def _transport(options: BrokerOptions, *, publishing: bool) -> dict[str, Any]:
+    """How to talk to the broker. Nobody waits for ever; who consumes waits for messages."""
     timeout_s = options.timeout_s
-    if not options.is_redis:
+    if options.is_redis:
+        return {
+            "priority_steps": list(range(_HIGHEST + 1)),
+            "queue_order_strategy": "priority",
+            "visibility_timeout": options.time_limit_s + _MARGIN_S,
+            "socket_connect_timeout": timeout_s,
+            "socket_timeout": timeout_s if publishing else timeout_s + _POLL_S,
+            "socket_keepalive": True,
+        }
+    if publishing:
         return {"confirm_publish": True, "read_timeout": timeout_s, "write_timeout": timeout_s}
-    timeouts = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
-    return _consuming(options) | timeouts
+    return {}
 
 
 def _errors(of: Any) -> tuple[type[Exception], ...]:

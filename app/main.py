@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from operator import attrgetter
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import structlog
 import torch
@@ -40,16 +41,12 @@ from app.api.origins import CrossSiteError, UnknownHostError
 from app.api.safe_headers import SafeHeaders
 from app.api.v2 import health as protocol_health
 from app.api.v2 import inference, metadata
-from app.api.watch import JobWatch
-from app.assembly import make_entry, make_loader, make_services, make_store
+from app.assembly import Parts, make_loader, make_parts, make_services
 from app.hangup import Hangup
-from app.jobs.database import Database
 from app.jobs.errors import StoreUnavailableError
 from app.serving.decoder import Decoder
-from app.serving.metrics import Metrics
 from app.settings import Settings
-from app.upkeep import make_announcer, make_maintenance
-from app.vision.device import choose_device
+from app.upkeep import make_maintenance
 from app.vision.images import quiet_pillow
 
 log = structlog.stdlib.get_logger(__name__)
@@ -76,67 +73,67 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     which would otherwise keep the service from stopping.
 
     Raises:
-        DeviceError: the host does not have the device that the settings name.
-        DatabaseRevisionError: a newer program has made the job database.
-        StoreUnavailableError: the job database does not answer.
+        AtelierError: what the settings name cannot be used; see `make_parts`.
     """
     quiet_pillow()
     torch.set_num_threads(settings.compute_threads)
-    device = choose_device(settings.device)
-    metrics = Metrics()
-    database = Database(settings.database, settings.store_timeout_s)
-    database.migrate()
-    announcer = make_announcer(settings, database)
-    watch = JobWatch(make_store(settings, database), settings.events_poll_s)
-    entry = make_entry(settings, database)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-            loader = make_loader(settings, device, model_thread, metrics)
-            services = make_services(settings, entry, loader, metrics, database, watch)
-            hangup.listen(services.reloader.ask)
-            maintenance = make_maintenance(settings, database, services.blobs)
-            works = [
-                services.reloader.run(),
-                _end_without(services.decoder),
-                watch.run(),
-                _now_and_then(maintenance.tick, settings.maintenance_s),
-            ]
-            if announcer is not None:
-                waits = asyncio.Event()
-                services.submissions.listen(waits.set)
-                works.append(_now_and_then(announcer.recover, settings.maintenance_s))
-                works.append(_now_and_then(announcer.announce, settings.maintenance_s, waits))
-            tasks = [asyncio.create_task(work) for work in works]
-            yield {"services": services}
-            for task in tasks:
-                task.cancel()
-            services.decoder.close()
-            database.close()
-
+    parts = make_parts(settings)
     app = DocumentedApp(
         title="Atelier",
         summary="Image inference and neural style transfer",
         version=__version__,
         generate_unique_id_function=attrgetter("name"),
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, parts, hangup),
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
     )
     errors.install(app)
     app.add_middleware(Head)
-    app.add_middleware(Gate, entry=entry)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(Gate, entry=parts.entry)
+    app.add_middleware(RequestContext, metrics=parts.metrics)
     app.add_middleware(SafeHeaders)
+    _add_routes(app, with_metrics=settings.metrics != "off")
+    app.state.end_streams = parts.watch.close
+    return app
+
+
+def _add_routes(app: FastAPI, *, with_metrics: bool) -> None:
     for module in _OPEN:
         app.include_router(module.router)
-    for module in _CLOSED if settings.metrics == "off" else (*_CLOSED, monitoring):
+    for module in (*_CLOSED, monitoring) if with_metrics else _CLOSED:
         app.include_router(module.router, responses=_AT_THE_GATE)
     for module in _PROTOCOL:
         app.include_router(module.router, responses=errors.in_protocol_form(_AT_THE_GATE))
-    app.state.end_streams = watch.close
-    return app
+
+
+@asynccontextmanager
+async def _lifespan(parts: Parts, hangup: Hangup, _app: FastAPI) -> AsyncIterator[State]:
+    with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
+        services = make_services(parts, make_loader(parts, model_thread))
+        hangup.listen(services.reloader.ask)
+        tasks = [asyncio.create_task(work) for work in _works(parts, services)]
+        yield {"services": services}
+        for task in tasks:
+            task.cancel()
+        services.decoder.close()
+        if parts.announcer is not None:
+            await asyncio.to_thread(parts.announcer.close)
+        parts.database.close()
+
+
+def _works(parts: Parts, services: Services) -> Iterator[Coroutine[Any, Any, None]]:
+    """What goes on beside the requests."""
+    every_s = parts.settings.maintenance_s
+    yield services.reloader.run()
+    yield _end_without(services.decoder)
+    yield parts.watch.run()
+    maintenance = make_maintenance(parts.settings, parts.database, parts.blobs)
+    yield _now_and_then(maintenance.tick, every_s)
+    if parts.announcer is not None:
+        waits = asyncio.Event()
+        services.submissions.listen(waits.set)
+        yield _now_and_then(parts.announcer.recover, every_s)
+        yield _now_and_then(parts.announcer.announce, every_s, waits)
 
 
 async def _end_without(decoder: Decoder) -> None:

@@ -145,9 +145,7 @@ class Settings(BaseSettings):
         description="object store for the files of jobs, such as `s3://bucket/folder`, with "
         "credentials as its own tools take them; default: the data dir",
     )
-    blobs_timeout_s: float = Field(
-        30.0, gt=0, description="how long what the object store refuses is tried again"
-    )
+    blobs_timeout_s: float = Field(5.0, gt=0, description="how long to wait for the object store")
     blobs_redirect: bool = Field(
         True, description="let clients fetch paintings from the object store, by a signed link"
     )
@@ -263,6 +261,11 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"admins without a key in api_keys: {', '.join(sorted(unknown))}")
         return self
+
+    @field_validator("broker_url", "blobs_url", "blobs_public_url", mode="before")
+    @classmethod
+    def _empty_is_none(cls, text: object) -> object:
+        return text or None
 
     @field_validator("broker_url")
     @classmethod

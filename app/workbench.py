@@ -83,7 +83,7 @@ class Workbench:
             self.blobs,
             {
                 JobKind.STYLIZE: self._painting,
-                JobKind.EVALUATE: _evaluating(settings, device, self.blobs),
+                JobKind.EVALUATE: _evaluating(settings, device, self.blobs, self._liveness),
             },
             self._liveness,
             Pace(settings.report_s, settings.checkpoint_s),
@@ -105,7 +105,8 @@ class Workbench:
         self._patiently(self.database.migrate)
         self._patiently(lambda: self._roster.join(self._card))
         self._liveness.__enter__()
-        log.info("worker ready", device=self._card.device, dtype=self._card.dtype)
+        if not self._stopping.is_set():
+            log.info("worker ready", device=self._card.device, dtype=self._card.dtype)
         return self
 
     def __exit__(
@@ -180,7 +181,9 @@ class Workbench:
                 return None
 
 
-def _evaluating(settings: Settings, device: torch.device, blobs: Blobs) -> Evaluating:
+def _evaluating(
+    settings: Settings, device: torch.device, blobs: Blobs, liveness: Liveness
+) -> Evaluating:
     return Evaluating(
         settings.models_dir,
         settings.datasets,
@@ -192,6 +195,7 @@ def _evaluating(settings: Settings, device: torch.device, blobs: Blobs) -> Evalu
         PixelBudget(settings.max_decoding_pixels),
         threads=settings.decode_threads,
         max_s=settings.max_evaluation_s,
+        came=liveness.waits_for_what_comes,
     )
 
 

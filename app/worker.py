@@ -50,7 +50,13 @@ class Delivered:
         self._open = ExitStack()
         self._bench = self._open.enter_context(Workbench(settings, own_name, stopping))
         self._bench.release(children)
-        self._upkeep = threading.Thread(target=self._keep_up, args=(settings,), daemon=True)
+        self._every_s = settings.maintenance_s
+        self._maintenance = make_maintenance(settings, self._bench.database, self._bench.blobs)
+        announcer = make_announcer(settings, self._bench.database)
+        assert announcer is not None
+        self._announcer = announcer
+        self._open.callback(announcer.close)
+        self._upkeep = threading.Thread(target=self._keep_up, daemon=True)
         self._upkeep.start()
         self._bench.measure()
 
@@ -67,17 +73,13 @@ class Delivered:
         self._upkeep.join()
         self._open.close()
 
-    def _keep_up(self, settings: Settings) -> None:
+    def _keep_up(self) -> None:
         """Do what any process of a fleet does now and then."""
-        database = self._bench.database
-        announcer = make_announcer(settings, database)
-        maintenance = make_maintenance(settings, database, self._bench.blobs)
-        assert announcer is not None
-        while not self._stopping.wait(settings.maintenance_s):
+        while not self._stopping.wait(self._every_s):
             try:
-                announcer.recover()
-                announcer.announce()
-                maintenance.tick()
+                self._announcer.recover()
+                self._announcer.announce()
+                self._maintenance.tick()
             except (StoreUnavailableError, OSError) as error:
                 log.warning("maintenance has to wait", error=str(error))
             except Exception:  # the next time may find another state

@@ -1,18 +1,18 @@
 """`/jobs`: look at jobs, watch them, fetch what they made, end them."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, RedirectResponse
 
-from app.api.deps import CallerDep, JobDep, Services, ServicesDep
+from app.api.deps import CallerDep, JobDep, ServicesDep
 from app.api.errors import StreamEndedError, problem_responses
 from app.api.evaluate_schemas import ReportOut, report_out
+from app.api.in_blobs import in_blobs
 from app.api.in_store import in_store
 from app.api.job_schemas import JobOut, JobsOut, job_out
 from app.api.media import BINARY, CACHE_CONTROL, files, header
@@ -27,6 +27,8 @@ from app.jobs.errors import (
 )
 from app.jobs.job import Job, JobKind, JobStatus
 from app.jobs.leavings import remove_files, tidy
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -148,12 +150,12 @@ async def preview(job: JobDep, services: ServicesDep) -> Response:
     if job.preview is None:
         raise JobStateError(f"there is no preview yet; the job is {job.status}")
     try:
-        data = await _read(job.preview, services)
+        data = await _stored(services.blobs.get, job.preview)
     except ResultExpiredError:  # a newer one may have taken its place just now
         latest = (await in_store(services.jobs.find, job.id)).preview
         if latest in (None, job.preview):
             raise
-        data = await _read(str(latest), services)
+        data = await _stored(services.blobs.get, str(latest))
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 
@@ -197,10 +199,10 @@ async def result(
     if _matches(etag, if_none_match):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     is_picture = job.kind is JobKind.STYLIZE
-    link = await run_in_threadpool(services.blobs.link, job.result) if is_picture else None
+    link = await _stored(services.blobs.link, job.result) if is_picture else None
     if link is not None:
         return RedirectResponse(link, headers=_LINKED)
-    data = await _read(job.result, services)
+    data = await _stored(services.blobs.get, job.result)
     if job.kind is JobKind.EVALUATE:
         document = report_out(json.loads(data), job.id)
         return JSONResponse(document.model_dump(mode="json"), headers=headers)
@@ -232,7 +234,7 @@ async def extra_file(
         raise ResultExpiredError("the job's files have been removed")
     if name not in job.extras:
         raise UnknownFileError(f"the job has no file {name!r}")
-    data = await _read(job.extras[name], services)
+    data = await _stored(services.blobs.get, job.extras[name])
     return Response(data, media_type="image/jpeg", headers=_UNCHANGING)
 
 
@@ -247,7 +249,7 @@ async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
     """Stop, with no result; a finished job stays as it is."""
     cancelled = await in_store(services.jobs.cancel, job.id)
     if cancelled.status.is_terminal:
-        await run_in_threadpool(tidy, cancelled, services.blobs)
+        await in_blobs(tidy, cancelled, services.blobs)
     return await described(cancelled, services)
 
 
@@ -260,7 +262,7 @@ async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
 async def delete_job(job: JobDep, services: ServicesDep) -> None:
     """Remove a finished job with its files."""
     await in_store(services.jobs.remove, job.id)
-    await run_in_threadpool(remove_files, job.id, services.blobs)
+    await in_blobs(remove_files, job.id, services.blobs)
 
 
 def _matches(etag: str, if_none_match: str | None) -> bool:
@@ -269,10 +271,10 @@ def _matches(etag: str, if_none_match: str | None) -> bool:
     return etag in known or "*" in known
 
 
-async def _read(key: str, services: Services) -> bytes:
-    """Read a file that may be removed in the same moment."""
+async def _stored(call: Callable[[str], T], key: str) -> T:
+    """Ask for a file that may be removed in the same moment."""
     try:
-        return await run_in_threadpool(services.blobs.get, key)
+        return await in_blobs(call, key)
     except FileNotFoundError as error:
         raise ResultExpiredError("the job's files have just been removed") from error
     except OSError as error:

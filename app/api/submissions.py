@@ -12,9 +12,11 @@ from typing import Any
 import structlog
 from starlette.concurrency import run_in_threadpool
 
+from app.api.in_blobs import in_blobs
 from app.api.in_store import in_store
 from app.jobs.blobs import Blobs
 from app.jobs.errors import (
+    BlobsAwayError,
     FilesTooLargeError,
     IdempotencyError,
     JobQueueFullError,
@@ -166,7 +168,7 @@ class Receiving:
             IdempotencyError: the key was used for another request.
             ResultExpiredError: the files that are to be gone on with are gone.
         """
-        job = await in_store(self._create, order)
+        job = await in_blobs(self._create, order)
         self.queued()
         return job
 
@@ -191,19 +193,20 @@ class Receiving:
             fingerprint=order.asked.fingerprint() if self.key else None,
         )
         folder = folder_of(new.id)
-        created = False
+        keep = False
         try:
             inputs = {
                 name: self._put(f"{folder}/0/{name}", data) for name, data in order.files.items()
             }
             stored_bytes = sum(self.blobs.size_bytes(key) for key in inputs.values())
-            job, created = self.store.create(replace(new, inputs=inputs, stored_bytes=stored_bytes))
-        except FileNotFoundError as error:
-            raise ResultExpiredError("the painting has just been removed") from error
+            job, keep = self.store.create(replace(new, inputs=inputs, stored_bytes=stored_bytes))
+        except BlobsAwayError as error:
+            keep = True  # what is there is swept later: this client has waited long enough
+            raise _storage_error(error) from error
         except OSError as error:
             raise _storage_error(error) from error
         finally:
-            if not created:
+            if not keep:
                 remove_files(new.id, self.blobs)
         return job
 
@@ -211,7 +214,10 @@ class Receiving:
         if isinstance(data, Incoming):
             return self.blobs.put_file(key, data.path)
         if isinstance(data, str):
-            return self.blobs.copy(data, key)
+            try:
+                return self.blobs.copy(data, key)
+            except FileNotFoundError as error:
+                raise ResultExpiredError("the painting has just been removed") from error
         return self.blobs.put(key, data)
 
 

@@ -5,6 +5,7 @@ import secrets
 import socket
 import threading
 
+from app.child import DeliveredWork
 from app.commands.options import read_settings
 from app.logs import configure_logging
 from app.settings import Settings
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
 def _consume(settings: Settings, name: str) -> int:
     from app import fleet  # noqa: PLC0415 - a single host lacks Celery
 
-    def open_work(stopping: threading.Event) -> fleet.DeliveredWork:
+    def open_work(stopping: threading.Event) -> DeliveredWork:
         from app.worker import Delivered  # noqa: PLC0415 - PyTorch is for the child alone
 
         return Delivered(settings, name, stopping)

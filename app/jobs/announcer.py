@@ -2,7 +2,7 @@
 
 A job is announced once it is committed, and again when it goes back to the queue. Any number of
 processes may do so at one time. The broker may lose, repeat or delay what it was told: an
-announcement is only a hint that a job may be claimed.
+announcement only says that some job may be claimed, whichever it is whose turn has come.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from sqlalchemy import ColumnElement, func, select, update
 from app.jobs.changes import IS_QUEUED
 from app.jobs.database import Database
 from app.jobs.tables import job
-from app.jobs.turns import rounds
 from app.vision.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)
@@ -30,8 +29,8 @@ class BrokerUnavailableError(AtelierError):
 class Broker(Protocol):
     """What carries announcements to workers. Its methods raise `BrokerUnavailableError`."""
 
-    def announce(self, job_id: str, turn: int) -> None:
-        """Have some worker look at a job; those of a lower turn, from 1, come before the others."""
+    def announce(self, job_id: str, priority: int) -> None:
+        """Have some worker look what there is to be done; higher priorities come first."""
         ...
 
     def waiting(self) -> int:
@@ -47,7 +46,7 @@ class Broker(Protocol):
 class _Due:
     number: int
     id: str
-    turn: int
+    priority: int
     again_at: float
 
 
@@ -93,29 +92,29 @@ class Announcer:
                 connection.execute(update(job).where(self._is_announced()).values(announce_at=0))
             log.warning("the broker has lost jobs; they are announced again")
 
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._broker.close()
+
     def _take(self) -> list[_Due]:
         """Reserve some of the due jobs for this process, for a while."""
         now = self._database.now()
         is_due = IS_QUEUED & (job.c.announce_at <= now) & (job.c.run_after <= now)
+        first = select(job.c.number).where(is_due).order_by(job.c.number).limit(_AT_ONCE)
+        statement = update(job).where(job.c.number.in_(first), is_due)
+        columns = (job.c.number, job.c.id, job.c.priority, job.c.announce_at)
         with self._database.write() as connection:
-            found = connection.execute(rounds(is_due).order_by(job.c.number).limit(_AT_ONCE))
-            turns: dict[int, int] = {row.number: row.round for row in found}
-            if not turns:
-                return []
             taken = connection.execute(
-                update(job)
-                .where(job.c.number.in_(turns), is_due)
-                .values(announce_at=now + self._again_s)
-                .returning(job.c.number, job.c.id, job.c.announce_at)
+                statement.values(announce_at=now + self._again_s).returning(*columns)
             ).all()
-        return [_Due(row.number, row.id, turns[row.number], row.announce_at) for row in taken]
+        return [_Due(*row) for row in sorted(taken)]
 
     def _tell(self, due: Sequence[_Due]) -> list[_Due]:
         """Announce one after another, up to the first that the broker does not take."""
         told = []
         try:
             for each in due:
-                self._broker.announce(each.id, each.turn)
+                self._broker.announce(each.id, each.priority)
                 told.append(each)
         except BrokerUnavailableError as error:
             log.warning("jobs are announced later", count=len(due) - len(told), error=str(error))

@@ -11,7 +11,7 @@ class Blobs(Protocol):
 
     A file is there whole or not at all, and never changes: every writer has keys of its own. All
     methods raise OSError as files do: FileNotFoundError where there is no file under a key, and
-    others where it cannot be read or written for now.
+    others where it cannot be read or written for now (BlobsAwayError: it is out of reach).
     """
 
     origin: str | None
@@ -32,8 +32,11 @@ class Blobs(Protocol):
         """Read all of it."""
         ...
 
-    def at_hand(self, key: str) -> AbstractContextManager[Path]:
-        """Have it as a local file, to read anywhere in, until the exit."""
+    def at_hand(self, key: str, came: Callable[[], None]) -> AbstractContextManager[Path]:
+        """Have it as a local file, to read anywhere in, until the exit.
+
+        `came` is called now and then while it comes from afar.
+        """
         ...
 
     def size_bytes(self, key: str) -> int:

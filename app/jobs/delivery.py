@@ -1,4 +1,4 @@
-"""What a worker does when a broker names a job: the job table says whether there is work in it."""
+"""What a worker does when a broker names a job: the job table says what there is to be done."""
 
 import threading
 from collections.abc import Callable
@@ -19,24 +19,32 @@ class Deliveries:
     poll_s: float
 
     def claim(self, job_id: str, *, is_redelivered: bool) -> Job | None:
-        """Claim a job that was named to this worker, if it waits.
+        """Claim the job whose turn it is: there are as many messages as jobs that wait.
 
-        One that has ended, waits for its time, or is held by another worker is left alone. But if
-        it was named before, its holder may have died: it is watched until the holder gives a sign
-        of life, for one lease at most, and taken over when the lease lapses.
+        Where none waits, the one that was named has ended, or waits for its time, or is held by
+        another worker, and is left alone. But if it was named before, its holder may have died: it
+        is watched until the holder gives a sign of life, for one lease at most, and taken over when
+        the lease lapses.
 
         Raises:
             StoreUnavailableError: as the store does.
         """
-        claimed = self.leases.claim(self.worker, job_id)
+        claimed = self._take()
         if claimed is not None or not is_redelivered:
             return claimed
         seen = self.leases.held(job_id)
-        while seen is not None:
-            if self.stopping.wait(self.poll_s):
-                return None
-            self.reap()
+        while seen is not None and not self.stopping.wait(self.poll_s):
+            if (claimed := self._take()) is not None:
+                return claimed
             before, seen = seen, self.leases.held(job_id)
             if seen is not None and seen.lease_until != before.lease_until:
                 return None
-        return self.leases.claim(self.worker, job_id)
+        return None if self.stopping.is_set() else self._take()
+
+    def _take(self) -> Job | None:
+        """Claim as long as there is something to claim: another worker may be faster."""
+        while self.leases.has_work():
+            self.reap()
+            if (claimed := self.leases.claim(self.worker)) is not None:
+                return claimed
+        return None

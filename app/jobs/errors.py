@@ -2,7 +2,7 @@
 
 request --store.create--> job            JobQueueFullError, QuotaError, FilesTooLargeError,
                                          IdempotencyError, StorageFullError
-key --blobs--> bytes                     StorageUnavailableError, BlobsUrlError
+key --blobs--> bytes                     BlobsAwayError, StorageUnavailableError, BlobsUrlError
 id --store.find--> job                   UnknownJobError
 job --store.remove, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
 claimed job --leases--> its next state   ReplacedError
@@ -55,6 +55,10 @@ class StorageFullError(AtelierError):
 
 class StorageUnavailableError(AtelierError):
     """The files of jobs cannot be read or written for now."""
+
+
+class BlobsAwayError(OSError):
+    """The object store does not answer, or refuses: that may pass, and is no fault of the job."""
 
 
 class BlobsUrlError(AtelierError):

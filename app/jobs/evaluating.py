@@ -1,7 +1,7 @@
 """The work of an evaluate job: reads its labelled images, asks the model, and reports."""
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,7 +41,7 @@ class Evaluating:
     """Evaluates any of the models in a folder, on an archive or on one of the host's data sets.
 
     What is not answered after `max_s` seconds is left out of the report, as if it had been asked
-    to finish then.
+    to finish then. `came` is called now and then while an archive comes from afar.
     """
 
     models: Path
@@ -54,6 +54,7 @@ class Evaluating:
     budget: PixelBudget
     threads: int
     max_s: float
+    came: Callable[[], None]
 
     def __call__(self, job: Job) -> Generator[Update]:
         """Evaluate from the newest checkpoint that can be read.
@@ -128,7 +129,7 @@ class Evaluating:
 
     def _path(self, job: Job, stack: ExitStack) -> Path:
         if ARCHIVE in job.inputs:
-            return stack.enter_context(self.blobs.at_hand(job.inputs[ARCHIVE]))
+            return stack.enter_context(self.blobs.at_hand(job.inputs[ARCHIVE], self.came))
         return find_dataset(self.datasets, job.options["dataset"])
 
     def _resume(self, job: Job, of: str) -> Answers:

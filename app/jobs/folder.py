@@ -49,7 +49,7 @@ class Folder:
         return self.path(key).read_bytes()
 
     @contextmanager
-    def at_hand(self, key: str) -> Iterator[Path]:
+    def at_hand(self, key: str, came: Callable[[], None]) -> Iterator[Path]:  # noqa: ARG002
         """Have the file itself."""
         yield self.path(key)
 

@@ -5,8 +5,8 @@ out with a warning, and the work goes on. The job's end is tried until it is wri
 """
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -20,6 +20,8 @@ from app.jobs.work import File, Update
 log = structlog.stdlib.get_logger(__name__)
 
 _AGAIN_S = 0.2
+_WORK_BETWEEN = 4.0
+"""How much longer the work goes on than a write took that failed, until the next is tried."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Journal:
         self._pace = pace
         self._report_at = 0.0
         self._keep_at = time.monotonic() + pace.checkpoint_s
+        self._store_at = 0.0
         self._size: int | None = None
 
     def note(self, update: Update) -> None:
@@ -85,43 +88,58 @@ class Journal:
         """End the job with an error that would come again."""
         return _until_written(lambda: self._leases.fail(self.job, fault))
 
+    def wait(self) -> Job:
+        """Put the job back until what it needs is there again."""
+        return _until_written(lambda: self._leases.wait(self.job))
+
     def retry(self, fault: Fault) -> Job:
         """Put the job back after an error that may pass."""
         return _until_written(lambda: self._leases.retry(self.job, fault))
 
     def _report(self, update: Update) -> None:
         key, before = None, self.job.preview
-        try:
-            preview = _preview(update)
-            key = self._put(preview) if preview else None
-        except OSError as error:
-            log.warning("the preview cannot be stored", error=str(error))
+        if self._may_store():
+            with self._spared("the preview cannot be stored"):
+                preview = _preview(update)
+                key = self._put(preview) if preview else None
         try:
             self.job = self._leases.report(self.job, update.progress, update.eta_s, key)
         except StoreUnavailableError as error:
             log.warning("the progress cannot be reported", error=str(error))
             return
         if key and before and key != before:
-            with suppress(OSError):  # it goes with the job's other files
-                self._blobs.delete(before)
+            self._delete(before)
 
     def _keep(self, update: Update) -> None:
-        if update.checkpoint is None:
+        if update.checkpoint is None or not self._may_store():
             return
-        name = f"checkpoint-{update.progress.step}"
-        try:
+        with self._spared("the checkpoint cannot be kept"):
             present = [key for key in self.job.checkpoints if self._blobs.exists(key)]
             newest, *stale = present or (None,)
-            key = self._put(File(name, update.checkpoint()))
+            key = self._put(File(f"checkpoint-{update.progress.step}", update.checkpoint()))
             if key == newest:
                 return
             self.job = self._leases.keep(self.job, key, newest)
+            for old in stale:
+                self._delete(old)
+
+    def _may_store(self) -> bool:
+        return time.monotonic() >= self._store_at
+
+    @contextmanager
+    def _spared(self, event: str) -> Iterator[None]:
+        """Leave out what cannot be written; the work then goes on for longer than that took."""
+        began = time.monotonic()
+        try:
+            yield
         except (OSError, StoreUnavailableError) as error:
-            log.warning("the checkpoint cannot be kept", error=str(error))
-            return
-        for old in stale:
-            with suppress(OSError):  # it goes with the job's other files
-                self._blobs.delete(old)
+            now = time.monotonic()
+            self._store_at = now + _WORK_BETWEEN * (now - began)
+            log.warning(event, error=str(error))
+
+    def _delete(self, key: str) -> None:
+        with suppress(OSError):  # it goes with the job's other files
+            self._blobs.delete(key)
 
     def _put(self, file: File, download_as: str | None = None) -> str:
         key = f"{self.job.folder()}/{file.name}"

@@ -56,18 +56,15 @@ class Leases:
         with self._database.read() as connection:
             return bool(connection.execute(select(exists().where(work))).scalar())
 
-    def claim(self, worker: str, job_id: str | None = None) -> Job | None:
-        """Take the job whose turn it is, or the one that is named.
-
-        None where there is no such job, or it does not wait, or another worker was faster.
-        """
+    def claim(self, worker: str) -> Job | None:
+        """Take the job whose turn it is, if there is one and no other worker was faster."""
         now = self._database.now()
         is_due = job.c.run_after <= now
-        first = job.c.number == in_turn(is_due).limit(1).scalar_subquery()
         with self._database.write() as connection:
+            first = in_turn(is_due).limit(1).scalar_subquery()
             claimed = change(
                 connection,
-                (first if job_id is None else job.c.id == job_id) & IS_QUEUED & is_due,
+                (job.c.number == first) & IS_QUEUED & is_due,
                 status=JobStatus.RUNNING,
                 attempt=job.c.attempt + 1,
                 claimed_at=now,
@@ -131,6 +128,11 @@ class Leases:
             failures=mine.failures + 1,
             run_after=self._database.now() + wait_s,
         )
+
+    def wait(self, mine: Job) -> Job:
+        """Let it be tried again after a while, as often as need be: it is not the job's fault."""
+        later = self._database.now() + self._retry_s
+        return self._settle(mine, **WAITING, run_after=later)
 
     def finish(self, mine: Job, progress: Progress, outcome: Outcome) -> Job:
         """End the job with its result, unless its cancel was asked for before.

@@ -97,6 +97,10 @@ class Liveness:
         self._step_s, self._stepped_at = now - self._stepped_at, now
         self._watch_step()
 
+    def waits_for_what_comes(self) -> None:
+        """Note that the step does not hang: what it waits for is arriving."""
+        self._watch_step()
+
     def _watch_step(self) -> None:
         longest_s = max(self._patience.stall_s, _STALL_STEPS * self._step_s)
         faulthandler.dump_traceback_later(longest_s, exit=True)

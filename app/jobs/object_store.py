@@ -20,14 +20,13 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import from_url
 
 from app.jobs.durable import make_folder
-from app.jobs.errors import BlobsUrlError
+from app.jobs.errors import BlobsAwayError, BlobsUrlError
 
 log = structlog.stdlib.get_logger(__name__)
 
 _SCHEMES = ("s3", "gs", "az")
 _TYPES = {".webp": "image/webp"}  # which some hosts do not know
-_CONNECT_S = 5.0
-_READ_S = 10.0  # without a byte
+_NO_BUCKET = "NoSuchBucket"  # as S3 says it
 _REQUEST_S = 3600.0
 _CHUNK_BYTES = 8_000_000
 _LINK_LIFE = timedelta(hours=1)
@@ -51,7 +50,7 @@ class ObjectStore:
         Args:
             url: such as `s3://bucket/prefix`.
             scratch: a folder of this host, for objects that have to be read from anywhere.
-            timeout_s: for how long what fails is tried again.
+            timeout_s: how long to wait for a byte, and for how long what fails is tried again.
             links: whether clients may fetch objects from the store itself.
             public_url: the endpoint under which they reach it, where that is another.
 
@@ -83,15 +82,16 @@ class ObjectStore:
             return bytes(obstore.get(self._store, key).bytes())
 
     @contextmanager
-    def at_hand(self, key: str) -> Iterator[Path]:
-        """Have it as a local file, until the exit."""
+    def at_hand(self, key: str, came: Callable[[], None]) -> Iterator[Path]:
+        """Have it as a local file, which has no name and so is gone with this process."""
         make_folder(self._scratch)
-        with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+        with tempfile.TemporaryFile(dir=self._scratch) as file:
             with _as_files(key):
                 for chunk in obstore.get(self._store, key).stream(min_chunk_size=_CHUNK_BYTES):
                     file.write(chunk)
+                    came()
             file.flush()
-            yield Path(file.name)
+            yield Path(f"/dev/fd/{file.fileno()}")
 
     def size_bytes(self, key: str) -> int:
         """How large it is."""
@@ -174,8 +174,8 @@ def _open(url: str, timeout_s: float, endpoint: str | None = None) -> Any:
         return from_url(
             url,
             client_options={
-                "connect_timeout": timedelta(seconds=_CONNECT_S),
-                "read_timeout": timedelta(seconds=_READ_S),
+                "connect_timeout": timedelta(seconds=timeout_s),
+                "read_timeout": timedelta(seconds=timeout_s),
                 "timeout": timedelta(seconds=_REQUEST_S),
                 "allow_http": True,
             },
@@ -215,11 +215,11 @@ def _as_files(key: str) -> Iterator[None]:
     """Raise the errors of the store as those of files."""
     try:
         yield
-    except NotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "there is no such object", key) from error
     except BaseError as error:
-        reason = f"the object store does not do what it should: {_short(error)}"
-        raise OSError(errno.EIO, reason, key) from error
+        if isinstance(error, NotFoundError) and _NO_BUCKET not in str(error):
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", key) from error
+        log.warning("the object store fails", key=key, error=_short(error))  # not for clients
+        raise BlobsAwayError(errno.EIO, "the object store does not answer", key) from error
 
 
 def _short(error: Exception) -> str:

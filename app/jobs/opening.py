@@ -13,12 +13,12 @@ class BlobOptions:
     """Where the files of jobs are: in a folder of this host, unless a URL names an object store.
 
     Clients fetch results from the store itself if `links` says so, at `public_url` where that is
-    not the URL that the service uses; `timeout_s` is for how long a failure is tried again.
+    not the URL that the service uses; `timeout_s` is how long to wait for it.
     """
 
     folder: Path
     url: str | None = None
-    timeout_s: float = 30.0
+    timeout_s: float = 5.0
     links: bool = True
     public_url: str | None = None
 

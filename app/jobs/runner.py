@@ -13,7 +13,7 @@ import structlog
 import torch
 
 from app.jobs.blobs import Blobs
-from app.jobs.errors import BadJobError, ReplacedError
+from app.jobs.errors import BadJobError, BlobsAwayError, ReplacedError
 from app.jobs.job import Fault, Job, JobKind
 from app.jobs.journal import Journal, Pace
 from app.jobs.leases import Leases
@@ -66,6 +66,9 @@ class Runner:
             return journal.fail(Fault(error.code, str(error)))
         except torch.AcceleratorError:
             raise  # nothing on this device can succeed any more: the process must end
+        except BlobsAwayError as error:
+            log.warning("the job waits for the object store", error=str(error))
+            return journal.wait()
         except OSError as error:
             log.exception("the job's files cannot be used")
             return journal.retry(

@@ -13,28 +13,8 @@ def in_turn(*conditions: ColumnElement[bool]) -> Select[tuple[int]]:
     own: an evaluation does not wait behind the twenty paintings that somebody asked for before.
     Who was served least recently is next.
     """
-    waiting = _waiting(*conditions)
-    return select(waiting.c.number).order_by(
-        waiting.c.priority.desc(),
-        waiting.c.round,
-        waiting.c.at.asc().nulls_first(),
-        waiting.c.number,
-    )
-
-
-def rounds(*conditions: ColumnElement[bool]) -> Select[tuple[int, int]]:
-    """Number and round of the queued jobs that meet the conditions: from 1, in what round it runs.
-
-    An owner's first waiting job of a kind is in the first round, the second in the second.
-    """
-    waiting = _waiting()
-    mine = waiting.join(job, job.c.number == waiting.c.number)
-    return select(waiting.c.number, waiting.c.round).select_from(mine).where(*conditions)
-
-
-def _waiting(*conditions: ColumnElement[bool]) -> Subquery:
     served = _last_served()
-    return (
+    waiting = (
         select(
             job.c.number,
             job.c.priority,
@@ -49,6 +29,12 @@ def _waiting(*conditions: ColumnElement[bool]) -> Subquery:
         .join(served, (served.c.owner == job.c.owner) & (served.c.kind == job.c.kind))
         .where(IS_QUEUED, *conditions)
         .subquery()
+    )
+    return select(waiting.c.number).order_by(
+        waiting.c.priority.desc(),
+        waiting.c.round,
+        waiting.c.at.asc().nulls_first(),
+        waiting.c.number,
     )
 
 

@@ -4,11 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.jobs.database import Database
+from app.jobs.store import JobStore, QueueLimits
 from tests.conftest import miss
 from tests.fleet.brokers import KINDS, BrokerServer, is_installed, running_broker
+from tests.fleet.door import Door
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.fleet.postgres import PostgresServer
-from tests.fleet.s3 import BUCKET, Door, environment, running_store
+from tests.fleet.s3 import BUCKET, environment, running_store
+
+STORE_TIMEOUT_S = 2.0
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
@@ -18,6 +23,20 @@ def broker(request: pytest.FixtureRequest) -> Iterator[BrokerServer]:
         miss(f"needs {request.param}-server, as `apt-get install {request.param}-server` brings it")
     with running_broker(request.param) as running:
         yield running
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    """A new database with the service's tables."""
+    opened = Database(postgres_url, STORE_TIMEOUT_S)
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> JobStore:
+    return JobStore(database, QueueLimits(1000, 1000))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TypeVar
@@ -16,6 +16,7 @@ from app.jobs.errors import JobQueueFullError, QuotaError, StoreUnavailableError
 from app.jobs.job import JobStatus, Progress
 from app.jobs.leases import Leases
 from app.jobs.store import JobStore, QueueLimits
+from tests.fleet.conftest import STORE_TIMEOUT_S
 from tests.fleet.postgres import PASSWORD, PostgresServer
 from tests.jobs.orders import order
 
@@ -24,20 +25,6 @@ pytestmark = pytest.mark.fleet
 T = TypeVar("T")
 
 THREADS = 16
-TIMEOUT_S = 2.0
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[Database]:
-    opened = Database(postgres_url, TIMEOUT_S)
-    opened.migrate()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def store(database: Database) -> JobStore:
-    return JobStore(database, QueueLimits(1000, 1000))
 
 
 def at_once(act: Callable[[int], T], count: int = THREADS) -> list[T]:
@@ -178,7 +165,7 @@ def test_who_hangs_is_not_waited_for(postgres: PostgresServer, store: JobStore) 
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError):
                 store.find(job.id)
-            assert time.monotonic() - started < 2 * TIMEOUT_S + 1
+            assert time.monotonic() - started < 2 * STORE_TIMEOUT_S + 1
     assert store.find(job.id).id == job.id
 
 
@@ -189,7 +176,7 @@ def test_who_hangs_amidst_is_not_waited_for(postgres: PostgresServer, database: 
         started = time.monotonic()
         with pytest.raises(StoreUnavailableError):
             database.identity()
-        assert time.monotonic() - started < TIMEOUT_S + 1
+        assert time.monotonic() - started < STORE_TIMEOUT_S + 1
     assert database.identity()
 
 
@@ -200,7 +187,7 @@ def test_a_lock_is_waited_for_no_longer_than_allowed(store: JobStore, postgres_u
         started = time.monotonic()
         with pytest.raises(StoreUnavailableError, match="timeout"):
             store.cancel(job.id)
-        assert TIMEOUT_S - 0.5 < time.monotonic() - started < TIMEOUT_S + 1
+        assert STORE_TIMEOUT_S - 0.5 < time.monotonic() - started < STORE_TIMEOUT_S + 1
         other.rollback()
     assert store.cancel(job.id).status is JobStatus.CANCELLED
 
@@ -251,14 +238,16 @@ def test_what_is_wrong_with_an_address_is_said_without_the_password(
 ) -> None:
     url = postgres_url + "x" if change == "name" else postgres_url.replace("a-password", "other")
     with pytest.raises(StoreUnavailableError, match=r"does not exist|authentication") as refused:
-        Database(url, TIMEOUT_S).migrate()
+        Database(url, STORE_TIMEOUT_S).migrate()
     assert PASSWORD not in str(refused.value)
     assert "other" not in str(refused.value)
 
 
 def test_an_older_way_to_write_the_address_is_understood(postgres_url: str) -> None:
     older = postgres_url.replace("postgresql://", "postgres://")
-    database = Database(f"{older}?application_name=mine&options=-c%20lock_timeout%3D77", TIMEOUT_S)
+    database = Database(
+        f"{older}?application_name=mine&options=-c%20lock_timeout%3D77", STORE_TIMEOUT_S
+    )
     with database.read() as connection:
         for name, value in (
             ("application_name", "mine"),

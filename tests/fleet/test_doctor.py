@@ -10,7 +10,8 @@ from app.diagnosis.servers import broker as look_at_broker
 from app.diagnosis.servers import object_store
 from app.settings import Settings
 from tests.fleet.brokers import BrokerServer
-from tests.fleet.s3 import BUCKET, Door, environment
+from tests.fleet.door import Door
+from tests.fleet.s3 import BUCKET, environment
 
 pytestmark = pytest.mark.fleet
 

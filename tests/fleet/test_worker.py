@@ -1,13 +1,16 @@
 """What a worker of a fleet consists of, and the outer net around its jobs."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.fleet.brokers import BrokerServer
+from tests.fleet.door import Door
 from tests.fleet.fleet import running_fleet
 from tests.jobs.studio import LONG, kill_worker, quick_service
-from tests.service import wait_until
+from tests.service import ROOT, wait_until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
 
@@ -50,3 +53,37 @@ def test_a_supervisor_keeps_such_workers_running_too(
         assert jobs.wait(job_id)["status"] == "succeeded"
         wait_until(lambda: service.worker_pid() not in (None, killed))
         assert len(service.events("job claimed")) == 2
+
+
+def test_a_process_whose_work_fails_takes_no_other_job(
+    tmp_path: Path, broker: BrokerServer
+) -> None:
+    notes = tmp_path / "notes"
+    words = ["-m", "tests.fleet.fragile", broker.url, str(notes)]
+    worker = subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        broker.repeat("first", 1)
+        wait_until(lambda: notes.exists() and len(notes.read_text().splitlines()) == 2)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    (failed, *one), (other, *two) = map(str.split, notes.read_text().splitlines())
+    assert (one, two) == (["first", "False"], ["first", "True"])
+    assert failed != other
+
+
+def test_a_connection_that_loses_everything_is_given_up(
+    tmp_path: Path, broker: BrokerServer, postgres_url: str
+) -> None:
+    door = Door(broker.port)
+    url = broker.url.replace(str(broker.port), str(door.port))
+    with running_fleet(
+        tmp_path, webs=1, workers=1, database_url=postgres_url, broker_url=url
+    ) as fleet:
+        jobs = fleet.studio()
+        assert jobs.wait(jobs.start(quality="preview"))["status"] == "succeeded"
+        door.swallow()
+        assert jobs.wait(jobs.start(quality="preview"))["status"] == "succeeded"
+        door.swallow()
+        fleet.workers[0].stop()
+    door.close()

@@ -12,7 +12,8 @@ import pytest
 from app.jobs.blobs import Blobs
 from app.jobs.errors import BlobsUrlError
 from app.jobs.opening import BlobOptions, open_blobs
-from tests.fleet.s3 import BUCKET, Door, environment, running_store
+from tests.fleet.door import Door
+from tests.fleet.s3 import BUCKET, environment, running_store
 
 KEY = "jobs/abc/1/result.png"
 
@@ -43,12 +44,16 @@ def opened(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **option
     return open_blobs(BlobOptions(tmp_path / "var", url, **{"timeout_s": 1.0, **options}))
 
 
+def nothing() -> None:
+    """Nobody waits."""
+
+
 def test_what_was_put_can_be_got(blobs: Blobs) -> None:
     assert not blobs.exists(KEY)
     assert blobs.put(KEY, b"picture", download_as="mine.png") == KEY
     assert blobs.exists(KEY)
     assert (blobs.get(KEY), blobs.size_bytes(KEY)) == (b"picture", 7)
-    with blobs.at_hand(KEY) as path:
+    with blobs.at_hand(KEY, nothing) as path:
         assert path.read_bytes() == b"picture"
 
 
@@ -62,7 +67,7 @@ def test_what_is_not_there_is_missed_as_files_are(blobs: Blobs) -> None:
     for missed in (blobs.get, blobs.size_bytes):
         with pytest.raises(FileNotFoundError):
             missed(KEY)
-    with pytest.raises(FileNotFoundError), blobs.at_hand(KEY) as path:
+    with pytest.raises(FileNotFoundError), blobs.at_hand(KEY, nothing) as path:
         path.read_bytes()
     with pytest.raises(FileNotFoundError):
         blobs.copy(KEY, "jobs/abc/1/copy")
@@ -75,7 +80,7 @@ def test_a_large_file_is_put_from_the_disk(blobs: Blobs, tmp_path: Path) -> None
     path.write_bytes(data)
     (tmp_path / "var").mkdir(exist_ok=True)
     blobs.put_file(KEY, path)
-    with blobs.at_hand(KEY) as local:
+    with blobs.at_hand(KEY, nothing) as local:
         assert local.read_bytes() == data
     blobs.copy(KEY, "jobs/def/0/archive")
     assert blobs.size_bytes("jobs/def/0/archive") == len(data)

@@ -25,6 +25,13 @@ def reader(data: bytes) -> int:
     return int(data)
 
 
+def claimed(store: JobStore, leases: Leases) -> Job:
+    store.create(order())
+    job = leases.claim("w")
+    assert job is not None
+    return job
+
+
 def kept(job: Job, blobs: Blobs) -> list[bytes]:
     return [blobs.get(key) for key in job.checkpoints]
 
@@ -33,9 +40,7 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_a_good_one(
     tmp_path: Path, store: JobStore, leases: Leases
 ) -> None:
     blobs, pace = Folder(tmp_path / "var"), Pace(report_s=0, checkpoint_s=0)
-    store.create(order())
-    first = leases.claim("w")
-    assert first is not None
+    first = claimed(store, leases)
     journal = Journal(first, leases, blobs, pace)
     for number in (5, 10, 20):
         journal.note(step(number))
@@ -55,9 +60,7 @@ def test_where_nothing_can_be_read_there_is_nothing(
     tmp_path: Path, store: JobStore, leases: Leases
 ) -> None:
     blobs = Folder(tmp_path / "var")
-    store.create(order())
-    job = leases.claim("w")
-    assert job is not None
+    job = claimed(store, leases)
     assert newest_readable(job, blobs, reader) is None
     job = leases.keep(job, blobs.put("jobs/x/1/checkpoint-2", b"two"), "jobs/x/1/checkpoint-1")
     assert newest_readable(job, blobs, reader) is None
@@ -65,9 +68,7 @@ def test_where_nothing_can_be_read_there_is_nothing(
 
 
 def test_clients_do_not_see_checkpoints(store: JobStore, leases: Leases) -> None:
-    store.create(order())
-    job = leases.claim("w")
-    assert job is not None
+    job = claimed(store, leases)
     assert leases.keep(job, "jobs/x/1/checkpoint-1", None).version == job.version
 
 
@@ -75,9 +76,7 @@ def test_a_checkpoint_that_cannot_be_read_for_now_is_kept(
     tmp_path: Path, store: JobStore, leases: Leases
 ) -> None:
     blobs = Folder(tmp_path / "var")
-    store.create(order())
-    job = leases.claim("w")
-    assert job is not None
+    job = claimed(store, leases)
     newest, older = "jobs/x/1/checkpoint-2", "jobs/x/1/checkpoint-1"
     blobs.path(newest).mkdir(parents=True)  # no file to read
     job = leases.keep(job, newest, blobs.put(older, b"1"))

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -28,12 +29,28 @@ def _reaping(leases: Leases) -> Callable[[], None]:
     return reap
 
 
-def test_a_named_job_is_claimed_before_its_turn(store: JobStore, deliveries: Deliveries) -> None:
+def test_the_job_whose_turn_it_is_is_claimed_whichever_was_named(
+    store: JobStore, deliveries: Deliveries
+) -> None:
     first, second = (store.create(order())[0] for _ in range(2))
     claimed = deliveries.claim(second.id, is_redelivered=False)
     assert claimed is not None
-    assert (claimed.id, claimed.attempt, claimed.lease_owner) == (second.id, 1, "mine")
-    assert store.find(first.id).status is JobStatus.QUEUED
+    assert (claimed.id, claimed.attempt, claimed.lease_owner) == (first.id, 1, "mine")
+    assert store.find(second.id).status is JobStatus.QUEUED
+
+
+def test_as_many_jobs_are_claimed_as_messages_come(store: JobStore, leases: Leases) -> None:
+    ids = [store.create(order(f"owner {number % 3}"))[0].id for number in range(8)]
+    at_once = threading.Barrier(8)
+
+    def receive(number: int) -> str:
+        mine = Deliveries(leases, f"w{number}", _reaping(leases), threading.Event(), POLL_S)
+        at_once.wait()
+        claimed = mine.claim(ids[0], is_redelivered=False)
+        return claimed.id if claimed else "none"
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(receive, range(8))) == sorted(ids)
 
 
 @pytest.mark.parametrize("is_redelivered", [False, True])

@@ -2,11 +2,14 @@
 
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 from app.style.builtin import path_of
 from tests.jobs.studio import picture
+from tests.service import ROOT
 
 DUMP = Path(__file__).with_name("unversioned.sql").read_text()
 FINISHED = "6e4e41851b40481980a559d6f80100e5"
@@ -45,3 +48,15 @@ def stamp(path: Path, revision: str) -> None:
     """Make a database one of another revision."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+
+
+def migrate_at_once(url: str, count: int) -> None:
+    """Have several processes that start at the same time migrate a database."""
+    code = f"from app.jobs.database import Database; Database({url!r}, 5).migrate()"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
+        for _ in range(count)
+    ]
+    for process in processes:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said.decode()

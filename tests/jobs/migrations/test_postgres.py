@@ -1,7 +1,5 @@
 """Databases of every age on PostgreSQL."""
 
-import subprocess
-import sys
 from contextlib import closing
 from typing import Any
 
@@ -19,8 +17,8 @@ from app.jobs.migrations.upgrade import scripts
 from app.jobs.store import JobStore, QueueLimits
 from app.jobs.tables import metadata
 from tests.fleet.postgres import PostgresServer
+from tests.jobs.migrations import older
 from tests.jobs.orders import order
-from tests.service import ROOT
 
 pytestmark = pytest.mark.fleet
 
@@ -107,12 +105,5 @@ def test_who_may_make_no_tables_is_told_so(postgres: PostgresServer, postgres_ur
 
 def test_several_processes_that_start_at_once_migrate_once(postgres_url: str) -> None:
     make_older(postgres_url, "0001")
-    code = f"from app.jobs.database import Database; Database({postgres_url!r}, 5).migrate()"
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
-        for _ in range(8)
-    ]
-    for process in processes:
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 0, said.decode()
+    older.migrate_at_once(postgres_url, 8)
     check_tables(postgres_url)
