@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,7 @@ def _stop_between_writes(pid: int, database: Path) -> None:
                 connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
             os.kill(pid, signal.SIGCONT)
+            time.sleep(0.05)  # for it to let go of the lock
         else:
             return
 
