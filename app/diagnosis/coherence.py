@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from app.cores import available_cores
-from app.diagnosis.finding import Finding, ok, warning
+from app.diagnosis.finding import Finding, ok, problem, warning
 from app.settings import Settings
 from app.vision.specs import SPECS
 
@@ -13,7 +13,7 @@ _BYTES_PER_PIXEL = 20  # of an image that is being decoded
 
 def coherence(settings: Settings) -> Iterator[Finding]:
     """Compare the settings with each other, with the host, and with the names that there are."""
-    found = [*_unknown(), *_sizes(settings), *_times(settings)]
+    found = [*_unknown(), *_sizes(settings), *_times(settings), *_hosts(settings)]
     yield from found or [ok("settings: fit together")]
 
 
@@ -66,4 +66,18 @@ def _times(settings: Settings) -> Iterator[Finding]:
         yield warning(
             f"settings: there is no default model {settings.default_model!r}",
             f"set ATELIER_DEFAULT_MODEL to one of {', '.join(SPECS)}",
+        )
+
+
+def _hosts(settings: Settings) -> Iterator[Finding]:
+    if settings.broker_url is not None and settings.blobs_url is None:
+        yield warning(
+            "settings: workers on other hosts find no files in this host's data directory",
+            "set ATELIER_BLOBS_URL to an object store, unless all hosts mount that directory",
+        )
+    is_shared = not settings.database.startswith("sqlite")
+    if is_shared and settings.keyring and settings.session_secret is None:
+        yield problem(
+            "settings: a browser's session has to be good for all hosts that share the database",
+            "set ATELIER_SESSION_SECRET to the same 32 signs or more on each",
         )

@@ -8,7 +8,8 @@ from app.settings import Settings
 from app.upkeep import make_broker
 from app.vision.errors import AtelierError
 
-_MISSING = "doctor/is-not-there"
+_FOLDER = "doctor"  # which nobody writes to
+_LONGEST_REASON = 200
 
 
 def broker(settings: Settings) -> Iterator[Finding]:
@@ -27,9 +28,9 @@ def object_store(settings: Settings) -> Iterator[Finding]:
     if settings.blobs_url is None:
         return
     try:
-        open_blobs(settings.blobs).exists(_MISSING)
+        open_blobs(settings.blobs).older_than(_FOLDER, 0)
     except (OSError, AtelierError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
+        said = " ".join(str(error.__cause__ or error).split())[:_LONGEST_REASON]
         yield problem(f"object store: {said}", "see ATELIER_BLOBS_URL, and the AWS_* variables")
     else:
         yield ok(f"object store {settings.blobs_url}: answers")

@@ -208,6 +208,17 @@ def test_settings_that_do_not_fit_are_warnings(monkeypatch: pytest.MonkeyPatch) 
         assert words in said
 
 
+def test_settings_of_a_fleet_that_do_not_fit_are_found() -> None:
+    settings = Settings(
+        database_url=SecretStr("postgresql://atelier@db/atelier"),
+        broker_url=SecretStr("redis://broker"),
+        api_keys=f"alice:{'0' * 64}",
+    )
+    said = " ".join(map(str, coherence(settings)))
+    for words in ("ATELIER_BLOBS_URL", "ATELIER_SESSION_SECRET"):
+        assert words in said
+
+
 def test_a_look_that_breaks_is_a_problem_and_the_others_are_taken(tmp_path: Path) -> None:
     (tmp_path / "atelier.db").mkdir()
     with running_service(tmp_path / "other") as service:
