@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 EndsOnce = Callable[[Studio, str], Job]
 
 SOON = {"quality": "preview"}
+NOT_STORED = ("the checkpoint cannot be kept", "the preview cannot be stored")
 
 
 @pytest.fixture
@@ -201,15 +202,15 @@ def test_the_object_store_refuses_everything_for_a_while(
         assert "127.0.0.1" not in refused.json()["detail"]
         assert jobs.client.get(f"/jobs/{painted}/preview").status_code == 503
         for job_id in running:  # it goes on, as long as it needs no file
-            _wait_for(fleet, "the checkpoint cannot be kept", job_id, times=1)
+            _wait_for(fleet, job_id, 1, *NOT_STORED)
         for job_id in waiting:  # and no job fails, however often it is tried
-            _wait_for(fleet, "the job waits for the object store", job_id, times=5)
+            _wait_for(fleet, job_id, 5, "the job waits for the object store")
     for job_id in (*running, *waiting):
         ends_once(jobs, job_id)
 
 
-def _wait_for(fleet: Fleet, event: str, job_id: str, times: int) -> None:
-    wait_until(lambda: len(fleet.events(event, job_id=job_id)) >= times)
+def _wait_for(fleet: Fleet, job_id: str, times: int, *events: str) -> None:
+    wait_until(lambda: sum(len(fleet.events(event, job_id=job_id)) for event in events) >= times)
 
 
 def test_nothing_is_kept_on_the_hosts_themselves(
