@@ -14,7 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.api.errors import Kind, ProblemResponse, problem
+from app.api.errors import ProblemResponse, problem
+from app.api.kinds import Kind
 from app.api.safe_headers import SAFE_HEADERS
 
 _MAX_HEAD_BYTES = 64 * 1024

@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response, status
 
 from app.api.deps import CallerDep, JobId, Services, ServicesDep
-from app.api.errors import InvalidRequestError, problem_responses
+from app.api.errors import problem_responses
 from app.api.foresight import foresee
 from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
 from app.api.json_body import REFUSALS, described, json_body
+from app.api.kinds import InvalidRequestError
 from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.stylize import SUBMITTING
 from app.api.stylize_schemas import ContinueIn

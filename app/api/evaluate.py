@@ -11,9 +11,10 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError
 from app.api.deps import CallerDep, Services, ServicesDep
-from app.api.errors import InvalidRequestError, problem_responses
+from app.api.errors import problem_responses
 from app.api.evaluate_schemas import DatasetOut, DatasetsOut
 from app.api.job_schemas import JobOut
+from app.api.kinds import InvalidRequestError
 from app.api.media import BINARY
 from app.api.multipart import MalformedUploadError
 from app.api.replies import JOB_MADE, JobHeadersDep, reply

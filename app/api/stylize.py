@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from app.api.deps import CallerDep, Services, ServicesDep, together
-from app.api.errors import InvalidRequestError, problem_responses, validated
+from app.api.errors import problem_responses, validated
 from app.api.fields import about
 from app.api.foresight import DoesNotFitError, UnpaintableError, foresee
 from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
 from app.api.json_body import REFUSALS, described, json_body
+from app.api.kinds import InvalidRequestError
 from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.style_files import UnknownStyleError, style_path
 from app.api.stylize_schemas import (
