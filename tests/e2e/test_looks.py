@@ -132,6 +132,7 @@ def test_both_schemes_have_colours_of_their_own(browser: Browser, atelier: Servi
 def test_rooms_are_reached_by_keys_and_remembered(browser: Browser, atelier: Service) -> None:
     with visiting(browser, atelier.url) as visit:
         visit.page.goto(visit.url)
+        expect(visit.page.get_by_role("heading", name="What is in the picture?")).to_be_visible()
         visit.page.keyboard.press("Tab")
         visit.page.keyboard.press("Tab")
         visit.page.keyboard.press("Enter")
