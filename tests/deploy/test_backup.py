@@ -32,8 +32,8 @@ def test_a_backup_of_a_busy_service_can_be_gone_on_with(tmp_path: Path) -> None:
         _back_up(tmp_path / "first/var", archive)
     restored = tmp_path / "second/var"
     restored.mkdir(parents=True)
-    with tarfile.open(archive) as tar:
-        tar.extractall(restored, filter="data")
+    unpack = ["tar", "--extract", "--directory", str(restored), "--file", str(archive)]
+    subprocess.run(unpack, check=True)
     assert _is_sound(restored / "atelier.db")
     with running_service(tmp_path / "second", **QUICK) as service:
         assert httpx.get(f"{service.url}{done}/result").content == picture
