@@ -38,15 +38,13 @@ class DeliveredWork(Protocol):
 
 
 class Child:
-    """Made in the parent. The end of a pipe tells the child to stop, or that the parent has ended.
-
-    The parent starts another when it dies.
-    """
+    """Made in the parent, which starts another when it dies. The end of a pipe tells it to stop."""
 
     def __init__(self, open_work: Callable[[threading.Event], DeliveredWork]) -> None:
         self._open_work = open_work
         self._work: DeliveredWork | None = None
         self._stopping = threading.Event()
+        self._is_told = False
         reading, writing = os.pipe()
         self._end = os.fdopen(reading, "rb", buffering=0)
         self._parent = os.fdopen(writing, "wb", buffering=0)
@@ -82,8 +80,11 @@ class Child:
         Raises:
             StoppingError: it is too late.
         """
-        if self._work is None or self._stopping.is_set():
+        if self._work is None or self._is_told:
             raise StoppingError("this worker stops")
+        if self._stopping.is_set():
+            log.warning("this process was told to stop, and its parent was not; another follows")
+            os._exit(1)
         try:
             self._work.take(job_id, is_redelivered=is_redelivered)
         except Exception:
@@ -97,4 +98,5 @@ class Child:
 
     def _await_stop(self) -> None:
         self._end.read(1)
+        self._is_told = True
         self._stopping.set()

@@ -150,11 +150,11 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
     """Run what the broker delivers, in one child process, until SIGTERM; returns an exit status.
 
     `open_work` is called in the child: CUDA, databases and object stores do not survive a fork. Its
-    event is set when the worker has to stop: the job is then given back.
+    event is set when the worker has to stop: the job is then given back. A broker that is away is
+    waited for; if it refuses, the log says so, and the exit status is 1.
 
     Raises:
         NothingToWorkWithError: it failed; the log says how.
-        BrokerUnavailableError: the broker does not let the worker in.
     """
     celery = _make_celery(options, publishing=False)
     child = Child(open_work)
@@ -179,10 +179,7 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
         without_mingle=True,
         without_heartbeat=True,
     )
-    try:
-        worker.start()
-    except _errors(celery.connection_for_read()) as error:
-        raise BrokerUnavailableError(f"the broker refuses: {error}") from error
+    worker.start()
     if child.has_failed:
         raise NothingToWorkWithError("the worker cannot start; see above")
     return int(worker.exitcode or 0)

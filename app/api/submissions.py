@@ -180,7 +180,7 @@ class Receiving:
             raise StorageFullError("the disk is nearly full; the operator has to make room")
 
     def _create(self, order: Order) -> Job:
-        """Store the files, then the row; if that fails, neither."""
+        """Store the files, then the row; if that fails, neither, as far as it can be known."""
         new = NewJob(
             id=uuid.uuid4().hex,
             kind=order.asked.kind,
@@ -203,6 +203,9 @@ class Receiving:
         except BlobsAwayError as error:
             keep = True  # what is there is swept later: this client has waited long enough
             raise _storage_error(error) from error
+        except StoreUnavailableError:
+            keep = True  # only the answer may be lost, and the row be there
+            raise
         except OSError as error:
             raise _storage_error(error) from error
         finally:

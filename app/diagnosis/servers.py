@@ -9,7 +9,7 @@ from app.upkeep import make_broker
 from app.vision.errors import AtelierError
 
 _FOLDER = "doctor"  # which nobody writes to
-_LONGEST_REASON = 200
+_LONGEST_REASON = 500
 
 
 def broker(settings: Settings) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from app.jobs.turns import in_turn
 
 MAX_CRASHES = 3
 MAX_RETRIES = 3
+_SLOWEST = 12
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,16 @@ class Leases:
                 lease_until=now + self._lease_s,
             )
         return claimed[0] if claimed else None
+
+    def replace_announcement(self, named: str, claimed: Job) -> None:
+        """Have a job announced again whose announcement served for one that had none itself."""
+        other = job.alias()
+        had_none = exists().where(other.c.id == claimed.id, other.c.announce_at.is_not(None))
+        is_named = (job.c.id == named) & job.c.announce_at.is_(None)
+        with self._database.write() as connection:
+            connection.execute(
+                update(job).where(is_named, IS_QUEUED, had_none).values(announce_at=0)
+            )
 
     def reap(self) -> list[Job]:
         """Take the jobs whose lease has lapsed from their workers; returns what became of them."""
@@ -130,8 +141,8 @@ class Leases:
         )
 
     def wait(self, mine: Job) -> Job:
-        """Let it be tried again after a while, as often as need be: it is not the job's fault."""
-        later = self._database.now() + self._retry_s
+        """Let it be tried again, ever more rarely, as often as need be: it is not its fault."""
+        later = self._database.now() + self._retry_s * min(mine.attempt, _SLOWEST)
         return self._settle(mine, **WAITING, run_after=later)
 
     def finish(self, mine: Job, progress: Progress, outcome: Outcome) -> Job:

@@ -125,11 +125,6 @@ class Fleet:
         self.workers.append(worker)
         return worker
 
-    def replace_web(self, web: Web) -> None:
-        """Start another in place of one that has ended."""
-        self.webs.remove(web)
-        self.add_web()
-
     def replace_worker(self, worker: Member) -> None:
         """Start another in place of one that has ended."""
         self.workers.remove(worker)

@@ -45,7 +45,7 @@ def test_an_object_store_answers_or_not(
     elsewhere = settings.model_copy(update={"blobs_url": "s3://no-such-bucket/files"})
     (found,) = object_store(elsewhere)
     assert found.level is Level.PROBLEM
-    assert "bucket" in found.what
+    assert "NoSuchBucket" in found.what
 
 
 def test_a_host_for_itself_has_neither() -> None:

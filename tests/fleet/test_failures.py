@@ -23,7 +23,8 @@ pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 EndsOnce = Callable[[Studio, str], Job]
 
 SOON = {"quality": "preview"}
-NOT_STORED = ("the checkpoint cannot be kept", "the preview cannot be stored")
+WAITS = "the job waits for the object store"
+NOT_STORED = ("the checkpoint cannot be kept", "the preview cannot be stored", WAITS)
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def ends_once(fleet: Fleet, door: Door) -> EndsOnce:
         with Image.open(io.BytesIO(jobs.result(job_id).content)) as image:
             image.load()
             assert image.size == (done["options"]["width"], done["options"]["height"])
+        wait_until(lambda: fleet.events("job left", job_id=job_id, status="succeeded"))
         assert len(fleet.events("job left", job_id=job_id, status="succeeded")) == 1
         folder = f"files/jobs/{job_id}/"
         wait_until(lambda: sum("/result." in key for key in keys_of(door, folder)) == 1)
@@ -193,8 +195,10 @@ def test_the_object_store_refuses_everything_for_a_while(
 ) -> None:
     painted = jobs.start(**SOON)
     ends_once(jobs, painted)
-    running = [begun(fleet, jobs)[0] for _ in fleet.workers]
+    running = [jobs.start(**LONG) for _ in fleet.workers]
     waiting = [jobs.start(**SOON) for _ in range(2)]
+    for job_id in running:
+        jobs.wait_for_step(job_id, 10)
     with door.shut():
         refused = jobs.submit(**SOON)
         assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
@@ -204,7 +208,7 @@ def test_the_object_store_refuses_everything_for_a_while(
         for job_id in running:  # it goes on, as long as it needs no file
             _wait_for(fleet, job_id, 1, *NOT_STORED)
         for job_id in waiting:  # and no job fails, however often it is tried
-            _wait_for(fleet, job_id, 5, "the job waits for the object store")
+            _wait_for(fleet, job_id, 5, WAITS)
     for job_id in (*running, *waiting):
         ends_once(jobs, job_id)
 

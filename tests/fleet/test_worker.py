@@ -1,11 +1,14 @@
 """What a worker of a fleet consists of, and the outer net around its jobs."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from app.fleet import BrokerOptions, CeleryBroker
 from tests.fleet.brokers import BrokerServer
 from tests.fleet.door import Door
 from tests.fleet.fleet import running_fleet
@@ -55,10 +58,29 @@ def test_a_supervisor_keeps_such_workers_running_too(
         assert len(service.events("job claimed")) == 2
 
 
+def test_a_child_that_is_told_to_stop_by_somebody_else_is_replaced(
+    tmp_path: Path, broker: BrokerServer, postgres_url: str
+) -> None:
+    with running_fleet(
+        tmp_path, webs=1, workers=1, database_url=postgres_url, broker_url=broker.url
+    ) as fleet:
+        jobs = fleet.studio()
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 30)
+        (child,) = fleet.workers[0].children()
+        os.kill(child, signal.SIGTERM)
+        assert jobs.wait(job_id)["status"] == "succeeded"
+        assert child not in fleet.workers[0].children()
+
+
 def test_a_process_whose_work_fails_takes_no_other_job(
     tmp_path: Path, broker: BrokerServer
 ) -> None:
     notes = tmp_path / "notes"
+    carrier = CeleryBroker(BrokerOptions(broker.url, timeout_s=1, time_limit_s=60))
+    carrier.waiting()  # it makes the queue
+    carrier.close()
+    broker.take_all()
     words = ["-m", "tests.fleet.fragile", broker.url, str(notes)]
     worker = subprocess.Popen([sys.executable, *words], cwd=ROOT, stderr=subprocess.DEVNULL)
     try:

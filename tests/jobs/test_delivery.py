@@ -6,12 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select, update
 
 from app.jobs.database import Database
 from app.jobs.delivery import Deliveries
 from app.jobs.job import Fault, JobStatus
 from app.jobs.leases import Leases
 from app.jobs.store import JobStore
+from app.jobs.tables import job
 from tests.jobs.orders import order
 
 POLL_S = 0.02
@@ -39,6 +41,30 @@ def test_the_job_whose_turn_it_is_is_claimed_whichever_was_named(
     assert store.find(second.id).status is JobStatus.QUEUED
 
 
+@pytest.mark.parametrize(("of_first", "of_second"), [(0, 0), (None, None)])
+def test_a_job_whose_message_served_for_one_without_is_announced_again(
+    store: JobStore,
+    database: Database,
+    deliveries: Deliveries,
+    of_first: int | None,
+    of_second: int | None,
+) -> None:
+    first, second = (store.create(order())[0] for _ in range(2))
+    _announce(database, first.id, of_first)
+    _announce(database, second.id, None)
+    claimed = deliveries.claim(second.id, is_redelivered=False)
+    assert claimed is not None
+    assert claimed.id == first.id
+    with database.read() as connection:
+        found = select(job.c.announce_at).where(job.c.id == second.id)
+        assert connection.execute(found).scalar_one() == of_second
+
+
+def _announce(database: Database, job_id: str, again_at: int | None) -> None:
+    with database.write() as connection:
+        connection.execute(update(job).where(job.c.id == job_id).values(announce_at=again_at))
+
+
 def test_as_many_jobs_are_claimed_as_messages_come(store: JobStore, leases: Leases) -> None:
     ids = [store.create(order(f"owner {number % 3}"))[0].id for number in range(8)]
     at_once = threading.Barrier(8)
@@ -57,9 +83,9 @@ def test_as_many_jobs_are_claimed_as_messages_come(store: JobStore, leases: Leas
 def test_a_job_that_has_ended_or_is_unknown_is_left_alone(
     store: JobStore, deliveries: Deliveries, is_redelivered: bool
 ) -> None:
-    job, _ = store.create(order())
-    store.cancel(job.id)
-    assert deliveries.claim(job.id, is_redelivered=is_redelivered) is None
+    made, _ = store.create(order())
+    store.cancel(made.id)
+    assert deliveries.claim(made.id, is_redelivered=is_redelivered) is None
     assert deliveries.claim("nobody's", is_redelivered=is_redelivered) is None
 
 
@@ -77,24 +103,24 @@ def test_a_job_that_waits_for_its_time_is_left_alone(
 def test_a_job_of_another_worker_is_left_to_it_at_once(
     store: JobStore, leases: Leases, deliveries: Deliveries
 ) -> None:
-    job, _ = store.create(order())
+    made, _ = store.create(order())
     assert leases.claim("other")
     begun_at = time.monotonic()
-    assert deliveries.claim(job.id, is_redelivered=False) is None
+    assert deliveries.claim(made.id, is_redelivered=False) is None
     assert time.monotonic() - begun_at < POLL_S * 10
 
 
 def test_a_holder_that_gives_a_sign_of_life_keeps_its_job(
     store: JobStore, leases: Leases, deliveries: Deliveries
 ) -> None:
-    job, _ = store.create(order())
+    made, _ = store.create(order())
     held = leases.claim("other")
     assert held is not None
     renewing = threading.Timer(5 * POLL_S, leases.renew, [held])
     renewing.start()
-    assert deliveries.claim(job.id, is_redelivered=True) is None
+    assert deliveries.claim(made.id, is_redelivered=True) is None
     renewing.join()
-    assert store.find(job.id).lease_owner == "other"
+    assert store.find(made.id).lease_owner == "other"
 
 
 def test_a_job_whose_holder_died_is_taken_over_when_its_lease_lapses(
@@ -102,10 +128,10 @@ def test_a_job_whose_holder_died_is_taken_over_when_its_lease_lapses(
 ) -> None:
     leases = Leases(database, 0.3, retry_s=1)
     deliveries = Deliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
-    job, _ = store.create(order())
+    made, _ = store.create(order())
     held = leases.claim("dead")
     assert held is not None
-    taken = deliveries.claim(job.id, is_redelivered=True)
+    taken = deliveries.claim(made.id, is_redelivered=True)
     assert taken is not None
     assert (taken.attempt, taken.crashes, taken.lease_owner) == (2, 1, "mine")
     assert taken.claimed_at is not None
@@ -116,8 +142,8 @@ def test_a_job_whose_holder_died_is_taken_over_when_its_lease_lapses(
 def test_a_worker_that_stops_watches_no_longer(
     store: JobStore, leases: Leases, deliveries: Deliveries
 ) -> None:
-    job, _ = store.create(order())
+    made, _ = store.create(order())
     assert leases.claim("other")
     threading.Timer(5 * POLL_S, deliveries.stopping.set).start()
-    assert deliveries.claim(job.id, is_redelivered=True) is None
+    assert deliveries.claim(made.id, is_redelivered=True) is None
     assert deliveries.stopping.is_set()
