@@ -54,6 +54,11 @@ class BrokerOptions:
         return cls(url, settings.broker_timeout_s, settings.job_time_limit_s)
 
     @property
+    def heartbeat_s(self) -> float:
+        """How often an idle connection is tried."""
+        return max(_LEAST_HEARTBEAT_S, 2 * self.timeout_s)
+
+    @property
     def is_redis(self) -> bool:
         """Whether it is Redis; else it speaks AMQP, as RabbitMQ does."""
         return self.url.startswith(("redis", "sentinel"))
@@ -225,7 +230,7 @@ def _make_celery(options: BrokerOptions, *, publishing: bool) -> Any:
         broker_connection_timeout=options.timeout_s,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_heartbeat=max(_LEAST_HEARTBEAT_S, 2 * options.timeout_s),
+        broker_heartbeat=options.heartbeat_s,
         broker_transport_options=_transport(options, publishing=publishing),
     )
     return celery
@@ -242,6 +247,7 @@ def _transport(options: BrokerOptions, *, publishing: bool) -> dict[str, Any]:
             "socket_connect_timeout": timeout_s,
             "socket_timeout": timeout_s if publishing else timeout_s + _POLL_S,
             "socket_keepalive": True,
+            "health_check_interval": options.heartbeat_s,
         }
     if publishing:
         return {"confirm_publish": True, "read_timeout": timeout_s, "write_timeout": timeout_s}
