@@ -145,7 +145,9 @@ class Settings(BaseSettings):
         description="object store for the files of jobs, such as `s3://bucket/folder`, with "
         "credentials as its own tools take them; default: the data dir",
     )
-    blobs_timeout_s: float = Field(5.0, gt=0, description="how long to wait for the object store")
+    blobs_timeout_s: float = Field(
+        5.0, gt=0, description="seconds to wait for the object store's answer"
+    )
     blobs_redirect: bool = Field(
         True, description="let clients fetch paintings from the object store, by a signed link"
     )

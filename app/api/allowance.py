@@ -12,7 +12,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from app.api.in_store import soon_in_store
+from app.api.threads import soon_in_store
 from app.jobs.counts import DatabaseStorage
 from app.jobs.errors import StoreUnavailableError
 from app.vision.errors import AtelierError

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Response, status
 from app.api.deps import CallerDep, JobId, Services, ServicesDep
 from app.api.errors import problem_responses
 from app.api.foresight import foresee
-from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
 from app.api.json_body import REFUSALS, described, json_body
 from app.api.kinds import InvalidRequestError
@@ -16,6 +15,7 @@ from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.stylize import SUBMITTING
 from app.api.stylize_schemas import ContinueIn
 from app.api.submissions import Asked, Order
+from app.api.threads import in_store
 from app.jobs.errors import JobStateError, ResultExpiredError, UnknownJobError
 from app.jobs.job import BEGUN, Job, JobKind
 from app.style.options import StyleOptions

@@ -14,9 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 from app.api.allowance import Allowance
 from app.api.archives import Archives
 from app.api.identity import Identification
-from app.api.in_store import in_store
 from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
+from app.api.threads import in_store
 from app.api.uploads import Uploads
 from app.api.watch import JobWatch
 from app.jobs.blobs import Blobs

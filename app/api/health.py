@@ -5,8 +5,8 @@ from contextlib import suppress
 from fastapi import APIRouter, Response, status
 
 from app.api.deps import ServicesDep
-from app.api.in_store import soon_in_store
 from app.api.schemas import LiveOut, ReadyOut, WorkerOut
+from app.api.threads import soon_in_store
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.roster import Worker
 from app.serving.loader import ServedModel

@@ -12,11 +12,10 @@ from starlette.responses import JSONResponse, RedirectResponse
 from app.api.deps import CallerDep, JobDep, ServicesDep
 from app.api.errors import StreamEndedError, problem_responses
 from app.api.evaluate_schemas import ReportOut, report_out
-from app.api.in_blobs import in_blobs
-from app.api.in_store import in_store
 from app.api.job_schemas import JobOut, JobsOut, job_out
 from app.api.media import BINARY, CACHE_CONTROL, files, header
 from app.api.replies import described
+from app.api.threads import in_blobs, in_store
 from app.jobs.errors import (
     JobStateError,
     ResultExpiredError,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.deps import Services, ServicesDep
-from app.api.in_store import soon_in_store
+from app.api.threads import soon_in_store
 from app.jobs.errors import StoreUnavailableError
 
 router = APIRouter(tags=["metrics"])

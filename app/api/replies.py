@@ -7,9 +7,9 @@ from fastapi import Header, Response, status
 from pydantic import BaseModel, Field
 
 from app.api.deps import Services
-from app.api.in_store import in_store
 from app.api.job_schemas import JobOut, job_out
 from app.api.media import RETRY_AFTER, header
+from app.api.threads import in_store
 from app.jobs.job import Job, JobStatus
 
 _LONGEST_WAIT_S = 60

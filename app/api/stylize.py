@@ -11,7 +11,6 @@ from app.api.deps import CallerDep, Services, ServicesDep, together
 from app.api.errors import problem_responses, validated
 from app.api.fields import about
 from app.api.foresight import DoesNotFitError, UnpaintableError, foresee
-from app.api.in_store import in_store
 from app.api.job_schemas import JobOut
 from app.api.json_body import REFUSALS, described, json_body
 from app.api.kinds import InvalidRequestError
@@ -24,6 +23,7 @@ from app.api.stylize_schemas import (
     form_schema,
 )
 from app.api.submissions import JOB_REFUSALS, Asked, Order
+from app.api.threads import in_store
 from app.api.uploads import PICTURE_REFUSALS, Form, Layout
 from app.jobs.errors import (
     StoreUnavailableError,

@@ -12,8 +12,7 @@ from typing import Any
 import structlog
 from starlette.concurrency import run_in_threadpool
 
-from app.api.in_blobs import in_blobs
-from app.api.in_store import in_store
+from app.api.threads import in_blobs, in_store
 from app.jobs.blobs import Blobs
 from app.jobs.errors import (
     BlobsAwayError,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.api.in_store import in_store
+from app.api.threads import in_store
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.job import Job, JobStatus
 from app.jobs.store import JobStore, Outlook

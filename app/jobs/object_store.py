@@ -28,6 +28,8 @@ _SCHEMES = ("s3", "gs", "az")
 _TYPES = {".webp": "image/webp"}  # which some hosts do not know
 _NO_BUCKET = "NoSuchBucket"  # as S3 says it
 _REQUEST_S = 3600.0
+_UPLOAD_S = 60.0  # the wait for an answer begins with the first byte that is sent
+_UPLOADS_AT_ONCE = 4  # of the pieces of a file
 _CHUNK_BYTES = 8_000_000
 _LINK_LIFE = timedelta(hours=1)
 _LONGEST_ERROR = 200
@@ -50,7 +52,8 @@ class ObjectStore:
         Args:
             url: such as `s3://bucket/prefix`.
             scratch: a folder of this host, for objects that have to be read from anywhere.
-            timeout_s: how long to wait for a byte, and for how long what fails is tried again.
+            timeout_s: how long to wait for a byte, and for how long what fails is tried again;
+                what is sent may take a minute.
             links: whether clients may fetch objects from the store itself.
             public_url: the endpoint under which they reach it, where that is another.
 
@@ -58,6 +61,7 @@ class ObjectStore:
             BlobsUrlError: the URL or the environment is not one that can be used.
         """
         self._store = _open(url, timeout_s)
+        self._writing = _open(url, timeout_s, read_s=max(_UPLOAD_S, timeout_s))
         self._public = _open(url, timeout_s, endpoint=public_url) if public_url else self._store
         self._scratch = scratch
         self.origin = self._origin() if links else None
@@ -66,14 +70,14 @@ class ObjectStore:
         """Write; an object that is there already stays: it is ours, and an answer was lost."""
         with _as_files(key), suppress(AlreadyExistsError):
             obstore.put(
-                self._store, key, data, mode="create", attributes=_attributes(key, download_as)
+                self._writing, key, data, mode="create", attributes=_attributes(key, download_as)
             )
         return key
 
     def put_file(self, key: str, path: Path) -> str:
         """Write what is in a local file, piece by piece; returns the key."""
         with _as_files(key), path.open("rb") as file:
-            obstore.put(self._store, key, file)
+            obstore.put(self._writing, key, file, max_concurrency=_UPLOADS_AT_ONCE)
         return key
 
     def get(self, key: str) -> bytes:
@@ -109,7 +113,7 @@ class ObjectStore:
     def copy(self, key: str, new_key: str) -> str:
         """Have the store make a copy; returns its key."""
         with _as_files(key):
-            obstore.copy(self._store, key, new_key)
+            obstore.copy(self._writing, key, new_key)
         return new_key
 
     def delete(self, key: str) -> None:
@@ -166,7 +170,9 @@ class ObjectStore:
                 obstore.delete(self._store, keys)
 
 
-def _open(url: str, timeout_s: float, endpoint: str | None = None) -> Any:
+def _open(
+    url: str, timeout_s: float, *, read_s: float | None = None, endpoint: str | None = None
+) -> Any:
     options: dict[str, Any] = {"config": {"endpoint": endpoint}} if endpoint else {}
     if urlsplit(url).scheme not in _SCHEMES:
         raise _unusable(f"it begins with none of {', '.join(_SCHEMES)}")
@@ -175,7 +181,7 @@ def _open(url: str, timeout_s: float, endpoint: str | None = None) -> Any:
             url,
             client_options={
                 "connect_timeout": timedelta(seconds=timeout_s),
-                "read_timeout": timedelta(seconds=timeout_s),
+                "read_timeout": timedelta(seconds=read_s or timeout_s),
                 "timeout": timedelta(seconds=_REQUEST_S),
                 "allow_http": True,
             },

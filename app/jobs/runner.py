@@ -19,9 +19,11 @@ from app.jobs.journal import Journal, Pace
 from app.jobs.leases import Leases
 from app.jobs.leavings import tidy
 from app.jobs.liveness import Liveness
-from app.jobs.work import Work
+from app.jobs.work import Update, Work
 
 log = structlog.stdlib.get_logger(__name__)
+
+_AGAIN_S = 1.0
 
 
 class Runner:
@@ -97,4 +99,18 @@ class Runner:
                     return journal.give_back(update)
             if update is None:
                 raise BadJobError("no_work", "there was nothing to do")
-            return journal.finish(update)
+            return self._finish(journal, update, stopping)
+
+    def _finish(self, journal: Journal, update: Update, stopping: threading.Event) -> Job:
+        """End the job with its result, which is kept in hand while the object store is away."""
+        while True:
+            try:
+                return journal.finish(update)
+            except BlobsAwayError as error:
+                log.warning("the result waits for the object store", error=str(error))
+            self._liveness.waits_for_what_comes()
+            journal.note(update)
+            if journal.job.cancel_requested:
+                return journal.cancel()
+            if stopping.wait(_AGAIN_S):
+                return journal.give_back(update)

@@ -1,7 +1,8 @@
-"""What stands between a service and a server, and may be shut or swallow what is sent."""
+"""What stands between a service and a server, and may be shut, slow, or swallow what is sent."""
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -18,6 +19,7 @@ class Door:
         self._open: set[socket.socket] = set()
         self.is_shut = False
         self.refused = 0
+        self._pause_s = 0.0
         self._swallowed: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -34,6 +36,15 @@ class Door:
     def swallow(self) -> None:
         """Lose, from now on, what is sent over the present connections; they stay open."""
         self._swallowed |= self._open
+
+    @contextmanager
+    def slow(self, pause_s: float) -> Iterator[None]:
+        """Rest before every 64 KB or less, until the exit."""
+        self._pause_s = pause_s
+        try:
+            yield
+        finally:
+            self._pause_s = 0.0
 
     @contextmanager
     def shut(self) -> Iterator[None]:
@@ -79,6 +90,7 @@ class Door:
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while piece := source.recv(_PIECE_BYTES):
+                time.sleep(self._pause_s)
                 if source not in self._swallowed:
                     target.sendall(piece)
         for each in (source, target):

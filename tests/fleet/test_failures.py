@@ -23,8 +23,6 @@ pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 EndsOnce = Callable[[Studio, str], Job]
 
 SOON = {"quality": "preview"}
-WAITS = "the job waits for the object store"
-NOT_STORED = ("the checkpoint cannot be kept", "the preview cannot be stored", WAITS)
 
 
 @pytest.fixture
@@ -195,7 +193,7 @@ def test_the_object_store_refuses_everything_for_a_while(
 ) -> None:
     painted = jobs.start(**SOON)
     ends_once(jobs, painted)
-    running = [jobs.start(**LONG) for _ in fleet.workers]
+    running = painting, given_up = [jobs.start(**LONG) for _ in fleet.workers]
     waiting = [jobs.start(**SOON) for _ in range(2)]
     for job_id in running:
         jobs.wait_for_step(job_id, 10)
@@ -205,16 +203,19 @@ def test_the_object_store_refuses_everything_for_a_while(
         assert int(refused.headers["retry-after"]) > 0
         assert "127.0.0.1" not in refused.json()["detail"]
         assert jobs.client.get(f"/jobs/{painted}/preview").status_code == 503
-        for job_id in running:  # it goes on, as long as it needs no file
-            _wait_for(fleet, job_id, 1, *NOT_STORED)
-        for job_id in waiting:  # and no job fails, however often it is tried
-            _wait_for(fleet, job_id, 5, WAITS)
-    for job_id in (*running, *waiting):
+        for job_id in running:  # it goes on to its end, and is not painted again
+            _wait_for(fleet, job_id, 3, "the result waits for the object store")
+        jobs.client.post(f"/jobs/{given_up}/cancel")
+        assert jobs.wait(given_up)["status"] == "cancelled"
+        for job_id in waiting:  # nor does a job fail that begins, however often it is tried
+            _wait_for(fleet, job_id, 5, "the job waits for the object store")
+    for job_id in (painting, *waiting):
         ends_once(jobs, job_id)
+    assert len(fleet.events("job claimed", job_id=painting)) == 1
 
 
-def _wait_for(fleet: Fleet, job_id: str, times: int, *events: str) -> None:
-    wait_until(lambda: sum(len(fleet.events(event, job_id=job_id)) for event in events) >= times)
+def _wait_for(fleet: Fleet, job_id: str, times: int, event: str) -> None:
+    wait_until(lambda: len(fleet.events(event, job_id=job_id)) >= times)
 
 
 def test_nothing_is_kept_on_the_hosts_themselves(

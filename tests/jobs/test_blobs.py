@@ -132,6 +132,20 @@ def test_links_lead_to_the_public_endpoint_or_there_are_none(
 
 
 @pytest.mark.fleet
+def test_a_slow_line_only_takes_longer(store: Blobs, door: Door, tmp_path: Path) -> None:
+    data = bytes(2_000_000)
+    path = tmp_path / "local"
+    path.write_bytes(data)
+    begun_at = time.monotonic()
+    with door.slow(0.05):
+        store.put(KEY, data)
+        took_s = time.monotonic() - begun_at
+        store.put_file("jobs/abc/1/archive", path)
+    assert took_s > 1.0, "longer than an answer may take"
+    assert store.get(KEY) == store.get("jobs/abc/1/archive") == data
+
+
+@pytest.mark.fleet
 def test_a_store_that_refuses_for_a_while_is_waited_for(store: Blobs, door: Door) -> None:
     with door.shut():
         refused = door.refused

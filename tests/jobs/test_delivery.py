@@ -41,23 +41,22 @@ def test_the_job_whose_turn_it_is_is_claimed_whichever_was_named(
     assert store.find(second.id).status is JobStatus.QUEUED
 
 
-@pytest.mark.parametrize(("of_first", "of_second"), [(0, 0), (None, None)])
+@pytest.mark.parametrize("again_at", [0, None])
 def test_a_job_whose_message_served_for_one_without_is_announced_again(
     store: JobStore,
     database: Database,
     deliveries: Deliveries,
-    of_first: int | None,
-    of_second: int | None,
+    again_at: int | None,
 ) -> None:
     first, second = (store.create(order())[0] for _ in range(2))
-    _announce(database, first.id, of_first)
+    _announce(database, first.id, again_at)
     _announce(database, second.id, None)
     claimed = deliveries.claim(second.id, is_redelivered=False)
     assert claimed is not None
     assert claimed.id == first.id
     with database.read() as connection:
         found = select(job.c.announce_at).where(job.c.id == second.id)
-        assert connection.execute(found).scalar_one() == of_second
+        assert connection.execute(found).scalar_one() == again_at
 
 
 def _announce(database: Database, job_id: str, again_at: int | None) -> None:
