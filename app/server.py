@@ -7,6 +7,7 @@ import re
 import resource
 import socket
 import uuid
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +20,6 @@ from app.api.kinds import Kind
 from app.api.safe_headers import SAFE_HEADERS
 
 _MAX_HEAD_BYTES = 64 * 1024
-_HEAD_TIMEOUT_S = 20.0
 _RESERVED_DESCRIPTORS = 64
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
@@ -35,8 +35,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     asks for another protocol.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, head_timeout_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._head_timeout_s = head_timeout_s
         self._bytes_without_body = 0  # since the last head was complete or a piece of body came
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -82,7 +83,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, self.transport.close)
+            self._head_timer = self.loop.call_later(
+                self._head_timeout_s, self.transport.close
+            )
 
     def _head_arrived(self) -> None:
         if self._head_timer is not None:
@@ -105,11 +108,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def run(app: FastAPI, listener: socket.socket, grace_s: float) -> None:
-    """Serve until SIGTERM or SIGINT; running requests then have `grace_s` seconds to end."""
+def run(app: FastAPI, listener: socket.socket, *, grace_s: float, head_timeout_s: float) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Running requests then have `grace_s` seconds to end. A connection that takes longer than
+    `head_timeout_s` seconds to send the head of a request is closed.
+    """
     config = uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=partial(BoundedHttpProtocol, head_timeout_s=head_timeout_s),  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",
         log_config=None,

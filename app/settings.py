@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     upload_timeout_s: float = Field(
         120.0, gt=0, description="seconds in which a request has to arrive"
     )
+    head_timeout_s: float = Field(
+        20.0, gt=0, description="seconds in which the head of a request has to arrive"
+    )
     upload_stall_s: float = Field(
         10.0, gt=0, description="seconds without a byte after which an upload is given up"
     )

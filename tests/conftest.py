@@ -9,10 +9,21 @@ from typing import NoReturn
 import httpx
 import pytest
 
+from tests import http_client
 from tests.fleet.postgres import PostgresServer, find_binaries, running_server
+from tests.patience import patient
 from tests.service import MODELS, Service, running_service
 
 _ARCHIVES = ("mnist/train-images-idx3-ubyte.gz", "cifar10.zip", "catdog.zip")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Scale the time that each test may take to this host."""
+    usual_s = float(config.getini("timeout"))
+    for item in items:
+        given = item.get_closest_marker("timeout")
+        seconds = given.args[0] if given else usual_s
+        item.add_marker(pytest.mark.timeout(patient(seconds)), append=False)
 
 
 def pytest_configure() -> None:
@@ -33,12 +44,19 @@ def datasets() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server, shared by all tests. Without one a test is skipped; in CI it fails."""
     if find_binaries() is None:
         miss("needs PostgreSQL: install the package postgresql")
     with running_server() as server:
         yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> PostgresServer:
+    """The shared server, running whatever an earlier test did to it."""
+    postgres_server.ensure_running()
+    return postgres_server
 
 
 @pytest.fixture
@@ -66,5 +84,5 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture
 def client(service: Service) -> Iterator[httpx.Client]:
     """An HTTP client of the shared service."""
-    with httpx.Client(base_url=service.url, timeout=30) as opened:
+    with http_client.connect(base_url=service.url) as opened:
         yield opened

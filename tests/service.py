@@ -16,9 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+
+from tests import http_client
+from tests.patience import patient
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
@@ -83,11 +88,11 @@ class Service:
     def is_measured(self) -> bool:
         """Whether there is a worker that knows what its work costs."""
         known = (self.log.parent / "var" / _MEASURED).exists()
-        return known and bool(httpx.get(f"{self.url}/health/ready", timeout=5).json()["workers"])
+        return known and bool(http_client.get(f"{self.url}/health/ready").json()["workers"])
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+            return http_client.get(f"{self.url}/health/ready").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -104,12 +109,13 @@ def child_of(pid: int, command: str) -> int | None:
     return None
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Poll until something is true."""
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, f"not true within {timeout_s} s"
-        time.sleep(0.05)
+def wait_until(condition: Callable[[], T], timeout_s: float = 60.0) -> T:
+    """Poll until a condition is true, for `timeout_s` seconds on a quiet host; return its value."""
+    end = time.monotonic() + patient(timeout_s)
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not true within {patient(timeout_s):.0f} s"
+        time.sleep(0.03)
+    return found
 
 
 @contextmanager
@@ -154,7 +160,7 @@ def running_service(
         keep_measured(state)
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(patient())
         except subprocess.TimeoutExpired:
             process.kill()  # its children end with it
             raise
@@ -189,8 +195,7 @@ def _started(process: subprocess.Popen[bytes], log: Path) -> Service:
         assert process.poll() is None, log.read_text()
         return re.search(r"http://[\d.]+:\d+", log.read_text())
 
-    wait_until(listening)
-    match = listening()
+    match = wait_until(listening)
     assert match is not None
     service = Service(process, match[0], log)
     wait_until(service.is_ready)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import ROOT
 
@@ -19,7 +20,7 @@ def app(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(),
         check=False,
     )
 

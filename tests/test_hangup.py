@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from tests.patience import patient
 from tests.service import ROOT, wait_until
 
 _SERVE = [sys.executable, "-m", "app", "serve", "--port", "0"]
@@ -39,7 +40,7 @@ def in_a_terminal(
             yield process, terminal
         finally:
             process.kill()
-            process.wait(30)
+            process.wait(patient())
 
 
 def said(folder: Path) -> str:
@@ -51,7 +52,7 @@ def test_the_service_ends_with_its_terminal_and_not_with_a_wish(tmp_path: Path) 
         process.send_signal(signal.SIGHUP)
         wait_until(lambda: "reload done" in said(tmp_path))
         terminal.close()
-        assert process.wait(30) == 0
+        assert process.wait(patient()) == 0
 
 
 def test_under_nohup_the_service_outlives_its_terminal(tmp_path: Path) -> None:
@@ -59,4 +60,4 @@ def test_under_nohup_the_service_outlives_its_terminal(tmp_path: Path) -> None:
         terminal.close()
         wait_until(lambda: "reload done" in said(tmp_path))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(patient()) == 0

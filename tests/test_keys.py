@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from app.keys import Keyring, digest_of, entry_for, new_key
+from tests.patience import patient
 from tests.service import ROOT
 
 
@@ -56,6 +57,6 @@ def _key(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(),
         check=False,
     )

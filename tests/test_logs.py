@@ -7,24 +7,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
-
+from tests import http_client
 from tests.jobs.studio import LONG, quick_service
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import ROOT, wait_until
 
 
 def test_every_line_of_a_service_is_json(tmp_path: Path) -> None:
     with quick_service(tmp_path) as (service, jobs):
-        httpx.post(f"{service.url}/classify?model=mnist", files={"file": encode(photograph())})
+        http_client.post(
+            f"{service.url}/classify?model=mnist", files={"file": encode(photograph())}
+        )
         job_id = jobs.start(**LONG)
         jobs.wait_for_step(job_id, 5)
         worker = service.worker_pid()
         assert worker is not None
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: service.events("child died"))
-        jobs.client.post(f"/jobs/{job_id}/cancel")
-        jobs.wait(job_id)
+        jobs.cancel(job_id)
         log = service.log
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     assert all({"event", "level", "timestamp"} <= entry.keys() for entry in entries)
@@ -65,7 +66,7 @@ def test_a_refusal_to_start_is_json_too(tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(),
         check=False,
     )
     assert result.returncode == 2

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.settings import Settings
+from tests.patience import patient
 from tests.service import ROOT, Service
 
 README = (ROOT / "README.md").read_text()
@@ -46,7 +47,7 @@ def answer_to(command: str, service: Service, folder: Path = ROOT) -> Any:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(),
         check=True,
     )
     return json.loads(result.stdout)

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.settings import Settings
+from tests.patience import patient
 from tests.service import ROOT
 
 
@@ -57,7 +58,7 @@ def test_a_setting_that_makes_no_sense_is_named(name: str, value: str, words: st
         env=os.environ | {f"ATELIER_{name}": value},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(),
         check=False,
     )
     assert result.returncode == 2

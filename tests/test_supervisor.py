@@ -3,13 +3,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from app.keys import entry_for
+from tests import http_client
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import ROOT, Service, running_service, wait_until
 
@@ -43,7 +45,7 @@ def app(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(),
         check=False,
     )
 
@@ -53,19 +55,19 @@ def test_a_killed_web_process_is_started_again_and_clients_wait_for_it(tmp_path:
         first = web_pid(service)
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: not is_running(first))
-        response = httpx.post(f"{service.url}/classify", files={"file": GOOD}, timeout=60)
+        response = http_client.post(f"{service.url}/classify", files={"file": GOOD})
         assert response.status_code in {200, 503}  # 503 while the models are being loaded
         wait_until(service.is_ready)
         assert web_pid(service) != first
-        assert httpx.post(f"{service.url}/classify", files={"file": GOOD}).status_code == 200
+        assert http_client.post(f"{service.url}/classify", files={"file": GOOD}).status_code == 200
         assert "child died" in service.log.read_text()
 
 
 def test_a_web_process_that_can_decode_no_more_is_replaced(tmp_path: Path) -> None:
-    slow = encode(photograph(6000, 6000), "JPEG")
+    slow = encode(Image.new("RGB", (6000, 6000)), "JPEG")
     with running_service(tmp_path, decode_threads=1, decode_timeout_s=0.02) as service:
         first = web_pid(service)
-        httpx.post(f"{service.url}/classify?model=cifar10", files={"file": slow}, timeout=60)
+        http_client.post(f"{service.url}/classify?model=cifar10", files={"file": slow})
         wait_until(lambda: not is_running(first))
         wait_until(service.is_ready)
         assert web_pid(service) != first
@@ -75,17 +77,19 @@ def test_a_web_process_that_can_decode_no_more_is_replaced(tmp_path: Path) -> No
 def test_sigterm_ends_everything_and_lets_running_requests_finish(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         child = web_pid(service)
-        picture = encode(photograph(3000, 3000), "JPEG", quality=95)
         head = (
             "POST /classify?model=cifar10 HTTP/1.1\r\nHost: localhost\r\n"
-            f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+            f"Content-Type: image/png\r\nContent-Length: {len(GOOD)}\r\n"
+            "Expect: 100-continue\r\n\r\n"
         )
-        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-            connection.sendall(head.encode() + picture)
-            time.sleep(0.1)
+        with socket.create_connection(("127.0.0.1", service.port), timeout=patient()) as connection:
+            connection.sendall(head.encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 100")  # the request runs
             service.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: "Shutting down" in service.log.read_text())
+            connection.sendall(GOOD)
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
-        assert service.process.wait(30) == 0
+        assert service.process.wait(patient()) == 0
         assert not is_running(child)
 
 
@@ -96,7 +100,7 @@ def test_nothing_is_orphaned_when_the_supervisor_is_killed(tmp_path: Path) -> No
         service.process.wait()
         wait_until(lambda: not is_running(child), 30)
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{service.url}/health/live")
+            http_client.get(f"{service.url}/health/live")
 
 
 def test_only_the_web_process_has_the_listening_socket(tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_others_may_be_let_in_on_purpose(tmp_path: Path, *, with_keys: bool) -> 
     way = {"api_keys": entry_for("ann", "key")} if with_keys else {"allow_anonymous": True}
     with running_service(tmp_path, host="0.0.0.0", **way) as service:  # noqa: S104
         status = 401 if with_keys else 200
-        assert httpx.get(f"http://127.0.0.1:{service.port}/jobs").status_code == status
+        assert http_client.get(f"http://127.0.0.1:{service.port}/jobs").status_code == status
 
 
 def test_a_data_directory_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:
@@ -163,6 +167,6 @@ def test_a_device_that_is_not_there_ends_the_service_in_words(tmp_path: Path) ->
 def test_a_restart_on_the_same_port_works_at_once(tmp_path: Path) -> None:
     with running_service(tmp_path / "first") as service:
         port = service.port
-        httpx.get(f"{service.url}/health/live")
+        http_client.get(f"{service.url}/health/live")
     with running_service(tmp_path / "second", port=port) as service:
         assert service.port == port

@@ -43,5 +43,10 @@ def run(options: argparse.Namespace) -> int:
         except StoreUnavailableError as error:  # for now: it may be started again
             log.error("the store does not answer", error=str(error))  # noqa: TRY400
             return 1
-        server.run(web_app, listener, settings.shutdown_grace_s)
+        server.run(
+            web_app,
+            listener,
+            grace_s=settings.shutdown_grace_s,
+            head_timeout_s=settings.head_timeout_s,
+        )
     return 0

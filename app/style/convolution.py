@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from app.vision.device import runs_bfloat16_in_onednn
+
 _WINDOW = ([1, 1], [1, 1], [1, 1], 1)  # padding, stride, dilation, groups
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
     torch.ops.mkldnn, "_convolution_pointwise"
@@ -57,7 +59,9 @@ class ConvReLU(nn.Module):
 
 
 def _packs(x: Tensor) -> bool:
-    return _HAS_ONEDNN and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+    if not _HAS_ONEDNN or x.device.type != "cpu":
+        return False
+    return x.dtype is torch.float32 or (x.dtype is torch.bfloat16 and runs_bfloat16_in_onednn())
 
 
 class _PackedConvReLU(torch.autograd.Function):

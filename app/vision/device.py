@@ -41,7 +41,18 @@ def supports_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    in_hardware = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return bool(in_hardware) and runs_bfloat16_in_onednn()
+
+
+def runs_bfloat16_in_onednn() -> bool:
+    """Return whether oneDNN's operators take bfloat16 here; slowly perhaps, or not at all.
+
+    It follows ONEDNN_MAX_CPU_ISA, as the operators do.
+    """
+    return bool(torch.backends.mkldnn.is_available()) and bool(  # type: ignore[no-untyped-call]
+        torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
 
 
 def memory_bytes(device: torch.device, cgroup_limit: Path = _CGROUP_LIMIT) -> int:

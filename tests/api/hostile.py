@@ -5,6 +5,7 @@ import socket
 
 import httpx
 
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import Service
 
@@ -13,7 +14,7 @@ GOOD = encode(photograph())
 
 def exchange(service: Service, request: bytes) -> bytes:
     """Send raw bytes and return the answer, or what came of it before the connection ended."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=patient()) as connection:
         connection.sendall(request)
         answer = b""
         while True:

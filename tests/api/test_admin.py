@@ -15,9 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import http_client
 from tests.checkpoints import save_always
 from tests.evaluation.archives import zipped
 from tests.jobs.studio import QUICK, Job, studio
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import ROOT, Service, running_service, wait_until
 
@@ -39,21 +41,21 @@ def running(folder: Path, models: Path, engine: str = "exact") -> Iterator[Servi
 
 
 def reload(url: str) -> Any:
-    response = httpx.post(f"{url}/admin/reload", timeout=100)
+    response = http_client.post(f"{url}/admin/reload")
     assert response.status_code == 200, response.text
     return response.json()["models"]
 
 
 def asked(url: str) -> tuple[str, str]:
     """What the service says to a picture: the version that answered, and the digit."""
-    response = httpx.post(f"{url}/classify?model=mnist&top_k=1", files=PICTURE, timeout=60)
+    response = http_client.post(f"{url}/classify?model=mnist&top_k=1", files=PICTURE)
     assert response.status_code == 200, response.text
     answer = response.json()
     return answer["model"]["version"], answer["predictions"][0]["label"]
 
 
 def shown(url: str) -> str:
-    version: str = httpx.get(f"{url}/models/mnist").json()["version"]
+    version: str = http_client.get(f"{url}/models/mnist").json()["version"]
     return version
 
 
@@ -86,7 +88,7 @@ def test_a_changed_checkpoint_is_swapped_under_load_and_no_request_fails(
         assert (three, "3") in answers
         assert set(answers) <= {(three, "3"), (seven, "7")}
         assert reload(service.url)["mnist"]["outcome"] == "unchanged"
-        counted = httpx.get(f"{service.url}/metrics").text
+        counted = http_client.get(f"{service.url}/metrics").text
         for outcome in ("reloaded", "unchanged"):
             line = f'atelier_model_reloads_total{{model="mnist",outcome="{outcome}"}} 1.0'
             assert line in counted
@@ -122,7 +124,7 @@ def test_a_model_whose_checkpoint_comes_later_becomes_available(
         version = json.loads((models / "cifar10.json").read_text())["sha256"][:12]
         expected = {"outcome": "reloaded", "version": version, "reason": None}
         assert reload(service.url)["cifar10"] == expected
-        assert httpx.get(f"{service.url}/health/ready").json()["models"]["cifar10"] is True
+        assert http_client.get(f"{service.url}/health/ready").json()["models"]["cifar10"] is True
 
 
 def test_a_second_reload_meanwhile_is_told_to_come_again(tmp_path: Path, models: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_second_reload_meanwhile_is_told_to_come_again(tmp_path: Path, models:
         version = save_always(7, models).version
         reloading = first.submit(reload, service.url)
         wait_until(lambda: service.child_of_web("prepare"))
-        second = httpx.post(f"{service.url}/admin/reload")
+        second = http_client.post(f"{service.url}/admin/reload")
         assert (second.status_code, second.json()["code"]) == (409, "reload_in_progress")
         assert second.headers["Retry-After"] == "5"
         assert reloading.result()["mnist"]["version"] == version
@@ -201,7 +203,7 @@ def test_sighup_to_a_web_process_alone_reloads(tmp_path: Path, models: Path) -> 
         assert process.poll() is None
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(patient())
 
 
 def test_a_worker_evaluates_with_what_was_reloaded(tmp_path: Path, models: Path) -> None:

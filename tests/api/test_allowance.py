@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from app.keys import entry_for, new_key
+from tests import http_client
 from tests.jobs.studio import QUICK, Studio
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import Service, running_service, wait_until
 
@@ -19,7 +21,7 @@ API_KEYS = " ".join(str(entry_for(name, key)) for name, key in KEYS.items())
 
 def client_of(service: Service, name: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {KEYS[name]}"}
-    return httpx.Client(base_url=service.url, headers=headers, timeout=30)
+    return http_client.connect(base_url=service.url, headers=headers)
 
 
 @pytest.fixture
@@ -74,18 +76,18 @@ def test_one_caller_sends_a_few_archives_at_a_time(tmp_path: Path) -> None:
         head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         with ExitStack() as stack:
             for _ in range(4):
-                slow = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+                slow = socket.create_connection(("127.0.0.1", service.port), timeout=patient())
                 stack.enter_context(slow).sendall(f"{head}\r\nPK".encode())
 
             def is_refused() -> bool:
                 url = f"{service.url}/evaluate?model=mnist"
-                found = httpx.post(url, headers=headers, content=b"PK", timeout=30)
+                found = http_client.post(url, headers=headers, content=b"PK")
                 return found.status_code == 429 and found.json()["code"] == "quota_exceeded"
 
             wait_until(is_refused)
             other = {**headers, "Authorization": f"Bearer {KEYS['bob']}"}
             url = f"{service.url}/evaluate?model=mnist"
-            assert httpx.post(url, headers=other, content=b"PK", timeout=30).status_code == 422
+            assert http_client.post(url, headers=other, content=b"PK").status_code == 422
 
 
 def test_files_that_never_fit_are_too_large(tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_files_that_never_fit_are_too_large(tmp_path: Path) -> None:
         running_service(tmp_path, api_keys=API_KEYS, max_stored_bytes_per_caller=1000) as service,
         client_of(service, "ann") as client,
     ):
-        refused = Studio(client).submit(quality="preview")
+        refused = Studio(client).submit()
         assert (refused.status_code, refused.json()["code"]) == (413, "files_too_large")
 
 
@@ -105,15 +107,15 @@ def test_what_one_caller_may_store_is_bounded(tmp_path: Path) -> None:
             ann, bob = Studio(client), Studio(other)
             done = []
             for _ in range(20):
-                response = ann.submit(quality="preview")
+                response = ann.submit()
                 if response.status_code != 202:
                     break
-                done.append(ann.wait(response.json()["id"]))
+                done.append(ann.finish(response.json()["id"]))
             assert done
             assert (response.status_code, response.json()["code"]) == (429, "quota_exceeded")
             assert 900 < int(response.headers["Retry-After"]) <= 1000
             assert ann.wait(done[0]["id"])["status"] == "succeeded"
-            assert bob.submit(quality="preview").status_code == 202
+            assert bob.submit().status_code == 202
             for job in done:
                 assert client.delete(f"/jobs/{job['id']}").status_code == 204
-            assert ann.submit(quality="preview").status_code == 202
+            assert ann.submit().status_code == 202

@@ -6,13 +6,15 @@ import time
 import httpx
 import pytest
 
+from tests.api.conftest import HEAD_S
 from tests.api.hostile import GOOD, assert_still_serves, exchange
+from tests.patience import patient
 from tests.service import Service
 
 
 def test_headers_that_never_end_are_cut_off(service: Service, client: httpx.Client) -> None:
     before_bytes = service.resident_bytes()
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=patient()) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\n")
         endless = b"".join(b"X-%d: %1000d\r\n" % (index, index) for index in range(100_000))
         with pytest.raises(OSError, match=r"reset|pipe"):
@@ -25,7 +27,7 @@ def test_trailers_that_never_end_are_cut_off(service: Service, client: httpx.Cli
     before_bytes = service.resident_bytes()
     head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
     for trailers in (b"a: b\r\n" * 3_000_000, b"a: " + b"b" * 20_000_000):
-        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=patient()) as connection:
             connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
             with pytest.raises(OSError, match=r"reset|pipe"):
                 connection.sendall(trailers)
@@ -75,8 +77,10 @@ def test_an_offer_of_another_protocol_is_ignored(client: httpx.Client, protocol:
     assert client.get("/health/live", headers=headers).status_code == 200
 
 
-def test_a_silent_connection_is_closed(service: Service) -> None:
-    silent = [socket.create_connection(("127.0.0.1", service.port), timeout=40) for _ in range(3)]
+def test_a_silent_connection_is_closed(strict: Service) -> None:
+    silent = [
+        socket.create_connection(("127.0.0.1", strict.port), timeout=patient()) for _ in range(3)
+    ]
     silent[1].sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n")
     silent[2].sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
     answer = b""
@@ -87,4 +91,4 @@ def test_a_silent_connection_is_closed(service: Service) -> None:
     for connection in silent:
         assert connection.recv(4096) == b""
         connection.close()
-    assert 15 < time.monotonic() - started < 30
+    assert time.monotonic() - started > 0.5 * HEAD_S

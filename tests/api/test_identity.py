@@ -10,6 +10,7 @@ import pytest
 
 from app.api.identity import SecretError, kept_secret
 from app.keys import entry_for, new_key
+from tests import http_client
 from tests.jobs.studio import QUICK, Studio
 from tests.pictures import encode, photograph
 from tests.service import Service, running_service, wait_until
@@ -41,7 +42,7 @@ class Keyed:
 
     def client(self, name: str | None = None, **options: Any) -> httpx.Client:
         headers = {"Authorization": f"Bearer {KEYS[name]}"} if name else {}
-        return httpx.Client(base_url=self.service.url, headers=headers, timeout=30, **options)
+        return http_client.connect(base_url=self.service.url, headers=headers, **options)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def test_with_a_key_everything_works(keyed: Keyed) -> None:
 def test_jobs_belong_to_the_key_that_made_them(keyed: Keyed) -> None:
     with keyed.client("ann") as client, keyed.client("bob") as other:
         ann, bob = Studio(client), Studio(other)
-        job = ann.wait(ann.start(quality="preview"))
+        job = ann.paint()
         assert job["status"] == "succeeded"
         path = f"/jobs/{job['id']}"
         for method, suffix in [
@@ -146,16 +147,13 @@ def test_jobs_belong_to_the_key_that_made_them(keyed: Keyed) -> None:
         assert job["id"] in listed[0]
         assert job["id"] not in listed[1]
         assert client.get(f"{path}/result").status_code == 200
-        assert bob.wait(bob.start(quality="preview"))["status"] == "succeeded"
+        bob.paint()
 
 
 def test_an_idempotency_key_means_nothing_to_others(keyed: Keyed) -> None:
     with keyed.client("ann") as client, keyed.client("bob") as other:
         headers = {"Idempotency-Key": "same"}
-        made = [
-            Studio(each).submit(headers, quality="preview").json()["id"]
-            for each in (client, client, other)
-        ]
+        made = [Studio(each).submit(headers).json()["id"] for each in (client, client, other)]
     assert made[0] == made[1] != made[2]
 
 
@@ -170,7 +168,7 @@ def test_a_browser_exchanges_its_key_for_a_cookie(keyed: Keyed) -> None:
         assert KEYS["bob"] not in cookie
         assert browser.get("/session").json() == {"required": True, "name": "bob"}
         studio = Studio(browser)
-        job = studio.wait(studio.start(quality="preview"))
+        job = studio.paint()
         assert browser.get(f"/jobs/{job['id']}/events").status_code == 200
         stolen = {"Origin": "http://evil.example"}
         assert browser.post(f"/jobs/{job['id']}/cancel", headers=stolen).status_code == 403
@@ -250,7 +248,7 @@ def test_a_damaged_session_secret_is_not_signed_with(tmp_path: Path) -> None:
 
 def test_only_administrators_reload_the_models(keyed: Keyed) -> None:
     with keyed.client("ann") as admin, keyed.client("bob") as other, keyed.client() as nobody:
-        assert admin.post("/admin/reload", timeout=100).status_code == 200
+        assert admin.post("/admin/reload").status_code == 200
         refused = other.post("/admin/reload")
         assert (refused.status_code, refused.json()["code"]) == (403, "not_admin")
         assert nobody.post("/admin/reload").status_code == 401
@@ -258,26 +256,26 @@ def test_only_administrators_reload_the_models(keyed: Keyed) -> None:
 
 def test_a_session_outlives_a_restart_but_not_its_key(tmp_path: Path) -> None:
     with running_service(tmp_path, api_keys=API_KEYS) as service:
-        answer = httpx.post(f"{service.url}/session", json={"key": KEYS["bob"]})
+        answer = http_client.post(f"{service.url}/session", json={"key": KEYS["bob"]})
         cookies = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
-        assert httpx.get(f"{service.url}/jobs", headers=cookies).status_code == 200
+        assert http_client.get(f"{service.url}/jobs", headers=cookies).status_code == 200
     with running_service(tmp_path, api_keys=API_KEYS) as service:
-        assert httpx.get(f"{service.url}/jobs", headers=cookies).status_code == 200
+        assert http_client.get(f"{service.url}/jobs", headers=cookies).status_code == 200
     with running_service(tmp_path, api_keys=entry_for("bob", new_key())) as service:
-        refused = httpx.get(f"{service.url}/jobs", headers=cookies)
+        refused = http_client.get(f"{service.url}/jobs", headers=cookies)
         assert (refused.status_code, refused.json()["code"]) == (401, "unknown_key")
 
 
 def test_a_session_ends_with_its_time(tmp_path: Path) -> None:
     with running_service(tmp_path, api_keys=API_KEYS, session_ttl_s=1) as service:
-        answer = httpx.post(f"{service.url}/session", json={"key": KEYS["bob"]})
+        answer = http_client.post(f"{service.url}/session", json={"key": KEYS["bob"]})
         cookies = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
 
         def has_ended() -> bool:
-            return httpx.get(f"{service.url}/jobs", headers=cookies).status_code == 401
+            return http_client.get(f"{service.url}/jobs", headers=cookies).status_code == 401
 
         wait_until(has_ended, timeout_s=10)
-        refused = httpx.get(f"{service.url}/jobs", headers=cookies)
+        refused = http_client.get(f"{service.url}/jobs", headers=cookies)
         assert refused.json()["code"] == "unknown_key"
 
 
@@ -289,5 +287,5 @@ def test_who_sees_the_metrics_is_a_setting(
 ) -> None:
     with running_service(tmp_path, api_keys=API_KEYS, metrics=setting) as service:
         url, headers = f"{service.url}/metrics", {"Authorization": f"Bearer {KEYS['ann']}"}
-        assert httpx.get(url, headers=headers).status_code == with_key
-        assert httpx.get(url).status_code == without
+        assert http_client.get(url, headers=headers).status_code == with_key
+        assert http_client.get(url).status_code == without

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from tests import http_client
 from tests.checkpoints import save_always
 from tests.pictures import encode, photograph
 from tests.service import ROOT, running_service
@@ -63,17 +64,17 @@ def test_a_refused_checkpoint_is_listed_with_the_reason_and_the_others_serve(
     (models / "cifar10.json").write_bytes((ROOT / "models/cifar10.json").read_bytes())
     (models / "cifar10.pt").write_bytes(b"\x80\x04.")
     with running_service(tmp_path, models_dir=models) as service:
-        listed = httpx.get(f"{service.url}/models/cifar10").json()
+        listed = http_client.get(f"{service.url}/models/cifar10").json()
         assert listed["available"] is False
         assert "SHA-256" in listed["reason"]
         files = {"file": encode(photograph())}
-        refused = httpx.post(f"{service.url}/classify?model=cifar10", files=files)
+        refused = http_client.post(f"{service.url}/classify?model=cifar10", files=files)
         assert (refused.status_code, refused.json()["code"]) == (503, "model_unavailable")
         assert refused.headers["Retry-After"]
-        answer = httpx.post(f"{service.url}/classify?top_k=1", files=files).json()
+        answer = http_client.post(f"{service.url}/classify?top_k=1", files=files).json()
         assert answer["predictions"][0]["label"] == "4"
         assert answer["predictions"][0]["probability"] == pytest.approx(0.99)
-        ready = httpx.get(f"{service.url}/health/ready")
+        ready = http_client.get(f"{service.url}/health/ready")
         assert ready.json() == {
             "status": "ready",
             "models": {"mnist": True, "cifar10": False, "catdog": False},

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests import http_client
+from tests.patience import patient
 from tests.service import Service, running_service
 
 ESTIMATE = {"width": 64, "height": 64}
@@ -53,7 +55,7 @@ def test_orchestrators_ask_for_its_health_under_any_name(client: httpx.Client) -
     [("studio.example", 200), ("STUDIO.example.:443", 200), ("localhost", 200), ("x.example", 421)],
 )
 def test_the_operator_allows_names(named_service: Service, host: str, status: int) -> None:
-    answer = httpx.get(f"{named_service.url}/models", headers={"Host": host})
+    answer = http_client.get(f"{named_service.url}/models", headers={"Host": host})
     assert answer.status_code == status
 
 
@@ -82,7 +84,7 @@ def test_the_own_page_and_programs_may(client: httpx.Client, named_service: Serv
         assert client.post("/stylize/estimate", headers=headers, json=ESTIMATE).status_code == 200
     behind_tls = {"Host": "studio.example", "Origin": "https://studio.example"}
     url = f"{named_service.url}/stylize/estimate"
-    assert httpx.post(url, headers=behind_tls, json=ESTIMATE).status_code == 200
+    assert http_client.post(url, headers=behind_tls, json=ESTIMATE).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_every_answer_tells_browsers_to_be_careful(client: httpx.Client, path: s
 
 def test_even_what_is_no_http_is_answered_carefully(service: Service) -> None:
     for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000):
-        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=patient()) as connection:
             connection.sendall(sent)
             assert b"x-content-type-options: nosniff" in connection.recv(2000)
 

@@ -12,6 +12,7 @@ from typing import Any
 from tests.deploy.compose import seconds
 from tests.deploy.image import Image
 from tests.deploy.root import Container
+from tests.patience import patient
 
 
 @dataclass(frozen=True)
@@ -88,5 +89,5 @@ def running(
 def is_healthy(image: Image, container: Container) -> bool:
     """Run the image's HEALTHCHECK beside a container."""
     command = image.root.command(container, image.start["HEALTHCHECK"])
-    result = subprocess.run(command, check=False, capture_output=True, timeout=10)
+    result = subprocess.run(command, check=False, capture_output=True, timeout=patient())
     return result.returncode == 0

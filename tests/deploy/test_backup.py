@@ -8,9 +8,9 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import http_client
 from tests.jobs.studio import LONG, QUICK, Studio
 from tests.service import ROOT, running_service, wait_until
 
@@ -21,11 +21,10 @@ def test_a_backup_of_a_busy_service_can_be_gone_on_with(tmp_path: Path) -> None:
     archive = tmp_path / "backup.tar"
     with (
         running_service(tmp_path / "first", **QUICK) as service,
-        httpx.Client(base_url=service.url, timeout=30) as client,
+        http_client.connect(base_url=service.url) as client,
     ):
         studio = Studio(client)
-        done = studio.submit(quality="preview").json()["links"]["self"]
-        wait_until(lambda: client.get(done).json()["status"] == "succeeded")
+        done = studio.paint()["links"]["self"]
         picture = client.get(f"{done}/result").content
         running = studio.submit(**LONG).json()["links"]["self"]
         wait_until(lambda: client.get(running).json()["progress"])
@@ -36,8 +35,9 @@ def test_a_backup_of_a_busy_service_can_be_gone_on_with(tmp_path: Path) -> None:
     subprocess.run(unpack, check=True)
     assert _is_sound(restored / "atelier.db")
     with running_service(tmp_path / "second", **QUICK) as service:
-        assert httpx.get(f"{service.url}{done}/result").content == picture
-        wait_until(lambda: httpx.get(service.url + running).json()["status"] == "succeeded")
+        assert http_client.get(f"{service.url}{done}/result").content == picture
+        http_client.post(f"{service.url}{running}/finish")
+        wait_until(lambda: http_client.get(service.url + running).json()["status"] == "succeeded")
 
 
 def test_what_is_still_arriving_is_left_out(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_what_is_still_arriving_is_left_out(tmp_path: Path) -> None:
 
     with running_service(tmp_path) as service:
         zipped = {"Content-Type": "application/zip"}
-        httpx.post(f"{service.url}/evaluate?model=mnist", content=pieces(), headers=zipped)
+        http_client.post(f"{service.url}/evaluate?model=mnist", content=pieces(), headers=zipped)
     with tarfile.open(archive) as tar:
         assert "atelier.db" in tar.getnames()
         assert not [name for name in tar.getnames() if name.startswith("incoming")]

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import http_client
 from tests.deploy.compose import services
 from tests.deploy.containers import Running, is_healthy, new_volume, placed, running
 from tests.deploy.image import Image
@@ -38,11 +39,11 @@ def test_one_container_classifies_and_ends_cleanly(
     container = placed(image, service, new_volume(image, tmp_path / "data"), ATELIER_PORT=port)
     with running(image, container, service, tmp_path / "log") as started:
         wait_until(lambda: _is_up(started) and is_healthy(image, container), 300)
-        found = httpx.post(
+        found = http_client.post(
             f"{url}/classify?model=cifar10", files={"file": (EXAMPLES / "ship.jpg").read_bytes()}
         ).json()
         assert found["predictions"][0]["label"] == "ship"
-        assert all(httpx.get(f"{url}/health/ready").json()["models"].values())
+        assert all(http_client.get(f"{url}/health/ready").json()["models"].values())
         assert_harmless(started)
         assert started.stop() in CLEAN
     assert not is_healthy(image, container)
@@ -62,7 +63,7 @@ def test_web_and_worker_come_in_any_order_and_survive_restarts(
         return running(image, container, found[name], tmp_path / name)
 
     def status(job: str) -> str:
-        return str(httpx.get(url + job).json()["status"])
+        return str(http_client.get(url + job).json()["status"])
 
     with start("worker") as worker:
         wait_until(lambda: _is_up(worker) and "measured" in worker.log.read_text(), 300)
@@ -71,7 +72,7 @@ def test_web_and_worker_come_in_any_order_and_survive_restarts(
             assert_harmless(web)
             assert_harmless(worker)
             job = _paint(url)
-            wait_until(lambda: httpx.get(url + job).json()["progress"])
+            wait_until(lambda: http_client.get(url + job).json()["progress"])
             assert worker.stop() == 0
             assert status(job) == "queued"
             os.kill(web.process.pid, signal.SIGKILL)
@@ -81,7 +82,7 @@ def test_web_and_worker_come_in_any_order_and_survive_restarts(
         assert status(job) == "queued"
         with start("worker") as worker:
             wait_until(lambda: _is_up(worker) and status(job) == "succeeded", 300)
-            assert httpx.get(f"{url}{job}/result").headers["content-type"] == "image/png"
+            assert http_client.get(f"{url}{job}/result").headers["content-type"] == "image/png"
             assert worker.stop() == 0
         assert web.stop() in CLEAN
     for name in ("web", "worker"):
@@ -103,10 +104,10 @@ def test_behind_the_proxy_only_a_key_opens(
     bearer = {"Authorization": f"Bearer {key}"}
     with running(image, container, service, tmp_path / "log") as web:
         wait_until(lambda: _is_up(web) and is_healthy(image, container), 300)
-        assert httpx.get(f"{url}/models", headers=named).status_code == 401
-        assert httpx.get(f"{url}/models", headers=named | bearer).status_code == 200
-        assert httpx.get(f"{url}/metrics", headers=named).status_code == 401
-        other = httpx.get(f"{url}/models", headers=bearer | {"Host": "elsewhere.example"})
+        assert http_client.get(f"{url}/models", headers=named).status_code == 401
+        assert http_client.get(f"{url}/models", headers=named | bearer).status_code == 200
+        assert http_client.get(f"{url}/metrics", headers=named).status_code == 401
+        other = http_client.get(f"{url}/models", headers=bearer | {"Host": "elsewhere.example"})
         assert 400 <= other.status_code < 500
         assert web.stop() in CLEAN
     assert_untroubled(tmp_path / "log")
@@ -136,7 +137,7 @@ def assert_untroubled(log: Path) -> None:
 
 
 def _paint(url: str) -> str:
-    answer = httpx.post(
+    answer = http_client.post(
         f"{url}/stylize",
         files={"content": (EXAMPLES / "cat.jpg").read_bytes()},
         data={"style_name": "stained-glass", "size": "192", "quality": "preview"},
@@ -152,7 +153,7 @@ def _is_up(started: Running) -> bool:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready").status_code == 200
+        return http_client.get(f"{url}/health/ready").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -160,5 +161,5 @@ def _is_ready(url: str) -> bool:
 def _workers(url: str) -> list[Any]:
     if not _is_ready(url):
         return []
-    found: list[Any] = httpx.get(f"{url}/health/ready").json()["workers"]
+    found: list[Any] = http_client.get(f"{url}/health/ready").json()["workers"]
     return found

@@ -16,7 +16,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.keys import entry_for, new_key
+from tests import http_client
 from tests.deploy.programs import program
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import ROOT, Service, running_service, wait_until
 
@@ -34,9 +36,9 @@ Kind = tuple[str, frozenset[str]]
 @pytest.fixture
 def exposed(service: Service) -> dict[str, Kind]:
     """Type and labels of every metric, once something has happened."""
-    httpx.post(f"{service.url}/classify?model=mnist", files={"file": encode(photograph())})
-    httpx.post(f"{service.url}/admin/reload", timeout=60)
-    text = httpx.get(f"{service.url}/metrics").text
+    http_client.post(f"{service.url}/classify?model=mnist", files={"file": encode(photograph())})
+    http_client.post(f"{service.url}/admin/reload")
+    text = http_client.get(f"{service.url}/metrics").text
     return dict(_kinds(text))
 
 
@@ -133,13 +135,13 @@ def test_prometheus_gets_in_with_its_key(tmp_path: Path) -> None:
             assert _values(port, "atelier_database_up") == ["1"]
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(patient())
 
 
 def _values(port: int, query: str) -> list[str]:
     """What a Prometheus answers; nothing while it is still starting."""
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query})
+        answer = http_client.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query})
     except httpx.TransportError:
         return []
     if answer.status_code != 200:
@@ -152,11 +154,11 @@ def test_figures_of_a_database_that_is_away_are_not_known(tmp_path: Path) -> Non
         running_service(tmp_path) as service,
         closing(sqlite3.connect(tmp_path / "var/atelier.db", isolation_level=None)) as other,
     ):
-        before = httpx.get(f"{service.url}/metrics").text
+        before = http_client.get(f"{service.url}/metrics").text
         other.execute("BEGIN EXCLUSIVE")
-        locked = httpx.get(f"{service.url}/metrics", timeout=10).text
+        locked = http_client.get(f"{service.url}/metrics").text
         other.execute("ROLLBACK")
-        after = httpx.get(f"{service.url}/metrics").text
+        after = http_client.get(f"{service.url}/metrics").text
     for text in (before, after):
         assert "atelier_database_up 1.0" in text
         assert 'atelier_jobs{status="queued"} 0.0' in text

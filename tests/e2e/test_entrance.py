@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
 from app.keys import entry_for, new_key
+from tests import http_client
 from tests.e2e.visit import PAINTING_MS, Visit, photo, visiting
 from tests.jobs.studio import QUICK
 from tests.service import Service, running_service, wait_until
@@ -83,7 +83,7 @@ def test_everybody_sees_their_own_paintings(
     expect(stranger.title).to_have_text(re.compile("Painted|painting|Finished", re.IGNORECASE))
     expect(stranger.slider).to_be_visible(timeout=PAINTING_MS)
     headers = {"Authorization": f"Bearer {KEYS['ann']}"}
-    (job,) = httpx.get(f"{keyed.url}/jobs", headers=headers).json()["jobs"]
+    (job,) = http_client.get(f"{keyed.url}/jobs", headers=headers).json()["jobs"]
     with visiting(browser, keyed.url) as other:
         other.foresee(REFUSED, "404 (Not Found)")
         other.page.goto(other.url)

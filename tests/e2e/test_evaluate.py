@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import FilePayload, Locator, expect
 
 from app import web
+from tests import http_client
 from tests.e2e.visit import PAINTING_MS, Visit, drop
 from tests.evaluation.archives import zipped
 
@@ -136,7 +136,7 @@ def test_of_several_archives_the_first_is_taken_and_said_to_be(room: Visit) -> N
 
 
 def test_an_upload_is_stopped(room: Visit, sevens: Path) -> None:
-    with httpx.Client(base_url=room.url) as client:
+    with http_client.connect(base_url=room.url) as client:
         before = client.get("/jobs?kind=evaluate&limit=1").json()["jobs"]
         network = room.page.context.new_cdp_session(room.page)
         slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1e5}

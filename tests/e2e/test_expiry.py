@@ -1,9 +1,9 @@
 """Files that the service has removed by now."""
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests import http_client
 from tests.e2e.visit import PAINTING_MS, visiting
 from tests.jobs.studio import QUICK
 from tests.service import running_service, wait_until
@@ -28,7 +28,7 @@ def test_a_painting_whose_files_have_expired_says_so(
         go_on = visit.page.get_by_role("button", name="Go on from here")
         expect(go_on).to_be_visible()
         result = f"{brief.url}/jobs/{visit.page.url.rpartition('/')[2]}/result"
-        wait_until(lambda: httpx.get(result).status_code == 410)
+        wait_until(lambda: http_client.get(result).status_code == 410)
         go_on.click()
         expect(visit.alert(EXPIRED)).to_be_visible()
         visit.page.reload()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +15,16 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from app import web
+from tests import http_client
 from tests.e2e.visit import PAINTING_MS, Visit, visiting
 from tests.evaluation.archives import zipped
 from tests.jobs.studio import QUICK
-from tests.service import Service, running_service, wait_until
+from tests.service import Service, running_service, small_models, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SHIP = web.files()["samples/ship.jpg"]
 LOADED_LATER = re.compile("The model is still being loaded…|No model can answer now.")
-LOADING = {"engine": "auto"}  # every engine is tried at the start, which takes some seconds
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def held(service: Service) -> Iterator[None]:
 
 def is_live(service: Service) -> bool:
     try:
-        return httpx.get(f"{service.url}/health/live", timeout=5).is_success
+        return http_client.get(f"{service.url}/health/live").is_success
     except httpx.TransportError:
         return False
 
@@ -78,15 +79,23 @@ def test_a_picture_is_answered_although_the_service_restarts_meanwhile(
         expect(visit.page.locator(".verdict strong")).to_have_text("ship", timeout=PAINTING_MS)
 
 
-def test_a_picture_is_answered_once_the_models_are_loaded(visit: Visit, mortal: Service) -> None:
+def test_a_picture_is_answered_once_the_models_are_loaded(
+    visit: Visit, mortal: Service, tmp_path: Path
+) -> None:
     visit.enter("classify")
     visit.page.get_by_role("radio", name="cifar10").check()
     mortal.die()
+    card = tmp_path / "models/mnist.json"
+    shutil.copytree(small_models(), card.parent)
+    whole = card.rename(tmp_path / "mnist.json")
+    os.mkfifo(card)  # loading stops here until somebody writes
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
-        ready = pool.submit(stack.enter_context, again(mortal, **LOADING))
+        ready = pool.submit(stack.enter_context, again(mortal, models_dir=card.parent))
         wait_until(lambda: is_live(mortal))
         visit.page.get_by_label("A picture").last.set_input_files(SHIP)
         expect(visit.page.locator("#answers")).to_contain_text(LOADED_LATER, timeout=PAINTING_MS)
+        with card.open("w"):
+            whole.rename(card)
         ready.result()
         expect(visit.page.locator(".verdict strong")).to_have_text("ship", timeout=PAINTING_MS)
 
@@ -113,8 +122,7 @@ def test_an_archive_is_sent_again_when_the_service_restarts_in_mid_upload(
 
 
 def test_a_painting_goes_on_after_a_restart(visit: Visit, mortal: Service) -> None:
-    visit.paint(192, "high")
-    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.begin_long()
     mortal.die()
     away = visit.page.locator("#easel-away")
     expect(away).to_be_visible(timeout=PAINTING_MS)

@@ -5,12 +5,12 @@ import os
 import re
 import signal
 
-import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
 
-from tests.e2e.visit import PAINTING_MS, Visit, photo, visiting
+from tests import http_client
+from tests.e2e.visit import LONG_PX, PAINTING_MS, Visit, photo, visiting
 from tests.service import Service
 
 pytestmark = pytest.mark.e2e
@@ -75,16 +75,14 @@ def test_the_result_is_compared_and_downloaded(visit: Visit) -> None:
 
 
 def test_good_enough_makes_the_present_picture_the_result(visit: Visit) -> None:
-    visit.paint(256, "high")
-    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.begin_long()
     visit.page.get_by_role("button", name="Good enough").click()
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
     expect(visit.slider).to_be_visible()
 
 
 def test_cancel_ends_a_painting_without_a_result(visit: Visit) -> None:
-    visit.paint(256, "high")
-    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.begin_long()
     visit.cancel()
     expect(visit.title).to_have_text("Cancelled", timeout=PAINTING_MS)
     expect(visit.page.get_by_role("link", name="Download")).to_have_count(0)
@@ -94,8 +92,7 @@ def test_cancel_ends_a_painting_without_a_result(visit: Visit) -> None:
 
 
 def test_a_reload_in_mid_job_finds_it_again(visit: Visit) -> None:
-    visit.paint(192, "high")
-    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.begin_long()
     done = share_done(visit.page)
     visit.page.reload()
     expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
@@ -103,7 +100,7 @@ def test_a_reload_in_mid_job_finds_it_again(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Good enough").click()
     expect(visit.slider).to_be_visible(timeout=PAINTING_MS)  # the photograph is still there
     visit.page.get_by_role("link", name="New painting").click()
-    expect(visit.page.locator("#size")).to_have_value("192")  # and what was typed
+    expect(visit.page.locator("#size")).to_have_value(str(LONG_PX))  # and what was typed
     expect(visit.page.locator("#photo .drop-picture")).to_be_visible()
 
 
@@ -269,8 +266,7 @@ def test_a_full_queue_is_said_and_nothing_is_lost(browser: Browser, narrow: Serv
 
 def test_a_lost_connection_is_said_and_mends_itself(visit: Visit) -> None:
     visit.foresee("ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED")
-    visit.paint(192, "high")
-    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.begin_long()
     visit.page.context.set_offline(True)
     expect(away(visit)).to_be_visible()
     visit.page.context.set_offline(False)
@@ -281,8 +277,7 @@ def test_a_lost_connection_is_said_and_mends_itself(visit: Visit) -> None:
 
 def test_cancel_is_sent_once_the_connection_is_back(visit: Visit) -> None:
     visit.foresee("ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED")
-    visit.paint(192, "high")
-    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.begin_long()
     visit.page.context.set_offline(True)
     visit.cancel()
     expect(visit.page.get_by_role("button", name="Cancelling…")).to_be_disabled()
@@ -293,8 +288,7 @@ def test_cancel_is_sent_once_the_connection_is_back(visit: Visit) -> None:
 
 
 def test_who_comes_back_finds_what_is_being_painted(visit: Visit) -> None:
-    visit.paint(192, "high")
-    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.begin_long()
     job = visit.page.url
     visit.page.get_by_role("link", name="Classify").click()
     visit.page.get_by_role("link", name="Stylize").click()
@@ -311,13 +305,12 @@ def test_who_comes_back_finds_what_is_being_painted(visit: Visit) -> None:
 
 def test_a_web_process_that_dies_is_waited_for(visit: Visit, atelier: Service) -> None:
     visit.foresee("ERR_", "status of 503")
-    visit.paint(192, "high")
-    expect(visit.first_picture).to_be_visible(timeout=PAINTING_MS)
+    visit.begin_long()
     web = atelier.web_pid()
     assert web is not None
     os.kill(web, signal.SIGKILL)
     expect(away(visit)).to_be_visible()
-    expect(away(visit)).to_be_hidden(timeout=30_000)
+    expect(away(visit)).to_be_hidden(timeout=PAINTING_MS)
     visit.page.get_by_role("button", name="Good enough").click()
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
 
@@ -339,7 +332,7 @@ def test_an_answer_that_is_lost_does_not_make_two_jobs(visit: Visit) -> None:
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
     assert len(keys) == 2
     assert keys[0] == keys[1]
-    with httpx.Client(base_url=visit.url) as client:
+    with http_client.connect(base_url=visit.url) as client:
         newest = client.get("/jobs?kind=stylize&limit=2").json()["jobs"]
     here = visit.page.url.rpartition("/")[2]
     assert newest[0]["id"] == here

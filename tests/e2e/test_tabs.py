@@ -15,7 +15,7 @@ HIDE = """(isHidden) => {
 
 
 def test_seven_tabs_follow_a_painting_and_another_still_gets_answers(visit: Visit) -> None:
-    visit.paint(192, "high")
+    visit.begin_long()
     expect(visit.title).to_have_text("Being painted", timeout=PAINTING_MS)
     followers = [visit.page]
     for _ in range(6):

@@ -10,8 +10,14 @@ from typing import Any
 from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, expect
 
 from tests.jobs.studio import picture
+from tests.patience import patient
 
-PAINTING_MS = 60_000  # that a small painting may take on a busy host
+PAINTING_MS = patient() * 1000
+"""Upper bound of a small painting, and of whatever else takes long."""
+
+expect.set_options(timeout=patient(20) * 1000)
+
+LONG_PX = 512
 
 _TRANSFER = """(files) => {
   const transfer = new DataTransfer();
@@ -65,6 +71,11 @@ class Visit:
         self.set_painting(size, quality)
         self.page.get_by_role("button", name="Paint it").click()
 
+    def begin_long(self) -> None:
+        """Start a painting that no host ends before the test does, and see its first picture."""
+        self.paint(LONG_PX, "high")
+        expect(self.first_picture).to_be_visible(timeout=PAINTING_MS)
+
     def cancel(self) -> None:
         """Press the button; those that delete what was cancelled have longer names."""
         self.page.get_by_role("button", name="Cancel", exact=True).click()
@@ -86,7 +97,7 @@ class Visit:
 def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
     """Visit a service; in the end nothing may be in the console that was not foreseen."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(patient() * 1000)
     visit = Visit(context.new_page(), url)
 
     def note(message: ConsoleMessage) -> None:

@@ -21,6 +21,7 @@ from app.vision.classifier import Classifier
 from app.vision.images import ImageLimits, PixelBudget
 from tests.checkpoints import save_always
 from tests.evaluation.archives import put
+from tests.patience import patient
 from tests.pictures import encode, photograph
 
 LIMITS = ImageLimits(max_bytes=100_000, max_pixels=100_000)
@@ -65,7 +66,7 @@ class _Gated(Source):
         self.reads += 1
         if self.reads > self._open_for:
             self.is_stuck.set()
-            assert self.gate.wait(timeout=60)
+            assert self.gate.wait(timeout=patient())
         return self._files.read(name, max_bytes)
 
     def __exit__(self, *_: object) -> None:
@@ -156,7 +157,7 @@ def test_no_more_files_are_read_once_nobody_wants_them(
     files = labelled(digits, evaluator).files
     prepared = replace(evaluator, threads=1).prepared(source, files)
     next(prepared)
-    assert source.is_stuck.wait(timeout=60)
+    assert source.is_stuck.wait(timeout=patient())
     threading.Timer(0.5, source.gate.set).start()
     prepared.close()  # in the middle of a chunk
     assert source.reads == 13

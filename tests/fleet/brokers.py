@@ -16,12 +16,12 @@ from typing import Any
 import kombu
 from kombu.exceptions import OperationalError
 
+from tests.patience import patient
 from tests.service import wait_until
 
 QUEUE = "atelier"
 _amqp: Any = kombu
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-_STOP_S = 60
 
 
 class BrokerServer(ABC):
@@ -55,12 +55,26 @@ class BrokerServer(ABC):
             )
         wait_until(self._answers)
 
+    def ensure_running(self) -> None:
+        """Start it again if a test has left it stopped."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop it, and start it again at the exit."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
     def stop(self) -> None:
         """Stop it; what it has promised to keep, it keeps."""
         assert self._process is not None
         self._process.terminate()
         try:
-            self._process.wait(_STOP_S)
+            self._process.wait(patient())
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -117,7 +131,9 @@ class BrokerServer(ABC):
                 )
 
     def _connection(self) -> Any:
-        return _amqp.Connection(self.url, connect_timeout=5, transport_options=self._transport())
+        return _amqp.Connection(
+            self.url, connect_timeout=patient(), transport_options=self._transport()
+        )
 
     def _transport(self) -> dict[str, Any]:
         return {}

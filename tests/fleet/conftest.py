@@ -12,17 +12,25 @@ from tests.fleet.door import Door
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.fleet.postgres import PostgresServer
 from tests.fleet.s3 import BUCKET, environment, running_store
+from tests.patience import patient
 
-STORE_TIMEOUT_S = 2.0
+STORE_TIMEOUT_S = patient(2)
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
-def broker(request: pytest.FixtureRequest) -> Iterator[BrokerServer]:
+def broker_server(request: pytest.FixtureRequest) -> Iterator[BrokerServer]:
     """Each kind of broker."""
     if not is_installed(request.param):
         miss(f"needs {request.param}-server, as `apt-get install {request.param}-server` brings it")
     with running_broker(request.param) as running:
         yield running
+
+
+@pytest.fixture
+def broker(broker_server: BrokerServer) -> BrokerServer:
+    """The broker of the module, running whatever an earlier test did to it."""
+    broker_server.ensure_running()
+    return broker_server
 
 
 @pytest.fixture
@@ -47,21 +55,30 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 
 @pytest.fixture(scope="module")
-def fleet(
+def shared_fleet(
     tmp_path_factory: pytest.TempPathFactory,
-    postgres: PostgresServer,
-    broker: BrokerServer,
+    postgres_server: PostgresServer,
+    broker_server: BrokerServer,
     door: Door,
 ) -> Iterator[Fleet]:
-    """Two web processes and two workers; who kills one starts another."""
-    database = postgres.new_database()
+    """Two web processes and two workers."""
+    database = postgres_server.new_database()
     with running_fleet(
         tmp_path_factory.mktemp("fleet"),
         variables=environment(door),
         database_url=database,
-        broker_url=broker.url,
+        broker_url=broker_server.url,
         blobs_url=f"s3://{BUCKET}/files",
-        blobs_timeout_s=0.5,
+        blobs_timeout_s=patient(0.5),
     ) as running:
         yield running
-    postgres.drop(database)
+    postgres_server.drop(database)
+
+
+@pytest.fixture
+def fleet(shared_fleet: Fleet, broker: BrokerServer, postgres: PostgresServer) -> Fleet:
+    """The fleet of the module and its servers, complete whatever an earlier test did to them."""
+    assert broker.is_running()
+    assert postgres.is_running()
+    shared_fleet.repair()
+    return shared_fleet

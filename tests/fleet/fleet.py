@@ -14,10 +14,12 @@ from typing import Any
 
 import httpx
 
+from tests import http_client
 from tests.jobs.studio import QUICK, Studio
+from tests.patience import patient
 from tests.service import ROOT, hand_on_measured, keep_measured, small_models, wait_until
 
-_GRACE_S = 30
+_GRACE_S = patient()
 
 
 class Member:
@@ -76,7 +78,7 @@ class Web(Member):
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+            return http_client.get(f"{self.url}/health/ready").status_code == 200
         except httpx.TransportError:
             time.sleep(0.1)
             return False
@@ -91,8 +93,8 @@ class Fleet:
             "data_dir": folder / "var",
             "models_dir": small_models(),
             "engine": "exact",
-            "broker_timeout_s": 1,
-            "shutdown_grace_s": 5,
+            "broker_timeout_s": patient(1),
+            "shutdown_grace_s": patient(5),
             **settings,
         }
         self._environment = (
@@ -103,6 +105,7 @@ class Fleet:
         self._environment["OMP_NUM_THREADS"] = "1"
         self.webs: list[Web] = []
         self.workers: list[Member] = []
+        self._wanted = 0, 0
         self._clients: list[httpx.Client] = []
         self._count = 0
 
@@ -125,14 +128,24 @@ class Fleet:
         self.workers.append(worker)
         return worker
 
-    def replace_worker(self, worker: Member) -> None:
-        """Start another in place of one that has ended."""
-        self.workers.remove(worker)
-        self.add_worker()
+    def complete(self, webs: int, workers: int) -> None:
+        """Start members until there are so many; those that have ended do not count."""
+        self._wanted = webs, workers
+        self.repair()
+
+    def repair(self) -> None:
+        """Start others in place of members that have ended."""
+        self.webs = [web for web in self.webs if web.process.poll() is None]
+        self.workers = [worker for worker in self.workers if worker.process.poll() is None]
+        webs, workers = self._wanted
+        while len(self.webs) < webs:
+            self.add_web()
+        while len(self.workers) < workers:
+            self.add_worker()
 
     def studio(self, number: int = 0) -> Studio:
         """The job routes of one of the web processes."""
-        client = httpx.Client(base_url=self.webs[number].url, timeout=30, follow_redirects=True)
+        client = http_client.connect(base_url=self.webs[number].url, follow_redirects=True)
         self._clients.append(client)
         return Studio(client)
 
@@ -199,10 +212,7 @@ def running_fleet(
     fleet = Fleet(folder, variables or {}, **settings)
     hand_on_measured(folder / "var")
     try:
-        for _ in range(webs):
-            fleet.add_web()
-        for _ in range(workers):
-            fleet.add_worker()
+        fleet.complete(webs, workers)
         yield fleet
     finally:
         keep_measured(folder / "var")

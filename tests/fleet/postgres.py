@@ -20,6 +20,7 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
+from tests.patience import patient
 from tests.service import wait_until
 
 USER = "atelier"
@@ -79,13 +80,27 @@ class PostgresServer:
         """Stop it, as `pg_ctl stop --mode` does; "immediate" is as good as a crash."""
         assert self._process is not None
         self._process.send_signal(_MODES[mode])
-        self._process.wait(60)
+        self._process.wait(patient())
         self._process = None
 
-    def restart(self, mode: Mode = "fast") -> None:
-        """Stop it and start it again, on the same port and with the same data."""
+    @contextmanager
+    def stopped(self, mode: Mode = "fast") -> Iterator[None]:
+        """Stop it, and start it again at the exit, on the same port and with the same data."""
         self.stop(mode)
-        self.start()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def restart(self, mode: Mode = "fast") -> None:
+        """Stop it and start it again."""
+        with self.stopped(mode):
+            pass
+
+    def ensure_running(self) -> None:
+        """Start it again if a test has left it stopped."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
 
     @contextmanager
     def hanging(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from tests import http_client
 from tests.fleet.door import Door
 from tests.service import wait_until
 
@@ -40,7 +41,7 @@ def running_store(folder: Path) -> Iterator[Door]:
 
     def is_made() -> bool:
         with suppress(httpx.TransportError):
-            return httpx.put(bucket).status_code == HTTPStatus.OK
+            return http_client.put(bucket).status_code == HTTPStatus.OK
         return False
 
     door = Door(port)
@@ -55,7 +56,7 @@ def running_store(folder: Path) -> Iterator[Door]:
 
 def keys_of(door: Door, prefix: str) -> list[str]:
     """Keys of the objects that there are."""
-    listed = httpx.get(f"{door.url}/{BUCKET}", params={"list-type": 2, "prefix": prefix})
+    listed = http_client.get(f"{door.url}/{BUCKET}", params={"list-type": 2, "prefix": prefix})
     return re.findall(r"<Key>(.*?)</Key>", listed.text)
 
 

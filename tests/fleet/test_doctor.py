@@ -12,19 +12,19 @@ from app.settings import Settings
 from tests.fleet.brokers import BrokerServer
 from tests.fleet.door import Door
 from tests.fleet.s3 import BUCKET, environment
+from tests.patience import patient
 
 pytestmark = pytest.mark.fleet
 
 
 def test_a_broker_answers_or_not(broker: BrokerServer, postgres_url: str) -> None:
     settings = Settings(
-        database_url=postgres_url, broker_url=SecretStr(broker.url), broker_timeout_s=1
+        database_url=postgres_url, broker_url=SecretStr(broker.url), broker_timeout_s=patient(1)
     )
     (found,) = look_at_broker(settings)
     assert (found.level, "answers" in found.what) == (Level.OK, True)
-    broker.stop()
-    (found,) = look_at_broker(settings)
-    broker.start()
+    with broker.stopped():
+        (found,) = look_at_broker(settings)
     assert found.level is Level.PROBLEM
     assert "ATELIER_BROKER_URL" in found.advice
     assert "guest:guest" not in str(found)
@@ -35,7 +35,9 @@ def test_an_object_store_answers_or_not(
 ) -> None:
     for name, value in environment(door).items():
         monkeypatch.setenv(name, value)
-    settings = Settings(data_dir=tmp_path, blobs_url=f"s3://{BUCKET}/files", blobs_timeout_s=0.5)
+    settings = Settings(
+        data_dir=tmp_path, blobs_url=f"s3://{BUCKET}/files", blobs_timeout_s=patient(0.5)
+    )
     (found,) = object_store(settings)
     assert found.level is Level.OK
     with door.shut():

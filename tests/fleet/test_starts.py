@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.fleet.brokers import KINDS, BrokerServer, running_broker
 from tests.fleet.fleet import running_fleet
 from tests.fleet.postgres import PostgresServer
+from tests.patience import patient
 from tests.service import ROOT, wait_until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
@@ -34,7 +34,7 @@ def test_a_worker_that_cannot_work_says_why_and_ends(
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(),
     )
     assert result.returncode == 2, result.stderr
     assert words in result.stderr
@@ -49,11 +49,9 @@ def test_a_broker_may_come_last(tmp_path: Path, postgres_url: str, kind: str) ->
             tmp_path, webs=1, workers=1, database_url=postgres_url, broker_url=late.url
         ) as fleet:
             jobs = fleet.studio()
-            begun_at = time.monotonic()
-            job_id = jobs.start(quality="preview")
-            assert time.monotonic() - begun_at < 2
+            job_id = jobs.start()
             late.start()
-            assert jobs.wait(job_id)["status"] == "succeeded"
+            jobs.finish(job_id)
 
 
 def test_a_database_may_come_after_a_worker(
@@ -63,11 +61,8 @@ def test_a_database_may_come_after_a_worker(
         tmp_path, webs=1, workers=0, database_url=postgres_url, broker_url=broker.url
     ) as fleet:
         jobs = fleet.studio()
-        job_id = jobs.start(quality="preview")
-        postgres.stop()
-        try:
+        job_id = jobs.start()
+        with postgres.stopped():
             worker = fleet.begin_worker()
             wait_until(lambda: worker.events("the store does not answer"))
-        finally:
-            postgres.start()
-        assert jobs.wait(job_id)["status"] == "succeeded"
+        jobs.finish(job_id)

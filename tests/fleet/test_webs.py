@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.keys import entry_for, new_key
+from tests import http_client
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.fleet.postgres import PostgresServer
 from tests.jobs.studio import picture
@@ -20,9 +21,11 @@ REQUESTS = 30
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Fleet]:
+def fleet(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
+) -> Iterator[Fleet]:
     """Two web processes with keys and limits, and nobody who works."""
-    database = postgres.new_database()
+    database = postgres_server.new_database()
     with running_fleet(
         tmp_path_factory.mktemp("webs"),
         workers=0,
@@ -32,7 +35,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) ->
         max_queued_jobs_per_caller=4,
     ) as running:
         yield running
-    postgres.drop(database)
+    postgres_server.drop(database)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def ann(fleet: Fleet) -> Iterator[list[httpx.Client]]:
 
 def client(url: str, key: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {key}"}
-    return httpx.Client(base_url=url, timeout=30, headers=headers)
+    return http_client.connect(base_url=url, headers=headers)
 
 
 def submit(to: httpx.Client, key: str | None = None) -> httpx.Response:
@@ -86,10 +89,10 @@ def test_the_same_request_makes_one_job(ann: list[httpx.Client]) -> None:
 
 
 def test_a_browsers_session_holds_at_both(fleet: Fleet) -> None:
-    with httpx.Client(base_url=fleet.webs[0].url) as browser:
+    with http_client.connect(base_url=fleet.webs[0].url) as browser:
         assert browser.post("/session", json={"key": ANN}).status_code == 204
         cookies = dict(browser.cookies)
-    with httpx.Client(base_url=fleet.webs[1].url, cookies=cookies) as browser:
+    with http_client.connect(base_url=fleet.webs[1].url, cookies=cookies) as browser:
         assert browser.get("/session").json()["name"] == "ann"
         assert browser.get("/jobs").status_code == 200
 
@@ -103,18 +106,16 @@ def test_requests_are_counted_together(
         folder, workers=0, database_url=database, max_requests_per_minute=REQUESTS
     ) as fleet:
         turns = cycle(web.url for web in fleet.webs)
-        codes = [httpx.get(f"{next(turns)}/models").status_code for _ in range(REQUESTS + 10)]
+        codes = [http_client.get(f"{next(turns)}/models").status_code for _ in range(REQUESTS + 10)]
         assert (codes.count(200), codes.count(429)) == (REQUESTS, 10)
-        postgres.stop("immediate")
-        try:  # nobody counts meanwhile, and what needs no database goes on
+        with postgres.stopped("immediate"):
+            # nobody counts meanwhile, and what needs no database goes on
             url = fleet.webs[0].url
-            wait_until(lambda: httpx.get(f"{url}/models", timeout=30).status_code == 200)
-            refused = httpx.get(f"{url}/jobs", timeout=30)
+            wait_until(lambda: http_client.get(f"{url}/models").status_code == 200)
+            refused = http_client.get(f"{url}/jobs")
             assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
             assert int(refused.headers["retry-after"]) > 0
-        finally:
-            postgres.start()
-        wait_until(lambda: httpx.get(f"{url}/models").status_code == 429)
+        wait_until(lambda: http_client.get(f"{url}/models").status_code == 429)
     postgres.drop(database)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from tests import http_client
 from tests.evaluation.archives import zipped
 from tests.pictures import encode, photograph
 from tests.service import Service, wait_until
@@ -26,7 +27,7 @@ def end_jobs(service: Service) -> EndedJobs:
     wait_until(service.is_measured, timeout_s=120)
     archive = zipped({f"{name}/1.png": _PICTURE for name in ("cat", "dog", "ship")})
     waiting = {"Prefer": "wait=60"}
-    with httpx.Client(base_url=service.url, timeout=90) as client:
+    with http_client.connect(base_url=service.url) as client:
 
         def paint(**headers: str) -> httpx.Response:
             form = {"style_name": "mosaic", "size": "64", "quality": "preview"}

@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 from PIL import Image
 
+from tests import http_client
+from tests.patience import patient
 from tests.pictures import encode
 from tests.service import Service, running_service, wait_until
 
@@ -21,19 +23,23 @@ QUICK: dict[str, Any] = {
     "log_format": "json",
     "report_s": 0.05,
     "checkpoint_s": 0.1,
-    "lease_s": 2,
+    "lease_s": patient(2),
     "lease_renew_s": 0.2,
-    "lease_give_up_s": 1.5,
+    "lease_give_up_s": patient(1.5),
     "retry_s": 0.1,
     "restart_s": 0.1,
     "longest_restart_s": 0.1,
     "maintenance_s": 0.2,
-    "store_timeout_s": 0.5,
+    "store_timeout_s": patient(0.5),
     "events_poll_s": 0.02,
 }
-"""Settings with every duration shrunk."""
+"""Settings with every duration shrunk; those that a slow host may overrun are scaled to it."""
 
-LONG = {"size": 64, "quality": "standard", "init": "noise"}  # some seconds of painting
+LONG = {"size": 256, "quality": "high", "init": "noise"}
+"""A painting that no host ends before a test does: it has 510 steps, of which the first are quick.
+
+Its first steps are at 64 px; a test that has seen enough of them calls `finish` or `cancel`.
+"""
 
 TERMINAL = {"succeeded", "failed", "cancelled"}
 
@@ -55,8 +61,8 @@ class Studio:
     client: httpx.Client
 
     def submit(self, headers: dict[str, str] | None = None, /, **fields: Any) -> httpx.Response:
-        """Ask for a painting; long enough to be looked at unless the fields say otherwise."""
-        data = {"style_name": "mosaic", "size": 64, "quality": "high"} | fields
+        """Ask for a painting, a small one of some seconds unless the fields say otherwise."""
+        data = {"style_name": "mosaic", "size": 64, "quality": "preview"} | fields
         files = {"content": ("photo.jpg", picture())}
         return self.client.post("/stylize", data=data, files=files, headers=headers)
 
@@ -66,9 +72,13 @@ class Studio:
         assert response.status_code == 202, response.text
         return str(response.json()["id"])
 
+    def paint(self, **fields: Any) -> Job:
+        """Ask for a painting and finish it after its first steps; return the job."""
+        return self.finish(self.start(**fields))
+
     def show(self, job_id: str) -> Job:
         """Look at a job, again and again if the web process is away."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + patient()
         while True:
             try:
                 response = self.client.get(f"/jobs/{job_id}")
@@ -87,7 +97,7 @@ class Studio:
         self, job_id: str, until: Callable[[Job], object] = lambda job: job["status"] in TERMINAL
     ) -> Job:
         """Look at a job until something is true of it."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + patient()
         while not until(job := self.show(job_id)):
             assert time.monotonic() < end, job
             assert job["status"] not in TERMINAL, job
@@ -98,6 +108,22 @@ class Studio:
         """Look at a job until it has come so far, and still runs."""
         return self.wait(job_id, lambda job: job["progress"] and job["progress"]["step"] >= step)
 
+    def finish(self, job_id: str) -> Job:
+        """End a painting with the picture that there is; return the job that has succeeded."""
+        response = self.client.post(f"/jobs/{job_id}/finish")
+        assert response.status_code == 200, response.text
+        done = self.wait(job_id)
+        assert done["status"] == "succeeded", done
+        return done
+
+    def cancel(self, job_id: str) -> Job:
+        """End a job without a result; return it."""
+        response = self.client.post(f"/jobs/{job_id}/cancel")
+        assert response.status_code == 200, response.text
+        cancelled = self.wait(job_id)
+        assert cancelled["status"] == "cancelled", cancelled
+        return cancelled
+
     def result(self, job_id: str) -> httpx.Response:
         """Fetch the result."""
         return self.client.get(f"/jobs/{job_id}/result")
@@ -106,7 +132,7 @@ class Studio:
 @contextmanager
 def studio(service: Service) -> Iterator[Studio]:
     """Open the job routes of a service."""
-    with httpx.Client(base_url=service.url, timeout=30) as client:
+    with http_client.connect(base_url=service.url) as client:
         yield Studio(client)
 
 
@@ -121,8 +147,7 @@ def quick_service(folder: Path, **settings: Any) -> Iterator[tuple[Service, Stud
 
 def kill_worker(service: Service, number: int = signal.SIGKILL) -> int:
     """Send the worker a signal; returns its process id."""
-    wait_until(service.worker_pid)
-    pid = service.worker_pid()
+    pid = wait_until(service.worker_pid)
     assert pid is not None
     os.kill(pid, number)
     return pid

@@ -10,6 +10,7 @@ from torch import Tensor
 from app.serving.batcher import Batcher, BatchLimits
 from app.serving.errors import InferenceError, QueueFullError
 from app.serving.metrics import Metrics
+from tests.patience import patient
 
 
 class DoublingModel:
@@ -21,7 +22,7 @@ class DoublingModel:
         self.may_run.set()
 
     def __call__(self, pictures: Sequence[Tensor]) -> Tensor:
-        assert self.may_run.wait(5)
+        assert self.may_run.wait(patient())
         batch = torch.stack(list(pictures))
         self.batches.append(batch.tolist())
         if (batch < 0).any():
@@ -42,8 +43,10 @@ async def batcher(model: DoublingModel) -> AsyncIterator[Batcher]:
 
 
 async def submit_all(batcher: Batcher, values: Sequence[float]) -> list[asyncio.Task[Tensor]]:
+    """Begin to submit pictures, until all of them wait or are in a batch."""
     tasks = [asyncio.create_task(batcher.submit(torch.tensor(value))) for value in values]
-    await asyncio.sleep(0.05)
+    for _ in range(3):  # turns of the loop: to submit, to begin a batch, to hand it over
+        await asyncio.sleep(0)
     return tasks
 
 

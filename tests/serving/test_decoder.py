@@ -13,7 +13,9 @@ from app.serving.errors import QueueFullError
 from app.serving.metrics import Metrics
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
 from app.vision.images import ImageLimits
+from tests.patience import patient
 from tests.pictures import encode, photograph
+from tests.service import wait_until
 
 PICTURE = encode(photograph())
 
@@ -48,7 +50,7 @@ async def test_it_is_noticed_when_every_thread_is_lost(decoder: Decoder) -> None
     may_run = threading.Event()
 
     def hang(image: Image.Image) -> Tensor:
-        assert may_run.wait(10)
+        assert may_run.wait(patient())
         return size_of(image)
 
     lost = asyncio.create_task(decoder.until_lost())
@@ -56,7 +58,7 @@ async def test_it_is_noticed_when_every_thread_is_lost(decoder: Decoder) -> None
     await asyncio.sleep(0.4)
     assert not lost.done()  # one of two threads still works
     second = asyncio.create_task(decoder.prepare(PICTURE, hang))
-    await asyncio.wait_for(lost, 5)
+    await asyncio.wait_for(lost, patient())
     may_run.set()
     await asyncio.gather(first, second)
 
@@ -65,11 +67,11 @@ async def test_a_tiny_image_does_not_wait_for_large_ones(decoder: Decoder) -> No
     may_run = threading.Event()
 
     def slowly(image: Image.Image) -> Tensor:
-        assert may_run.wait(5)
+        assert may_run.wait(patient())
         return size_of(image)
 
     tasks = [asyncio.create_task(decoder.prepare(PICTURE, slowly)) for _ in range(3)]
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0)  # a turn of the loop, in which all of them are queued
     tiny = await decoder.prepare(encode(photograph(32, 32)), size_of)
     assert (tiny.width, tiny.height, tiny.format) == (32, 32, "PNG")
     with pytest.raises(UndecodableImageError):
@@ -88,11 +90,11 @@ async def test_a_full_queue_refuses_and_a_cancelled_image_makes_room(decoder: De
 
     def slowly(image: Image.Image) -> Tensor:
         started.append(image)
-        assert may_run.wait(5)
+        assert may_run.wait(patient())
         return size_of(image)
 
     tasks = [asyncio.create_task(decoder.prepare(PICTURE, slowly)) for _ in range(3)]
-    await asyncio.sleep(0.2)
+    await asyncio.to_thread(wait_until, lambda: len(started) == 2)
     with pytest.raises(QueueFullError, match="3 images are waiting"):
         await decoder.prepare(PICTURE, slowly)
     tasks[2].cancel()

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from app.style.options import Quality, StyleOptions
 from app.style.pictures import PARAMETERS_KEY
 from app.style.targets import StyleTargets
 from app.style.transfer import stylize
+from tests.patience import patient
 
 
 @pytest.fixture
@@ -94,9 +94,8 @@ def test_ctrl_c_writes_the_picture_as_it_is(photo_file: Path, tmp_path: Path) ->
         seen = b""
         while b"loss" not in seen and process.poll() is None:
             seen += os.read(process.stderr.fileno(), 4096)
-        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         process.stderr.read()
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=patient()) == 130
     with Image.open(output) as image:
         assert image.size == (384, 512)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from app.vision import checkpoint
+from tests.patience import patient
 from tests.training.tiny import tiles, write_mnist
 from training import cli
 from training.mnist_mlp import TASK
@@ -55,7 +56,7 @@ def _stop(process: "subprocess.Popen[str]", after: str, signal_number: int) -> s
     assert process.stdout is not None
     assert any(after in line for line in process.stdout)
     process.send_signal(signal_number)
-    return process.communicate(timeout=60)[1]
+    return process.communicate(timeout=patient())[1]
 
 
 def _train(*options: str) -> int:
@@ -68,7 +69,7 @@ def test_a_script_runs_end_to_end_on_real_images(
 ) -> None:
     options = [*_options(tmp_path, datasets), "--limit=300", "--epochs=2", "--seed=3"]
     process = _start(script, *options)
-    output, errors = process.communicate(timeout=100)
+    output, errors = process.communicate(timeout=patient(100))
     assert process.returncode == 0, errors
     assert errors == ""
     for text in ("epoch 2/2", "training loss", "validation loss", "accuracy", "test split", "all"):

@@ -8,6 +8,7 @@ from PIL import Image, TiffImagePlugin
 
 from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
 from app.vision.images import ImageLimits, PixelBudget, read_header
+from tests.patience import patient
 from tests.pictures import encode, photograph
 
 LIMITS = ImageLimits()
@@ -242,7 +243,7 @@ def test_the_pixel_budget_lets_in_only_what_fits() -> None:
         thread = threading.Thread(target=second)
         thread.start()
         assert not entered.wait(0.1)
-    assert entered.wait(5)
+    assert entered.wait(patient())
     thread.join()
     with budget.reserve(1000):
         assert True

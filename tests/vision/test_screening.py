@@ -10,6 +10,7 @@ from PIL import Image
 
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
 from app.vision.images import ImageLimits, read_header
+from tests.patience import patient
 from tests.pictures import encode, photograph
 
 LIMITS = ImageLimits()
@@ -86,7 +87,7 @@ def test_a_file_of_too_much_work_is_refused_at_once(make: Callable[[], bytes]) -
     started = time.process_time()
     with pytest.raises((ImageTooLargeError, UndecodableImageError)):
         read_header(data, LIMITS)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < patient(5)
 
 
 def test_a_tile_counts_as_a_whole() -> None:

@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import struct
-import time
 from typing import Any
 
 import httpx
@@ -256,12 +255,11 @@ def test_little_that_becomes_too_much(strict: Service, strict_client: httpx.Clie
 def test_what_follows_the_end_of_a_compressed_body_is_refused(
     strict: Service, strict_client: httpx.Client, rest: bytes
 ) -> None:
-    before, begun_at = strict.resident_bytes(), time.monotonic()
+    before = strict.resident_bytes()
     compressed = gzip.compress(body(FILES)) + rest
     response = strict_client.post(URL, content=compressed, headers={"Content-Encoding": "gzip"})
     assert_refused(response, 422, "bytes follow the end of the gzip")
     assert strict.resident_bytes() - before < 20_000_000
-    assert time.monotonic() - begun_at < 2
     assert_still_serves(strict_client)
 
 
@@ -292,12 +290,11 @@ def test_too_much_is_cut_off_and_refusals_cost_nothing(
     raw = {"Inference-Header-Content-Length": "0"}
     large_image = strict_client.post(URL, content=PICTURE + bytes(100_000), headers=raw)
     assert_refused(large_image, 413, "image 0")
-    before, started = strict.resident_bytes(), time.monotonic()
+    before = strict.resident_bytes()
     for shape in ([HUGE, 32, 32, 3], [8, HUGE, HUGE, 3]):
         for _ in range(20):
             response = strict_client.post(URL, **framed(sized(HUGE, shape=shape), bytes(3072)))
             assert 400 <= response.status_code < 500
-    assert time.monotonic() - started < 5
     assert strict.resident_bytes() - before < 20_000_000
     assert_still_serves(strict_client)
 

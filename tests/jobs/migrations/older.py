@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.style.builtin import path_of
 from tests.jobs.studio import picture
+from tests.patience import patient
 from tests.service import ROOT
 
 DUMP = Path(__file__).with_name("unversioned.sql").read_text()
@@ -58,5 +59,5 @@ def migrate_at_once(url: str, count: int) -> None:
         for _ in range(count)
     ]
     for process in processes:
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=patient())
         assert process.returncode == 0, said.decode()

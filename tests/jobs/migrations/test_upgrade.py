@@ -23,6 +23,7 @@ from app.jobs.store import JobStore, QueueLimits
 from app.jobs.tables import metadata
 from tests.jobs.migrations import older
 from tests.jobs.orders import order
+from tests.patience import patient
 from tests.service import ROOT
 
 
@@ -198,7 +199,7 @@ def test_a_process_that_comes_second_waits_longer_than_for_a_lock(tmp_path: Path
         assert slow.stdout is not None
         assert slow.stdout.readline() == b"busy\n"
         database.migrate()
-        assert slow.wait(30) == 0
+        assert slow.wait(patient()) == 0
     assert copies(path) == [f"atelier.db.before-{LATEST}"]
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torchvision.models import densenet121
 
+from tests.patience import patient
 from tests.training.tiny import write_catdog
 from training import densenet_backbone
 from training.backbone import Photographs, find_backbone
@@ -54,7 +55,7 @@ def test_a_run_that_was_killed_goes_on_by_the_same_command(
     assert process.stdout is not None
     assert any("epoch 2/4" in line for line in process.stdout)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=patient())
     assert densenet_backbone.main(_options(workplace)) == 0
     output = capsys.readouterr().out
     assert "epoch 1/4" not in output
