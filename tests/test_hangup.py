@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import pytest
+
 from tests.patience import patient
 from tests.service import ROOT, wait_until
+
+pytestmark = pytest.mark.processes
 
 _SERVE = [sys.executable, "-m", "app", "serve", "--port", "0"]
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import http_client
 from tests.jobs.studio import LONG, quick_service
 from tests.patience import patient
@@ -14,6 +16,7 @@ from tests.pictures import encode, photograph
 from tests.service import ROOT, wait_until
 
 
+@pytest.mark.processes
 def test_every_line_of_a_service_is_json(tmp_path: Path) -> None:
     with quick_service(tmp_path) as (service, jobs):
         http_client.post(

@@ -19,6 +19,8 @@ from app.vision import checkpoint
 from app.vision.specs import CATDOG, CIFAR10, MNIST, InputSpec, ModelSpec
 from tests.pictures import encode
 
+pytestmark = pytest.mark.models
+
 _COUNT = 1000
 _PER_REQUEST = 50
 

@@ -23,6 +23,8 @@ from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import ROOT, Service, running_service, wait_until
 
+pytestmark = pytest.mark.processes
+
 PICTURE = {"file": encode(photograph())}
 
 

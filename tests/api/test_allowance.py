@@ -15,6 +15,8 @@ from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import Service, running_service, wait_until
 
+pytestmark = pytest.mark.processes
+
 KEYS = {name: new_key() for name in ("ann", "bob")}
 API_KEYS = " ".join(str(entry_for(name, key)) for name, key in KEYS.items())
 

@@ -261,6 +261,7 @@ def many() -> bytes:
     return zipped((f"3/{number}.jpg", picture) for number in range(100))
 
 
+@pytest.mark.processes
 def test_an_evaluation_survives_its_worker(tmp_path: Path, many: bytes) -> None:
     save_always(3, tmp_path / "models")
     settings = {**QUICK, "models_dir": tmp_path / "models"}
@@ -304,6 +305,7 @@ def test_an_evaluation_finished_before_its_first_good_image_goes_on_to_it(jobs: 
     assert report["skipped_count"] <= 60
 
 
+@pytest.mark.processes
 def test_an_evaluation_that_takes_too_long_reports_on_what_it_has_seen(
     tmp_path: Path, many: bytes
 ) -> None:
@@ -345,6 +347,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 
 @pytest.mark.parametrize("model", ["mnist", "cifar10", "catdog"])
+@pytest.mark.models
 def test_all_test_images_give_the_accuracy_on_the_card(
     shipped: Studio, datasets: Path, model: str
 ) -> None:

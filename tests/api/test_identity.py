@@ -254,6 +254,7 @@ def test_only_administrators_reload_the_models(keyed: Keyed) -> None:
         assert nobody.post("/admin/reload").status_code == 401
 
 
+@pytest.mark.processes
 def test_a_session_outlives_a_restart_but_not_its_key(tmp_path: Path) -> None:
     with running_service(tmp_path, api_keys=API_KEYS) as service:
         answer = http_client.post(f"{service.url}/session", json={"key": KEYS["bob"]})
@@ -266,6 +267,7 @@ def test_a_session_outlives_a_restart_but_not_its_key(tmp_path: Path) -> None:
         assert (refused.status_code, refused.json()["code"]) == (401, "unknown_key")
 
 
+@pytest.mark.processes
 def test_a_session_ends_with_its_time(tmp_path: Path) -> None:
     with running_service(tmp_path, api_keys=API_KEYS, session_ttl_s=1) as service:
         answer = http_client.post(f"{service.url}/session", json={"key": KEYS["bob"]})
@@ -282,6 +284,7 @@ def test_a_session_ends_with_its_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "with_key", "without"), [("open", 200, 200), ("keys", 200, 401), ("off", 404, 401)]
 )
+@pytest.mark.processes
 def test_who_sees_the_metrics_is_a_setting(
     tmp_path: Path, setting: str, with_key: int, without: int
 ) -> None:

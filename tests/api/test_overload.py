@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 from PIL import Image
 
 from tests import http_client
@@ -47,6 +48,7 @@ def test_a_client_that_leaves_in_mid_upload_costs_nothing(
     assert "request failed" not in strict.log.read_text()
 
 
+@pytest.mark.processes
 def test_a_client_that_leaves_before_its_answer_is_not_computed(tmp_path: Path) -> None:
     picture = encode(Image.new("RGB", (6000, 6000)), "JPEG")
     with running_service(tmp_path, decode_threads=1) as service:
@@ -71,6 +73,7 @@ def counted(service: Service, name: str) -> float:
     return float(line.rpartition(" ")[2])
 
 
+@pytest.mark.processes
 def test_overload_answers_503_and_recovers(tmp_path: Path) -> None:
     picture = encode(Image.new("RGB", (4000, 4000)), "JPEG")
     limits = {"decode_threads": 1, "max_queue": 3, "max_request_files": 3}
@@ -91,6 +94,7 @@ def test_overload_answers_503_and_recovers(tmp_path: Path) -> None:
         assert send(0).status_code == 200
 
 
+@pytest.mark.processes
 def test_idle_connections_leave_room_for_the_service(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))

@@ -15,6 +15,8 @@ from app.vision.classifier import Classifier
 from benchmarks.parity import compare, encoded_tests, enlarged
 from tests.service import MODELS
 
+pytestmark = pytest.mark.models
+
 
 def load(model: str) -> Classifier:
     return Classifier.load(model, MODELS, torch.device("cpu"))

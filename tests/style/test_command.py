@@ -9,12 +9,19 @@ import pytest
 from PIL import Image, ImageOps
 
 from app.__main__ import main
+from app.style import schedule
 from app.style.builtin import path_of
 from app.style.options import Quality, StyleOptions
 from app.style.pictures import PARAMETERS_KEY
 from app.style.targets import StyleTargets
 from app.style.transfer import stylize
 from tests.patience import patient
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten previews."""
+    monkeypatch.setitem(schedule._PRESETS, Quality.PREVIEW, ((1 / 2, 10), (1, 5)))
 
 
 @pytest.fixture
@@ -28,6 +35,7 @@ def photo_file(photo: Image.Image, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     arguments = ["--style", "mosaic", "-o", str(output), "--size", "64", "--quality", "preview"]
@@ -41,6 +49,7 @@ def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
     assert b"private" not in output.read_bytes()
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_the_command_paints_as_the_engine_does(
     photo_file: Path, tmp_path: Path, targets: StyleTargets
 ) -> None:

@@ -13,6 +13,8 @@ from tests.training.tiny import backbone_state, photographs, write_catdog
 from training import catdog_densenet
 from training.catdog_densenet import HEAD, UNFROZEN
 
+pytestmark = pytest.mark.models
+
 _FIGURES = {
     "channels.png",
     "confusion_matrix.png",

@@ -16,6 +16,8 @@ from tests.training.tiny import tiles, write_mnist
 from training import cli
 from training.mnist_mlp import TASK
 
+pytestmark = pytest.mark.models
+
 _FIGURES = {
     "channels.png",
     "confusion_matrix.png",

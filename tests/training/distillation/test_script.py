@@ -17,6 +17,8 @@ from tests.training.tiny import write_catdog
 from training import densenet_backbone
 from training.backbone import Photographs, find_backbone
 
+pytestmark = pytest.mark.models
+
 _TINY = [
     "--sizes-px=32",
     "--epochs=4",
