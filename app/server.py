@@ -83,9 +83,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(
-                self._head_timeout_s, self.transport.close
-            )
+            self._head_timer = self.loop.call_later(self._head_timeout_s, self.transport.close)
 
     def _head_arrived(self) -> None:
         if self._head_timer is not None:

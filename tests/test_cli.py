@@ -32,6 +32,7 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.processes
 def test_classify_prints_a_table(picture: Path) -> None:
     result = app("classify", picture, "--model", "cifar10", "--top-k", "3", COLUMNS="200")
     assert result.returncode == 0, result.stderr
@@ -54,6 +55,7 @@ def test_classify_answers_what_the_service_answers(picture: Path, client: httpx.
         assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-6)
 
 
+@pytest.mark.processes
 def test_a_bad_image_is_named_and_the_others_are_classified(picture: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(picture.read_bytes()[:50])
@@ -82,12 +84,14 @@ def test_a_wrong_option_is_said_in_words(picture: Path, arguments: list[str], wo
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.processes
 def test_a_missing_checkpoint_is_said_in_words(picture: Path, tmp_path: Path) -> None:
     result = app("classify", picture, ATELIER_MODELS_DIR=str(tmp_path))
     assert result.returncode == 2
     assert "train it" in result.stderr
 
 
+@pytest.mark.processes
 def test_the_default_model_is_the_first_that_is_not_refused(picture: Path, tmp_path: Path) -> None:
     for name in ("mnist", "cifar10"):
         shutil.copy(ROOT / f"models/{name}.json", tmp_path)
@@ -98,6 +102,7 @@ def test_the_default_model_is_the_first_that_is_not_refused(picture: Path, tmp_p
     assert json.loads(result.stdout)["model"]["name"] == "cifar10"
 
 
+@pytest.mark.processes
 def test_a_file_name_is_not_markup(tmp_path: Path) -> None:
     path = tmp_path / "[bold]x[red].png"
     path.write_bytes(encode(photograph()))

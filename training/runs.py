@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from app.vision.checkpoint import atomic_write
+from app.vision.checkpoint import atomic_write, remove_unfinished
 from app.vision.errors import AtelierError
 
 
@@ -75,8 +75,9 @@ class RunFolder:
             )
 
     def complete(self) -> None:
-        """Forget where the run stood."""
+        """Forget where the run stood, and remove what a killed process left half written."""
         self._last.unlink(missing_ok=True)
+        remove_unfinished(self.path)
 
     @property
     def _last(self) -> Path:

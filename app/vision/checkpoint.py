@@ -17,6 +17,8 @@ from app.vision.errors import CheckpointError, MissingCheckpointError
 from app.vision.evaluation import Scores
 from app.vision.specs import ModelSpec
 
+_UNFINISHED = ".unfinished"
+
 
 @dataclass(frozen=True)
 class Data:
@@ -150,7 +152,7 @@ def save(card: Card, state: Mapping[str, Tensor], folder: Path) -> Card:
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the place of `path` once it is written and synced."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
     try:
         with temporary.open("wb") as file:
             yield file
@@ -158,6 +160,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed; nobody may write there now."""
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def _sync(file: BinaryIO) -> None:

@@ -59,7 +59,7 @@ def test_a_client_that_leaves_before_its_answer_is_not_computed(tmp_path: Path) 
         leavers = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(24)]
         for connection in leavers:
             connection.sendall(head.encode() + picture)
-        wait_until(lambda: counted(service, 'atelier_queued_images{queue="decode"}') >= 12)
+        wait_until(lambda: counted(service, 'atelier_queued_images{stage="decode"}') >= 12)
         for connection in leavers:
             connection.close()
         wait_until(lambda: counted(service, "atelier_dropped_images_total") >= 6)

@@ -56,6 +56,7 @@ def test_a_sound_service_that_runs_is_not_disturbed(service: Service) -> None:
     assert service.is_ready()
 
 
+@pytest.mark.processes
 def test_problems_are_lines_and_an_exit_status(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -219,6 +220,7 @@ def test_settings_of_a_fleet_that_do_not_fit_are_found() -> None:
         assert words in said
 
 
+@pytest.mark.processes
 def test_a_look_that_breaks_is_a_problem_and_the_others_are_taken(tmp_path: Path) -> None:
     (tmp_path / "atelier.db").mkdir()
     with running_service(tmp_path / "other") as service:

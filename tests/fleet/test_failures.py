@@ -62,6 +62,9 @@ def test_the_process_that_runs_a_job_is_killed(
     job_id, worker = begun
     (child,) = worker.children()
     os.kill(child, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{child}").exists())
+    at_kill = jobs.show(job_id)["progress"]["step"]
+    jobs.wait_for_step(job_id, at_kill + 1)
     done = ends_once(jobs, job_id)
     assert len(fleet.events("job claimed", job_id=job_id)) == 2
     (left,) = fleet.events("job left", job_id=job_id)

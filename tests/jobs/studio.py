@@ -77,21 +77,8 @@ class Studio:
         return self.finish(self.start(**fields))
 
     def show(self, job_id: str) -> Job:
-        """Look at a job, again and again if the web process is away."""
-        end = time.monotonic() + patient()
-        while True:
-            try:
-                response = self.client.get(f"/jobs/{job_id}")
-            except httpx.TransportError:
-                assert time.monotonic() < end
-                time.sleep(0.1)
-                continue
-            if response.status_code == 503 and time.monotonic() < end:
-                time.sleep(0.1)
-                continue
-            assert response.status_code == 200, response.text
-            found: Job = response.json()
-            return found
+        """Look at a job."""
+        return self._about("GET", job_id)
 
     def wait(
         self, job_id: str, until: Callable[[Job], object] = lambda job: job["status"] in TERMINAL
@@ -110,16 +97,14 @@ class Studio:
 
     def finish(self, job_id: str) -> Job:
         """End a painting with the picture that there is; return the job that has succeeded."""
-        response = self.client.post(f"/jobs/{job_id}/finish")
-        assert response.status_code == 200, response.text
+        self._about("POST", f"{job_id}/finish")
         done = self.wait(job_id)
         assert done["status"] == "succeeded", done
         return done
 
     def cancel(self, job_id: str) -> Job:
         """End a job without a result; return it."""
-        response = self.client.post(f"/jobs/{job_id}/cancel")
-        assert response.status_code == 200, response.text
+        self._about("POST", f"{job_id}/cancel")
         cancelled = self.wait(job_id)
         assert cancelled["status"] == "cancelled", cancelled
         return cancelled
@@ -127,6 +112,22 @@ class Studio:
     def result(self, job_id: str) -> httpx.Response:
         """Fetch the result."""
         return self.client.get(f"/jobs/{job_id}/result")
+
+    def _about(self, method: str, path: str) -> Job:
+        """Ask about a job, again and again while the web process or the database is away."""
+        end = time.monotonic() + patient()
+        while True:
+            try:
+                response = self.client.request(method, f"/jobs/{path}")
+            except httpx.TransportError:
+                assert time.monotonic() < end
+            else:
+                if response.status_code != 503 or time.monotonic() > end:
+                    break
+            time.sleep(0.1)
+        assert response.status_code == 200, response.text
+        found: Job = response.json()
+        return found
 
 
 @contextmanager

@@ -114,6 +114,8 @@ def test_a_truncated_checkpoint_is_passed_over(tmp_path: Path, damaged: str) -> 
     for path in checkpoints[-1:] if damaged == "newest" else checkpoints:
         path.write_bytes(path.read_bytes()[:1000])
     with quick_service(tmp_path) as (service, jobs):
+        at_stop = jobs.show(job_id)["progress"]["step"]
+        jobs.wait_for_step(job_id, at_stop + 1)
         done = jobs.finish(job_id)
         assert len(service.events("a checkpoint cannot be read; an older one is tried")) == (
             1 if damaged == "newest" else 2

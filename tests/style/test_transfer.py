@@ -137,7 +137,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(schedule._PRESETS, Quality.PREVIEW, ((1 / 2, 20), (1, 20)))
-    options = replace(OPTIONS, size=128)
+    options = replace(OPTIONS, size=80)
     *_, uninterrupted = stylize(photo, [painting], options, targets=targets)
     for stop_at in (10, 30):
         stopped = paint(targets, photo, [painting], options, steps=stop_at)

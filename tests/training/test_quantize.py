@@ -28,6 +28,7 @@ def run(models: Path, datasets: Path, *options: str) -> int:
     return quantize.main(["mnist", *words, "--images", "50", *options])
 
 
+@pytest.mark.models
 def test_the_network_in_int8_is_nearly_as_good_and_is_found(
     models: Path, datasets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

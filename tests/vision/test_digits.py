@@ -169,6 +169,7 @@ DISTURBANCES: dict[str, Draw] = {
 }
 
 
+@pytest.mark.models
 @pytest.mark.parametrize("name", DISTURBANCES)
 def test_a_digit_is_read_whatever_is_around_it(
     name: str, digits: Pixels, labels: list[int], classifier: Classifier
