@@ -12,13 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from app import web
 from tests import http_client
 from tests.e2e.visit import PAINTING_MS, Visit, visiting
 from tests.evaluation.archives import zipped
 from tests.jobs.studio import QUICK
+from tests.patience import PATIENCE
 from tests.service import Service, running_service, small_models, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -51,6 +52,18 @@ def held(service: Service) -> Iterator[None]:
     finally:
         with suppress(ProcessLookupError):
             os.kill(web_pid, signal.SIGCONT)
+
+
+@contextmanager
+def slow_uploads(page: Page) -> Iterator[None]:
+    """Let the browser send so little at a time that 30 MB last longer than any test waits."""
+    usual = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    devtools = page.context.new_cdp_session(page)
+    devtools.send(
+        "Network.emulateNetworkConditions", usual | {"uploadThroughput": 1_000_000 / PATIENCE}
+    )
+    yield
+    devtools.send("Network.emulateNetworkConditions", usual)
 
 
 def is_live(service: Service) -> bool:
@@ -110,7 +123,7 @@ def test_an_archive_is_sent_again_when_the_service_restarts_in_mid_upload(
     visit.page.locator("#evaluate-models").get_by_role("radio", name="mnist").check()
     visit.page.locator("#archive").set_input_files(archive)
     expect(visit.page.get_by_text("large.zip")).to_be_visible()
-    with held(mortal):
+    with slow_uploads(visit.page):
         visit.page.get_by_role("button", name="Evaluate").click()
         upload = visit.page.get_by_role("progressbar", name="Upload")
         expect(upload).not_to_have_js_property("value", 0, timeout=PAINTING_MS)
