@@ -51,6 +51,9 @@ clean:
 	rm -rf $(VENV)
 
 $(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
+		echo 'Atelier needs Python 3.11 to 3.14, and $(PYTHON) is none of these.' \
+			'Name another one, for example: make serve PYTHON=python3.12' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(SERVICE): pyproject.toml | $(BIN)/python
