@@ -3,8 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SERVICE := $(VENV)/.service
 DEV := $(VENV)/.dev
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-TORCH := torch==2.14.1 torchvision==0.29.1
+LOCK := deploy/constraints.txt
+# Old versions of pip apply PIP_CONSTRAINT to the build backend too, new ones PIP_BUILD_CONSTRAINT.
+PIP := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
 
 .PHONY: serve install test test-e2e test-failures test-fuzz test-deploy test-fleet check format constraints clean
@@ -44,8 +46,16 @@ format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-constraints: | $(BIN)/python  ## Pin anew what the images install, in deploy/constraints.txt
-	$(BIN)/python deploy/constraints.py
+UPGRADE := --upgrade
+constraints:  ## Pin the newest versions in deploy/constraints.txt; UPGRADE= keeps the pinned ones
+	@echo 'Installing uv in a temporary environment and resolving all dependencies.'
+	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" \
+		&& "$$uv/bin/python" -m pip install -qq --disable-pip-version-check uv \
+		&& "$$uv/bin/uv" pip compile --quiet --no-cache --no-build --universal \
+			--python "$$uv/bin/python" --python-version 3.11 --fork-strategy fewest $(UPGRADE) \
+			--all-extras --no-annotate --custom-compile-command 'make constraints' \
+			--output-file $(LOCK) pyproject.toml
+	@echo '$(LOCK) is written. Run "make test" before you commit it.'
 
 clean:
 	rm -rf $(VENV)
@@ -56,12 +66,10 @@ $(BIN)/python:
 			'Name another one, for example: make serve PYTHON=python3.12' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(SERVICE): pyproject.toml | $(BIN)/python
-	$(PIP) $(TORCH)
+$(SERVICE): pyproject.toml $(LOCK) | $(BIN)/python
 	$(PIP) --editable '$(SELF)'
 	touch $@
 
-$(DEV): pyproject.toml | $(BIN)/python
-	$(PIP) $(TORCH)
+$(DEV): pyproject.toml $(LOCK) | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	touch $@ $(SERVICE)
