@@ -3,16 +3,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 SERVICE := $(VENV)/.service
 DEV := $(VENV)/.dev
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-TORCH := torch==2.14.1 torchvision==0.29.1
+LOCK := deploy/constraints.txt
+# Old versions of pip apply PIP_CONSTRAINT to the build backend too, new ones PIP_BUILD_CONSTRAINT.
+PIP := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) \
+	$(BIN)/python -m pip install --disable-pip-version-check
+LOG := $(VENV)/install.log
+QUIETLY := >$(LOG) 2>&1 || { tail -n 40 $(LOG) >&2; exit 1; }# print the output only on failure
 SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
 
 .PHONY: serve install test test-e2e test-failures test-fuzz test-deploy test-fleet check format constraints clean
 
 serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
-	$(BIN)/python -m app serve
+	@echo 'Starting the service. Press Ctrl+C to stop it.'
+	@$(BIN)/python -m app serve
 
 install: $(SERVICE)  ## What `make serve` installs, without starting it
+	@echo 'The service is installed in $(VENV). Start it with "make serve".'
 
 test: $(DEV)  ## Run all tests; most of them wait for processes, so two run side by side
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
@@ -44,21 +50,35 @@ format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-constraints: | $(BIN)/python  ## Pin anew what the images install, in deploy/constraints.txt
-	$(BIN)/python deploy/constraints.py
+UPGRADE := --upgrade
+constraints:  ## Pin the newest versions in deploy/constraints.txt; UPGRADE= keeps the pinned ones
+	@echo 'Installing uv in a temporary environment and resolving all dependencies.'
+	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" \
+		&& "$$uv/bin/python" -m pip install -qq --disable-pip-version-check uv \
+		&& "$$uv/bin/uv" pip compile --quiet --no-cache --no-build --universal \
+			--python "$$uv/bin/python" --python-version 3.11 --fork-strategy fewest $(UPGRADE) \
+			--all-extras --no-annotate --custom-compile-command 'make constraints' \
+			--output-file $(LOCK) pyproject.toml
+	@echo '$(LOCK) is written. Run "make test" before you commit it.'
 
 clean:
 	rm -rf $(VENV)
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
+		echo 'Atelier needs Python 3.11 to 3.14, and $(PYTHON) is none of these.' \
+			'Name another one, for example: make serve PYTHON=python3.12' >&2; exit 1; }
+	@echo 'Creating the environment $(VENV) with $(shell $(PYTHON) --version).'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(SERVICE): pyproject.toml | $(BIN)/python
-	$(PIP) $(TORCH)
-	$(PIP) --editable '$(SELF)'
-	touch $@
+$(SERVICE): pyproject.toml $(LOCK) | $(BIN)/python
+	@echo 'Installing the service. The first time, this takes some minutes: about'
+	@echo '3.2 GB to download, and 6.4 GB in $(VENV). $(LOG) shows the progress.'
+	@$(PIP) --editable '$(SELF)' $(QUIETLY)
+	@touch $@
 
-$(DEV): pyproject.toml | $(BIN)/python
-	$(PIP) $(TORCH)
-	$(PIP) --editable '.[dev]'
-	touch $@ $(SERVICE)
+$(DEV): pyproject.toml $(LOCK) | $(BIN)/python
+	@echo 'Installing the service and its tests. The first time, this takes some minutes: about'
+	@echo '3.4 GB to download, and 7.2 GB in $(VENV). $(LOG) shows the progress.'
+	@$(PIP) --editable '.[dev]' $(QUIETLY)
+	@touch $@ $(SERVICE)
