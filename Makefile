@@ -11,7 +11,13 @@ LOG := $(VENV)/install.log
 QUIETLY := >$(LOG) 2>&1 || { tail -n 40 $(LOG) >&2; exit 1; }# print the output only on failure
 SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
 
-.PHONY: serve install test test-e2e test-failures test-fuzz test-deploy test-fleet check format constraints clean
+# Most tests wait for processes, so that two run side by side; each process computes in one thread.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
+	--max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+SUITES := test test-avx2 test-models test-processes test-failures test-fuzz test-e2e test-deploy \
+	test-fleet
+
+.PHONY: serve install check format constraints clean $(SUITES) test-all test-slow-host
 
 serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 	@echo 'Starting the service. Press Ctrl+C to stop it.'
@@ -20,25 +26,38 @@ serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
 install: $(SERVICE)  ## What `make serve` installs, without starting it
 	@echo 'The service is installed in $(VENV). Start it with "make serve".'
 
-test: $(DEV)  ## Run all tests; most of them wait for processes, so two run side by side
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
-		--max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+test: $(DEV)  ## Run the tests, except those of the other targets named test-*
+	$(PYTEST)
+
+test-avx2: $(DEV)  ## Run the style and engine tests as on a processor with AVX2 and nothing newer
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) tests/style tests/engines
+
+test-models: $(DEV)  ## Measure the shipped models on whole data sets, and train small ones
+	$(PYTEST) -m models tests
+
+test-processes: $(DEV)  ## Start, reload and stop services and commands
+	$(PYTEST) -m processes tests
 
 test-failures: $(DEV)  ## Kill, stop and starve a service, and see that no job is lost
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
-		--max-worker-restart 0 --dist loadfile -m failures tests/jobs
+	$(PYTEST) -m failures tests/jobs
 
 test-e2e: $(DEV)  ## Use the page in Chromium, which has to be installed
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m e2e tests/e2e
+	$(PYTEST) -m e2e tests/e2e
 
 test-fuzz: $(DEV)  ## Compare every answer with the OpenAPI document; FUZZ="--fuzz-seconds 3600"
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m fuzz tests/fuzz $(FUZZ)
+	$(PYTEST) --numprocesses 0 -m fuzz tests/fuzz $(FUZZ)
 
 test-deploy: $(DEV)  ## Install and run the image without a container engine, as root; and proxies
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m deploy tests/deploy
+	$(PYTEST) -m deploy tests/deploy
 
 test-fleet: $(DEV)  ## Work on a fleet's own servers, as far as they are installed
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m fleet tests
+	$(PYTEST) -m fleet tests
+
+test-all: $(SUITES)  ## Run every test
+
+test-slow-host: $(DEV)  ## Run every test on half of one core: beside a busy loop on the same core
+	@taskset --cpu-list 0 sh -c 'while :; do :; done' & busy=$$!; trap "kill $$busy" EXIT; \
+		taskset --cpu-list 0 $(MAKE) test-all
 
 check: $(DEV)  ## Lint, types and import contracts
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ from playwright.sync_api import Browser, expect
 from tests import http_client
 from tests.e2e.visit import PAINTING_MS, visiting
 from tests.jobs.studio import QUICK
+from tests.patience import patient
 from tests.service import running_service, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -18,7 +19,7 @@ def test_a_painting_whose_files_have_expired_says_so(
 ) -> None:
     folder = tmp_path_factory.mktemp("brief")
     with (
-        running_service(folder, **QUICK, result_ttl_s=3) as brief,
+        running_service(folder, **QUICK, result_ttl_s=patient(3)) as brief,
         visiting(browser, brief.url) as visit,
     ):
         visit.foresee("status of 410")

@@ -17,7 +17,7 @@ PAINTING_MS = patient() * 1000
 
 expect.set_options(timeout=patient(20) * 1000)
 
-LONG_PX = 512
+LONG_PX = 320
 
 _TRANSFER = """(files) => {
   const transfer = new DataTransfer();
