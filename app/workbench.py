@@ -1,5 +1,6 @@
 """What a worker process works with: the network, the job table, the files."""
 
+import json
 import os
 import threading
 import urllib.request
@@ -142,9 +143,9 @@ class Workbench:
     def measure(self, web_url: str | None = None) -> bool:
         """Measure what painting costs, once, in a quiet moment; whether there may be work again.
 
-        A web process at `web_url` has to be ready before.
+        A web process at `web_url` has to be ready before, and to measure nothing itself any more.
         """
-        if self._painting.calibration is not None or not _is_ready(web_url):
+        if self._painting.calibration is not None or not _is_settled(web_url):
             return False
         try:
             found = calibrate(self._targets, self._is_wanted)
@@ -199,11 +200,12 @@ def _evaluating(
     )
 
 
-def _is_ready(web_url: str | None) -> bool:
+def _is_settled(web_url: str | None) -> bool:
+    """Tell whether the web process is ready and has selected the engines of its models."""
     if web_url is None:
         return True
     try:
-        with _DIRECT.open(f"{web_url}/health/ready", timeout=1):
-            return True
-    except (OSError, HTTPException):
+        with _DIRECT.open(f"{web_url}/health/ready", timeout=1) as response:
+            return not json.load(response)["selecting"]
+    except (OSError, HTTPException, ValueError):
         return False

@@ -20,7 +20,7 @@ from rich.console import Console
 from torch import Tensor
 
 from app.engines import quantised
-from app.engines.openvino import OpenVinoEngine, converted
+from app.engines.openvino import OpenVinoEngine, convert
 from app.vision.classifier import Classifier
 from app.vision.errors import AtelierError
 from app.vision.evaluation import Scores, score
@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> None:
             f"{options.model} was trained on other images, or with another --limit or --split-seed"
         )
     calibration = data.train.images[spaced(len(data.train), options.images)]
-    model = quantize(converted(classifier, options.runs_dir / "engines"), calibration)
+    model = quantize(convert(classifier, options.runs_dir / "engines"), calibration)
     classes = card.spec.classes
     validation = evaluate(model, data.validation, classes)
     console.print(f"validation accuracy {_change(validation, card.validation)}")

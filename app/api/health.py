@@ -25,7 +25,7 @@ async def live() -> LiveOut:
     responses={503: {"model": ReadyOut, "description": "Models are still being loaded"}},
 )
 async def ready(response: Response, services: ServicesDep) -> ReadyOut:
-    """Answer 200 once every available model is loaded and warm."""
+    """Answer 200 once every available model answers, be it without the fastest engine yet."""
     registry = services.registry
     workers: list[Worker] = []
     with suppress(StoreUnavailableError, TimeoutError):  # they are reported, not required
@@ -34,6 +34,7 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return ReadyOut(
         status="ready" if registry.ready else "loading",
+        selecting=registry.selecting,
         models={name: isinstance(model, ServedModel) for name, model in registry.models.items()},
         workers=[_described(each) for each in workers if each.is_alive],
     )

@@ -61,6 +61,7 @@ def _describe(name: str, model: ServedModel | Unavailable) -> ModelOut | Unavail
         sha256=card.sha256,
         engine=model.choice.engine.kind.name,
         engine_reason=model.choice.reason,
+        engine_selection=model.choice.selection,
         device=str(classifier.device),
         dtype=model.choice.engine.kind.dtype,
     )

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.engines.choice import Selection
 from app.serving.reloader import Outcome
 
 
@@ -170,6 +171,11 @@ class ModelOut(Schema):
     sha256: str
     engine: str = Field(description="what runs the network", examples=["openvino"])
     engine_reason: str = Field(description="why this one, with what was measured")
+    engine_selection: Selection = Field(
+        description="`pending`: the reference engine answers until a faster one has been selected, "
+        "`done`: what answers has been selected, `failed`: the reference engine answers, and "
+        "`engine_reason` says why no other could be selected"
+    )
     device: str
     dtype: str
 
@@ -225,4 +231,7 @@ class ReadyOut(Schema):
 
     status: str = Field(examples=["ready", "loading"])
     models: dict[str, bool] = Field(description="which models answer")
+    selecting: list[str] = Field(
+        description="models that answer, and whose engine is still to be selected"
+    )
     workers: list[WorkerOut] = Field(description="those alive; none are needed to be ready")

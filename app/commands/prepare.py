@@ -1,6 +1,7 @@
-"""`python -m app prepare MODEL`: finds and keeps the fastest engine, so that a start is quick."""
+"""`python -m app prepare MODEL`: selects the fastest engine, and keeps it for the next start."""
 
 import argparse
+import json
 import os
 import sys
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Choose, as the service does at its start."""
+    """Choose an engine and print it; the exit status is 1 if none can be used."""
     settings = read_settings()
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
@@ -27,9 +28,17 @@ def run(options: argparse.Namespace) -> int:
         os.nice(_NICE)
     import torch  # noqa: PLC0415 - --help and errors need it not
 
-    from app.engines.choice import choose  # noqa: PLC0415
+    from app.engines.choice import Selection, choose  # noqa: PLC0415
+    from app.engines.verdicts import Verdict  # noqa: PLC0415
 
     torch.set_num_threads(settings.compute_threads)
     choice = choose(load_classifier(options.model, settings), settings.engines)
-    sys.stdout.write(f"{choice.engine.kind}: {choice.reason}\n")
-    return 0
+    kind, reason = choice.engine.kind, choice.reason
+    if choice.selection is Selection.FAILED:
+        found = reason
+    elif options.supervised:
+        found = json.dumps(Verdict(kind, reason).to_json())
+    else:
+        found = f"{kind}: {reason}"
+    sys.stdout.write(f"{found}\n")
+    return int(choice.selection is Selection.FAILED)

@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -35,7 +35,7 @@ def candidates(
 ) -> Iterator[Candidate]:
     """Every engine that this host and the operator's preference allow, the most exact first.
 
-    `fresh` ones are built without what was kept of them.
+    `fresh` ones convert the network anew; the others use what was kept of that, and nothing else.
     """
     device = classifier.device
     if options.preference != "openvino":
@@ -66,7 +66,12 @@ def _openvino_candidates(
     except Exception as error:  # noted when this is built
         yield Candidate(Kind("openvino", "float32"), partial(_raise, error))
         return
-    model = cache(lambda: openvino.converted(classifier, options.cache, fresh=fresh))
+
+    @cache
+    def model() -> Any:
+        if fresh:
+            return openvino.convert(classifier, options.cache)
+        return openvino.read_converted(classifier.card, options.cache)
 
     def build(kind: Kind) -> Engine:
         return openvino.OpenVinoEngine(model(), kind, threads=options.threads)

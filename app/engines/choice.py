@@ -10,6 +10,7 @@ INT8, which answer only nearly alike, are candidates for those who ask.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from time import perf_counter
 
 import structlog
@@ -30,6 +31,14 @@ _TIMED_RUNS = 5
 _WORTHWHILE = 0.9  # of the time of a more exact engine, to be taken instead
 
 
+class Selection(StrEnum):
+    """State of the selection of a model's engine."""
+
+    PENDING = "pending"  # the reference engine answers until another has been selected
+    DONE = "done"
+    FAILED = "failed"  # the reference engine answers, as no other could be selected
+
+
 @dataclass(frozen=True)
 class Choice:
     """An engine, and why it was chosen.
@@ -40,37 +49,52 @@ class Choice:
     engine: Engine
     reason: str
     enough_px: int | None
+    selection: Selection = Selection.DONE
+
+
+def reference(classifier: Classifier, options: EngineOptions) -> Choice:
+    """Return the reference engine, which is there at once and answers until one is selected."""
+    engine = Reference(classifier)
+    if options.preference == "exact":
+        return Choice(engine, "the settings ask for exactly this", enough_px=None)
+    return Choice(
+        engine,
+        "The reference engine answers until a faster one has been selected.",
+        classifier.card.spec.input.enough_px,
+        Selection.PENDING,
+    )
 
 
 def choose(classifier: Classifier, options: EngineOptions) -> Choice:
     """Choose, or build what was chosen before, if it still answers alike."""
+    if options.preference == "exact":
+        return reference(classifier, options)
     return chosen_before(classifier, options) or _compare(classifier, options)
 
 
 def chosen_before(classifier: Classifier, options: EngineOptions) -> Choice | None:
     """Build what was chosen before; None where nothing was, or where it answers otherwise now."""
-    reference = Reference(classifier)
-    if options.preference == "exact":
-        return Choice(reference, "the settings ask for exactly this", enough_px=None)
     possible = list(candidates(classifier, options, fresh=False))
-    known = _verdicts(options).find(_key(classifier, options, possible))
-    if known is None:
-        return None
-    picture = classifier.card.spec.input
-    engine = _as_before(known, possible, Parity(reference, picture))
-    return Choice(engine, known.reason, picture.enough_px) if engine is not None else None
+    verdict = _verdicts(options).find(_key(classifier, options, possible))
+    return None if verdict is None else _built(verdict, possible, classifier)
+
+
+def build(verdict: Verdict, classifier: Classifier, options: EngineOptions) -> Choice | None:
+    """Build the engine of a verdict, of what was kept; None where it fails or answers otherwise."""
+    return _built(verdict, list(candidates(classifier, options, fresh=False)), classifier)
 
 
 def _compare(classifier: Classifier, options: EngineOptions) -> Choice:
     """Choose by trying all candidates, and keep the verdict."""
-    reference = Reference(classifier)
+    exact = Reference(classifier)
     enough_px = classifier.card.spec.input.enough_px
-    parity = Parity(reference, classifier.card.spec.input)
+    parity = Parity(exact, classifier.card.spec.input)
     trials = [_tried(each, parity) for each in candidates(classifier, options, fresh=True)]
     engine, notes = _fastest(trials), ", ".join(trial.note for trial in trials)
     if engine is None:
         log.warning("no engine that the settings ask for can be used", found=notes)
-        return Choice(reference, f"nothing else can be used: {notes}", enough_px)
+        reason = f"nothing else can be used: {notes}"
+        return Choice(exact, reason, enough_px, Selection.FAILED)
     reason = f"fastest that agrees with float32 PyTorch: {notes}"
     if not any(trial.failed for trial in trials):  # the next start may do better
         key = _key(classifier, options, list(candidates(classifier, options, fresh=False)))
@@ -95,19 +119,22 @@ def _key(classifier: Classifier, options: EngineOptions, candidates: Sequence[Ca
     return ", ".join(words)
 
 
-def _as_before(known: Verdict, possible: Sequence[Candidate], parity: Parity) -> Engine | None:
-    """Build the engine of a verdict; None where it no longer answers alike."""
+def _built(
+    verdict: Verdict, possible: Sequence[Candidate], classifier: Classifier
+) -> Choice | None:
+    picture = classifier.card.spec.input
     for candidate in possible:
-        if candidate.kind == known.kind:
+        if candidate.kind == verdict.kind:
             try:
                 engine = candidate.build()
+                parity = Parity(Reference(classifier), picture)
                 difference = parity.difference(engine, candidate.tolerance)
             except Exception:  # an engine may fail in almost any way
-                log.exception("the engine chosen before fails", engine=str(known.kind))
+                log.exception("the engine chosen before fails", engine=str(verdict.kind))
                 return None
             if difference <= candidate.tolerance:
-                return engine
-            log.error("the engine chosen before answers otherwise now", engine=str(known.kind))
+                return Choice(engine, verdict.reason, picture.enough_px)
+            log.error("the engine chosen before answers otherwise now", engine=str(verdict.kind))
     return None
 
 

@@ -1,6 +1,6 @@
 """Runs a network with OpenVINO, on the CPU.
 
-    Classifier --converted--> Model --OpenVinoEngine--> probabilities
+    Classifier --convert--> Model --OpenVinoEngine--> probabilities
 
 The network is converted from the loaded PyTorch module, together with its normalisation and its
 softmax, once for every checkpoint and version of OpenVINO; what was converted is kept on disk.
@@ -99,27 +99,37 @@ class _Whole(nn.Module):
         return outputs.softmax(dim=1)
 
 
-def converted(classifier: Classifier, cache: Path, *, fresh: bool = False) -> openvino.Model:
-    """Read a network that was kept in the folder `cache`, or convert it (if `fresh`, always).
+def read_converted(card: Card, cache: Path) -> openvino.Model:
+    """Read the converted network that was kept in the folder `cache`.
 
-    The network stays as it is.
+    Returns uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
+
+    Raises:
+        RuntimeError: it is not there, or damaged.
+    """
+    return openvino.Core().read_model(_folder(card, cache) / "model.xml")
+
+
+def convert(classifier: Classifier, cache: Path) -> openvino.Model:
+    """Convert a network, which stays as it is, and keep the result in the folder `cache`.
+
+    Tracing changes how every PyTorch module of the process is called: nothing may answer meanwhile.
 
     Returns uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
 
     Raises:
         RuntimeError: it cannot be converted.
     """
-    card = classifier.card
-    folder = cache / f"{card.spec.name}-{card.digest}-{VERSION.partition('-')[0]}"
-    if not fresh:
-        with contextlib.suppress(RuntimeError):  # not there, or damaged
-            return openvino.Core().read_model(folder / "model.xml")
-    model = _convert(classifier)
-    _keep(model, folder, card)
+    model = _traced(classifier)
+    _keep(model, _folder(classifier.card, cache), classifier.card)
     return model
 
 
-def _convert(classifier: Classifier) -> openvino.Model:
+def _folder(card: Card, cache: Path) -> Path:
+    return cache / f"{card.spec.name}-{card.digest}-{VERSION.partition('-')[0]}"
+
+
+def _traced(classifier: Classifier) -> openvino.Model:
     spec = classifier.card.spec.input
     shape = (spec.channels, spec.height, spec.width)
     program = torch.export.export(

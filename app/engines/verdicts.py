@@ -6,7 +6,7 @@ import platform
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -24,6 +24,19 @@ class Verdict:
     kind: Kind
     reason: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as JSON types, the inverse of `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read a verdict; raises KeyError or TypeError on anything else."""
+        texts = (value["kind"]["name"], value["kind"]["dtype"], value["reason"])
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("expected texts")
+        name, dtype, reason = texts
+        return cls(Kind(name, dtype), reason)
+
 
 class Verdicts:
     """A JSON file of verdicts by the circumstances under which they hold.
@@ -37,18 +50,13 @@ class Verdicts:
     def find(self, key: str) -> Verdict | None:
         """Return what was kept under a key."""
         try:
-            found = self._read()[key]
-            kind, reason = found["kind"], found["reason"]
-            texts = (kind["name"], kind["dtype"], reason)
+            return Verdict.from_json(self._read()[key])
         except (KeyError, TypeError):
             return None
-        if not all(isinstance(text, str) for text in texts):
-            return None
-        return Verdict(Kind(kind["name"], kind["dtype"]), reason)
 
     def keep(self, key: str, verdict: Verdict) -> None:
         """Keep a verdict."""
-        text = json.dumps({**self._read(), key: asdict(verdict)}, indent=2)
+        text = json.dumps({**self._read(), key: verdict.to_json()}, indent=2)
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(self._path) as file:

@@ -1,6 +1,7 @@
 """What can go wrong between a decoded picture and its prediction, one class per cause.
 
 model name --registry.get--> model       UnknownModelError, ModelUnavailableError
+model --loader.select--> its engine      SelectionError
 bytes --decoder--> picture               QueueFullError (and vision's image errors)
 picture --batcher--> probabilities       QueueFullError, InferenceError
 both, within the time there is           DeadlineError
@@ -23,6 +24,10 @@ class ModelUnavailableError(AtelierError):
 
 class ReloadInProgressError(AtelierError):
     """Models are being loaded already."""
+
+
+class SelectionError(AtelierError):
+    """No engine could be selected for a model, or the one that was selected cannot be built."""
 
 
 class QueueFullError(AtelierError):

@@ -1,20 +1,23 @@
-"""Makes a served model of a checkpoint: loads it, chooses its engine and warms that up."""
+"""Loads checkpoints as models that answer, and selects their engines."""
 
 import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from app.engines.choice import Choice, choose, chosen_before
+from app.engines.choice import Choice, Selection, build, chosen_before, reference
 from app.engines.options import EngineOptions
+from app.engines.pytorch import Reference
 from app.serving.batcher import Batcher, BatchLimits
+from app.serving.errors import SelectionError
 from app.serving.metrics import Metrics
-from app.serving.preparation import prepare
+from app.serving.selection import select_engine
 from app.vision.classifier import Classifier
 from app.vision.errors import CheckpointError, MissingCheckpointError
 from app.vision.layers import Layer, layer_table
@@ -24,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that is loaded and warm; `files` is the fingerprint of what it was loaded from."""
+    """A model that answers; `files` is the fingerprint of what it was loaded from."""
 
     classifier: Classifier
     choice: Choice
@@ -33,9 +36,19 @@ class ServedModel:
     files: str
 
     @property
+    def name(self) -> str:
+        """Name under which clients ask for it."""
+        return self.classifier.card.spec.name
+
+    @property
     def version(self) -> str:
         """Short name of the weights."""
         return self.classifier.card.version
+
+    def without_selection(self, reason: str) -> "ServedModel":
+        """Return the model as it is after its selection has failed."""
+        reason = f"no other engine could be selected: {reason}"
+        return replace(self, choice=replace(self.choice, reason=reason, selection=Selection.FAILED))
 
 
 class Loader:
@@ -77,66 +90,77 @@ class Loader:
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     async def load(self, name: str) -> ServedModel:
-        """Load a model; the device's thread is not free for others meanwhile.
+        """Load a model, for which the reference engine answers.
 
         Raises:
             CheckpointError: it is missing or damaged.
         """
+        with ThreadPoolExecutor(1, thread_name_prefix="load") as beside:
+            return await _run(beside, partial(self._load, name))
 
-        def load() -> ServedModel:
-            files = self.fingerprint(name)
-            classifier = self._classifier(name)
-            choice = choose(classifier, self._engines)
-            self._warm_up(classifier, choice)
-            return self._served(classifier, choice, files)
+    async def select(self, model: ServedModel) -> ServedModel:
+        """Select the engine of a loaded model, which goes on answering meanwhile.
 
-        return await _run(self._thread, load)
-
-    async def load_beside(self, name: str) -> ServedModel:
-        """Load a model while the device's thread goes on answering for others.
-
-        What takes long, converting the network and comparing engines, is left to another process.
-        A compiled network, though, belongs to the thread that compiled it.
+        The engine that was selected at an earlier start is built at once. Without one, another
+        process selects, as converting the network and comparing engines take long.
 
         Raises:
-            CheckpointError: it is missing or damaged, or its files are being replaced.
+            SelectionError: no engine can be used, or the files of the model have changed.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="reload") as beside:
-            files = await _run(beside, lambda: self.fingerprint(name))
-            classifier = await _run(beside, lambda: self._classifier(name))
-            if self._engines.preference != "exact":
-                await prepare(name)
-            where = self._thread if self._engines.compiled else beside
-            choice = await _run(where, lambda: chosen_before(classifier, self._engines))
-            if choice is None:  # no verdict is kept while an engine fails
-                choice = await _run(self._thread, lambda: choose(classifier, self._engines))
-            warm = choice
-            await _run(where, lambda: self._warm_up(classifier, warm))
-            if await _run(beside, lambda: self.fingerprint(name)) != files:
-                raise CheckpointError(f"the files of {name} changed meanwhile; reload again")
-            return await _run(beside, lambda: self._served(classifier, warm, files))
+        name = model.name
+        with ThreadPoolExecutor(1, thread_name_prefix="select") as beside:
+            where = self._thread if self.is_thread_needed else beside
+            choice = await _run(where, partial(chosen_before, model.classifier, self._engines))
+            if choice is None:
+                verdict = await select_engine(name)
+                choice = await _run(where, partial(build, verdict, model.classifier, self._engines))
+            if await _run(beside, partial(self._is_changed, model)):
+                raise SelectionError("the files of the model have changed meanwhile; reload it")
+            if choice is None:
+                raise SelectionError("the engine that was selected cannot be built; see the log")
+            await _run(where, partial(self._warm_up, model.classifier, choice))
+        return replace(model, choice=choice, batcher=self._batcher(name, choice))
 
-    def _classifier(self, name: str) -> Classifier:
-        return Classifier.load(name, self._engines.models, self._device)
+    @property
+    def is_thread_needed(self) -> bool:
+        """Tell whether engines are built in the device's thread, where nothing else runs meanwhile.
 
-    def _served(self, classifier: Classifier, choice: Choice, files: str) -> ServedModel:
-        name, run = classifier.card.spec.name, choice.engine.probabilities
+        A compiled network belongs to the thread that compiled it.
+        """
+        return self._engines.compiled and self._device.type == "cuda"
+
+    def _load(self, name: str) -> ServedModel:
+        files = self.fingerprint(name)
+        classifier = Classifier.load(name, self._engines.models, self._device)
+        choice = reference(classifier, self._engines)
+        self._warm_up(classifier, choice)
         layers = layer_table(classifier.network, _shape(classifier))
-        batcher = Batcher(name, run, self._thread, self._metrics, self._limits)
-        return ServedModel(classifier, choice, layers, batcher, files)
+        return ServedModel(classifier, choice, layers, self._batcher(name, choice), files)
+
+    def _is_changed(self, model: ServedModel) -> bool:
+        """Tell whether the files of a model are no longer those that it was loaded from."""
+        try:
+            return self.fingerprint(model.name) != model.files
+        except CheckpointError:
+            return True
+
+    def _batcher(self, name: str, choice: Choice) -> Batcher:
+        run = choice.engine.probabilities
+        return Batcher(name, run, self._thread, self._metrics, self._limits)
 
     def _warm_up(self, classifier: Classifier, choice: Choice) -> None:
         picture = torch.zeros(_shape(classifier), dtype=torch.uint8)
-        for batch in self._batch_sizes():
+        for batch in self._batch_sizes(choice):
             choice.engine.probabilities([picture] * batch)
 
-    def _batch_sizes(self) -> set[int]:
-        """Sizes to warm up with; a compiled network is compiled for each power of two."""
+    def _batch_sizes(self, choice: Choice) -> set[int]:
+        """Return the sizes to warm up with; a network is compiled for each power of two."""
         most = self._limits.max_batch
-        sizes = {1, most}
-        if self._engines.compiled:
-            sizes |= {1 << power for power in range(most.bit_length())}
-        return sizes
+        if self._device.type == "cpu" and choice.engine.kind == Reference.kind:
+            return {1}  # nothing is prepared for a size
+        if self.is_thread_needed:
+            return {1, most} | {1 << power for power in range(most.bit_length())}
+        return {1, most}
 
 
 def _shape(classifier: Classifier) -> tuple[int, int, int]:

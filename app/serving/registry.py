@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.engines.choice import Selection
 from app.serving.errors import ModelUnavailableError, UnknownModelError, end_if_poisoned
 from app.serving.loader import Loader, ServedModel
 from app.serving.metrics import Metrics
@@ -45,8 +46,22 @@ class ModelRegistry:
 
     @property
     def ready(self) -> bool:
-        """Whether every model is either warm or known to be unavailable."""
-        return self._loaded
+        """Tell whether every model either answers or is known to be unavailable.
+
+        The engine of a model that answers may still be to be selected, unless the selection needs
+        the device's thread.
+        """
+        return self._loaded and not (self._loader.is_thread_needed and self.selecting)
+
+    @property
+    def selecting(self) -> list[str]:
+        """Names of the models whose engine is still to be selected, the default model first."""
+        return [
+            name
+            for name in sorted(self._models, key=lambda each: each != self._default)
+            if isinstance(model := self._models[name], ServedModel)
+            and model.choice.selection is Selection.PENDING
+        ]
 
     @property
     def models(self) -> dict[str, ServedModel | Unavailable]:
@@ -54,9 +69,10 @@ class ModelRegistry:
         return dict(self._models)
 
     async def load(self) -> None:
-        """Load, check and warm up every model; they answer from when the last of them is ready.
+        """Load and check every model.
 
-        Until then the thread is not free for them.
+        They answer once the last of them is loaded: until then, another model than the default one
+        would answer those who name none.
         """
         started = time.perf_counter()
         loaded = {name: await self._load_or_refuse(name) for name in self._models}

@@ -145,6 +145,7 @@ function details(model, open) {
     ),
     bars(scores, { digits: 1 }),
     facts({
+      ...(model.engine_selection === "done" ? {} : { Engine: sentence(model.engine_reason) }),
       Parameters: count(model.parameters),
       "Sees pictures at": `${model.input.width} × ${model.input.height} px`,
       "Learned from": `${count(model.metrics.data.train_count)} pictures, ${model.metrics.data.name}`,

@@ -115,7 +115,7 @@ def install_peers() -> None:
 
 @contextmanager
 def running(contestant: Contestant, model: str, models: Path, image: bytes) -> Iterator[Running]:
-    """Run a service until the exit; it has answered one request."""
+    """Run a service until the exit; it has answered one request, and its engine is selected."""
     port = _free_port()
     folder = Path(tempfile.mkdtemp())
     environment = {
@@ -142,7 +142,10 @@ def running(contestant: Contestant, model: str, models: Path, image: bytes) -> I
     try:
         url = f"http://127.0.0.1:{port}{contestant.path}"
         _await_answer(process, url, image, folder / "log")
-        yield Running(url, process, time.perf_counter() - started)
+        start_s = time.perf_counter() - started
+        if not contestant.is_peer:
+            _await_selection(f"http://127.0.0.1:{port}/health/ready")
+        yield Running(url, process, start_s)
     finally:
         with suppress(ProcessLookupError):  # it may have ended by itself
             os.killpg(process.pid, signal.SIGTERM)
@@ -175,6 +178,15 @@ def _await_answer(process: subprocess.Popen[bytes], url: str, image: bytes, log:
         if process.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"the service does not answer:\n{log.read_text()[-3000:]}")
         time.sleep(0.02)
+
+
+def _await_selection(url: str) -> None:
+    """Wait until the fastest engines answer."""
+    end = time.monotonic() + _START_S
+    while httpx.get(url, timeout=_START_S).json()["selecting"]:
+        if time.monotonic() > end:
+            raise RuntimeError(f"no engine was selected within {_START_S} s")
+        time.sleep(0.1)
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -38,7 +38,9 @@ def models(tmp_path: Path) -> Path:
 
 @contextmanager
 def running(folder: Path, models: Path, engine: str = "exact") -> Iterator[Service]:
+    """Run a service, and wait until its engines are selected."""
     with running_service(folder, models_dir=models, log_format="json", engine=engine) as service:
+        wait_until(lambda: not httpx.get(f"{service.url}/health/ready").json()["selecting"], 100)
         yield service
 
 

@@ -12,6 +12,7 @@ def test_live_and_ready(client: httpx.Client) -> None:
     assert ready.json() == {
         "status": "ready",
         "models": {name: (ROOT / f"models/{name}.pt").exists() for name in SPECS},
+        "selecting": [],
         "workers": [],
     }
     assert ready.json()["models"]["mnist"] is ready.json()["models"]["cifar10"] is True

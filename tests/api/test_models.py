@@ -29,6 +29,7 @@ def test_a_model_is_shown_with_everything_that_is_known_of_it(
     assert model["parameters"] == sum(layer["parameters"] for layer in model["layers"])
     assert (model["engine"], model["dtype"]) == ("torch", "float32")
     assert model["engine_reason"] == "the settings ask for exactly this"
+    assert model["engine_selection"] == "done"
     assert model["device"].split(":")[0] in {"cpu", "cuda"}
 
 
@@ -78,5 +79,6 @@ def test_a_refused_checkpoint_is_listed_with_the_reason_and_the_others_serve(
         assert ready.json() == {
             "status": "ready",
             "models": {"mnist": True, "cifar10": False, "catdog": False},
+            "selecting": [],
             "workers": [],
         }

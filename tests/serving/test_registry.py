@@ -8,23 +8,25 @@ import pytest
 import torch
 
 from app.engines.options import EngineOptions
+from app.engines.pytorch import Reference
 from app.serving.batcher import BatchLimits
 from app.serving.errors import ModelUnavailableError, UnknownModelError
 from app.serving.loader import Loader, ServedModel
 from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry, Unavailable
 from tests.checkpoints import save_always
+from tests.service import ROOT
 
 
 @contextmanager
 def registry_of(
-    names: list[str], default: str, folder: Path, max_batch: int = 4
+    names: list[str], default: str, folder: Path, device: str = "cpu"
 ) -> Iterator[ModelRegistry]:
     metrics = Metrics()
     engines = EngineOptions("auto", 1, compiled=False, cache=folder / "engines", models=folder)
     with ThreadPoolExecutor(1) as thread:
-        limits = BatchLimits(max_batch, 8, max_wait_s=9)
-        loader = Loader(torch.device("cpu"), thread, metrics, engines, limits)
+        limits = BatchLimits(max_batch=4, max_queue=8, max_wait_s=9)
+        loader = Loader(torch.device(device), thread, metrics, engines, limits)
         yield ModelRegistry(names, default, loader, metrics)
 
 
@@ -45,7 +47,7 @@ async def test_a_missing_checkpoint_does_not_stop_the_others(
 ) -> None:
     card = save_always(7, tmp_path)
     loading = asyncio.create_task(registry.load())
-    while not loading.done():  # the thread is not free for the first before the last is loaded
+    while not loading.done():  # the default model is the same for everybody
         with pytest.raises(ModelUnavailableError, match="being loaded"):
             registry.get("mnist")
         await asyncio.sleep(0.01)
@@ -65,7 +67,7 @@ async def test_a_model_that_fails_in_an_unforeseen_way_does_not_stop_the_others(
     tmp_path: Path,
 ) -> None:
     card = save_always(7, tmp_path)
-    with registry_of(["mnist", "cifar10"], "mnist", tmp_path, max_batch=2**48) as registry:
+    with registry_of(["mnist", "cifar10"], "mnist", tmp_path, "meta") as registry:  # no numbers
         await registry.load()
     assert card.spec.name == "mnist"
     assert registry.ready
@@ -81,6 +83,24 @@ async def test_the_default_is_the_first_that_answers(
     save_always(7, tmp_path)
     await registry.load()
     assert registry.get(None) is registry.get("mnist")
+
+
+async def test_the_reference_engine_answers_until_another_is_selected(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    save_always(7, tmp_path)
+    await registry.load()
+    choice = registry.get("mnist").choice
+    assert choice.engine.kind == Reference.kind
+    assert choice.reason == "The reference engine answers until a faster one has been selected."
+    assert registry.selecting == ["mnist"]
+    assert not (tmp_path / "engines").exists()  # nothing was converted or compared
+
+
+async def test_the_engine_of_the_default_model_is_selected_first() -> None:
+    with registry_of(["cifar10", "mnist"], "mnist", ROOT / "models") as registry:
+        await registry.load()
+        assert registry.selecting == ["mnist", "cifar10"]
 
 
 async def test_with_no_checkpoint_at_all_the_default_says_why(registry: ModelRegistry) -> None:

@@ -10,7 +10,7 @@ from torchvision.models import densenet121
 
 from app.vision import checkpoint
 from app.vision.classifier import Classifier
-from app.vision.densenet import densenet
+from app.vision.densenet import densenet, head
 from app.vision.layers import layer_table
 from app.vision.specs import CATDOG
 from tests.checkpoints import card
@@ -18,13 +18,23 @@ from tests.checkpoints import card
 _SMALL = replace(CATDOG, input=CATDOG.input.sized(32))
 
 
-def test_the_convolutions_are_torchvisions_and_the_head_is_ours() -> None:
-    ours, theirs = densenet(2).state_dict(), densenet121().state_dict()
-    features = {name for name in theirs if not name.startswith("classifier")}
-    assert {name for name in ours if not name.startswith("classifier")} == features
+def test_the_convolutions_compute_what_those_of_torchvision_compute() -> None:
+    ours, theirs = densenet(2), densenet121()
+    theirs.classifier = head(2)
+    theirs.load_state_dict(ours.state_dict())
+    pictures = torch.rand(2, 3, 64, 72)
+    for network in (ours, theirs):
+        network(pictures)  # in training, which moves the running means of the normalisation
+        network.eval()
+    with torch.inference_mode():
+        assert torch.equal(ours(pictures), theirs(pictures))
+    assert layer_table(ours, (3, 64, 72)) == layer_table(theirs, (3, 64, 72))
+
+
+def test_the_head_is_a_small_one() -> None:
     rows = {row.name: row for row in layer_table(densenet(2).eval(), (3, 64, 64))}
-    head = [row.type for name, row in rows.items() if name.startswith("classifier")]
-    assert head == ["Linear", "ReLU", "Dropout", "Linear", "LogSoftmax"]
+    types = [row.type for name, row in rows.items() if name.startswith("classifier")]
+    assert types == ["Linear", "ReLU", "Dropout", "Linear", "LogSoftmax"]
     assert rows["classifier.fc1"].parameters == 1024 * 256 + 256
     assert rows["classifier.fc2"].parameters == 256 * 2 + 2
     assert sum(row.parameters for row in rows.values()) == 7_216_770
