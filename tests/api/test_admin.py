@@ -40,7 +40,7 @@ def models(tmp_path: Path) -> Path:
 def running(folder: Path, models: Path, engine: str = "exact") -> Iterator[Service]:
     """Run a service, and wait until its engines are selected."""
     with running_service(folder, models_dir=models, log_format="json", engine=engine) as service:
-        wait_until(lambda: not httpx.get(f"{service.url}/health/ready").json()["selecting"], 100)
+        wait_until(lambda: not http_client.get(f"{service.url}/health/ready").json()["selecting"])
         yield service
 
 

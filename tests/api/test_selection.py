@@ -8,17 +8,19 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from app.engines.parity import TOLERANCE
+from tests import http_client
 from tests.checkpoints import save_always
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import Service, running_service, wait_until
 
+pytestmark = pytest.mark.processes
+
 PICTURE = {"file": encode(photograph())}
 PENDING = "The reference engine answers until a faster one has been selected."
-LONGEST_S = 100  # on a host that is busy with other tests
 
 
 @pytest.fixture
@@ -38,26 +40,25 @@ def running(folder: Path, models: Path) -> AbstractContextManager[Service]:
 def selecting(folder: Path, models: Path) -> Iterator[tuple[Service, int]]:
     """Run a service, and stop the process that selects an engine for it before it is done."""
     with running(folder, models) as service:
-        wait_until(lambda: service.child_of_web("prepare"))
-        process = service.child_of_web("prepare")
+        process = wait_until(lambda: service.child_of_web("prepare"))
         assert process is not None
         os.kill(process, signal.SIGSTOP)
         yield service, process
 
 
 def shown(service: Service) -> Any:
-    return httpx.get(f"{service.url}/models/mnist").json()
+    return http_client.get(f"{service.url}/models/mnist").json()
 
 
 def awaited(service: Service, selection: str) -> Any:
     """Wait until the model is shown with this state of the selection."""
-    wait_until(lambda: shown(service)["engine_selection"] == selection, LONGEST_S)
+    wait_until(lambda: shown(service)["engine_selection"] == selection)
     return shown(service)
 
 
 def answer(service: Service) -> Any:
     """Return the digit that the service sees in a picture."""
-    response = httpx.post(f"{service.url}/classify?model=mnist&top_k=1", files=PICTURE, timeout=60)
+    response = http_client.post(f"{service.url}/classify?model=mnist&top_k=1", files=PICTURE)
     assert response.status_code == 200, response.text
     (prediction,) = response.json()["predictions"]
     assert prediction["probability"] == pytest.approx(0.99, abs=TOLERANCE)
@@ -65,7 +66,7 @@ def answer(service: Service) -> Any:
 
 
 def reload(service: Service) -> Any:
-    response = httpx.post(f"{service.url}/admin/reload", timeout=LONGEST_S)
+    response = http_client.post(f"{service.url}/admin/reload")
     assert response.status_code == 200, response.text
     return response.json()["models"]["mnist"]
 
@@ -82,7 +83,7 @@ def test_the_reference_answers_until_an_engine_is_selected_and_the_next_start_kn
     tmp_path: Path, models: Path
 ) -> None:
     with selecting(tmp_path, models) as (service, process):
-        ready = httpx.get(f"{service.url}/health/ready")
+        ready = http_client.get(f"{service.url}/health/ready")
         assert (ready.status_code, ready.json()["selecting"]) == (200, ["mnist"])
         model = shown(service)
         assert (model["engine"], model["dtype"]) == ("torch", "float32")
@@ -93,7 +94,7 @@ def test_the_reference_answers_until_an_engine_is_selected_and_the_next_start_kn
         assert selected["engine_reason"].startswith("fastest that agrees with float32 PyTorch")
         assert selected["version"] == model["version"]
         assert answer(service) == "3"
-        assert httpx.get(f"{service.url}/health/ready").json()["selecting"] == []
+        assert http_client.get(f"{service.url}/health/ready").json()["selecting"] == []
     with running(tmp_path, models) as service:
         again = awaited(service, "done")
         facts = ("engine", "dtype", "engine_reason")
@@ -154,5 +155,5 @@ def test_a_service_that_ends_during_a_selection_leaves_no_process(
     with selecting(tmp_path, models) as (service, process):
         os.kill(process, signal.SIGCONT)
         service.process.send_signal(how)
-        service.process.wait(10)
+        service.process.wait(patient(10))
         wait_until(lambda: not is_running(process), 10)
