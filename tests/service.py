@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"
 
 _MEASURED = "calibrations.json"
-_measured: dict[str, bytes] = {}  # by this name: what the first worker of this run has measured
+_SHARED = "ATELIER_TEST_SHARED"  # variable with a folder for all processes that run tests
 
 
 @dataclass(frozen=True)
@@ -168,15 +168,29 @@ def running_service(
 
 def hand_on_measured(state: Path) -> None:
     """Spare a worker on a new data directory the measurement that another has made."""
-    if _measured and not state.exists():
+    known = _shared() / _MEASURED
+    if known.exists() and not state.exists():
         state.mkdir()
-        (state / _MEASURED).write_bytes(_measured[_MEASURED])
+        shutil.copy(known, state)
 
 
 def keep_measured(state: Path) -> None:
     """Remember what a worker has measured."""
     if (state / _MEASURED).exists():
-        _measured[_MEASURED] = (state / _MEASURED).read_bytes()
+        partial = _shared() / f"{_MEASURED}.{os.getpid()}"
+        shutil.copy(state / _MEASURED, partial)
+        partial.replace(_shared() / _MEASURED)
+
+
+def _shared() -> Path:
+    """Return a folder that the processes of one run of tests share; the first one removes it."""
+    if _SHARED not in os.environ:
+        os.environ[_SHARED] = tempfile.mkdtemp(prefix="atelier-tests-")
+        atexit.register(shutil.rmtree, os.environ[_SHARED])
+    return Path(os.environ[_SHARED])
+
+
+_shared()  # before pytest starts the processes among which it divides the tests
 
 
 @cache

@@ -103,21 +103,23 @@ def test_files_that_never_fit_are_too_large(tmp_path: Path) -> None:
 
 def test_what_one_caller_may_store_is_bounded(tmp_path: Path) -> None:
     settings = QUICK | {"max_stored_bytes_per_caller": 400_000, "result_ttl_s": 1000}
-    with running_service(tmp_path, **settings, api_keys=API_KEYS) as service:
-        wait_until(service.is_measured)
-        with client_of(service, "ann") as client, client_of(service, "bob") as other:
-            ann, bob = Studio(client), Studio(other)
-            done = []
-            for _ in range(20):
-                response = ann.submit()
-                if response.status_code != 202:
-                    break
-                done.append(ann.finish(response.json()["id"]))
-            assert done
-            assert (response.status_code, response.json()["code"]) == (429, "quota_exceeded")
-            assert 900 < int(response.headers["Retry-After"]) <= 1000
-            assert ann.wait(done[0]["id"])["status"] == "succeeded"
-            assert bob.submit().status_code == 202
-            for job in done:
-                assert client.delete(f"/jobs/{job['id']}").status_code == 204
-            assert ann.submit().status_code == 202
+    with (
+        running_service(tmp_path, **settings, api_keys=API_KEYS) as service,
+        client_of(service, "ann") as client,
+        client_of(service, "bob") as other,
+    ):
+        ann, bob = Studio(client), Studio(other)
+        done = []
+        for _ in range(20):
+            response = ann.submit()
+            if response.status_code != 202:
+                break
+            done.append(ann.finish(response.json()["id"]))
+        assert done
+        assert (response.status_code, response.json()["code"]) == (429, "quota_exceeded")
+        assert 900 < int(response.headers["Retry-After"]) <= 1000
+        assert ann.wait(done[0]["id"])["status"] == "succeeded"
+        assert bob.submit().status_code == 202
+        for job in done:
+            assert client.delete(f"/jobs/{job['id']}").status_code == 204
+        assert ann.submit().status_code == 202

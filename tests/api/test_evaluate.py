@@ -48,7 +48,6 @@ def evaluating_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         "upload_stall_s": patient(1),
     }
     with running_service(folder, **settings) as service:
-        wait_until(service.is_measured)
         yield service
 
 
@@ -266,7 +265,6 @@ def test_an_evaluation_survives_its_worker(tmp_path: Path, many: bytes) -> None:
     save_always(3, tmp_path / "models")
     settings = {**QUICK, "models_dir": tmp_path / "models"}
     with running_service(tmp_path, **settings) as service, studio(service) as jobs:
-        wait_until(service.is_measured)
         job_id = send(jobs, many).json()["id"]
         jobs.wait_for_step(job_id, 20)
         pid = service.worker_pid()
@@ -312,7 +310,6 @@ def test_an_evaluation_that_takes_too_long_reports_on_what_it_has_seen(
     save_always(3, tmp_path / "models")
     settings = {**QUICK, "models_dir": tmp_path / "models", "max_evaluation_s": 0.01}
     with running_service(tmp_path, **settings) as service, studio(service) as jobs:
-        wait_until(service.is_measured)
         job_id = send(jobs, many).json()["id"]
         assert jobs.wait(job_id)["status"] == "succeeded"
         report = jobs.result(job_id).json()

@@ -248,10 +248,10 @@ def test_a_painting_is_gone_on_with_larger(jobs: Studio, painted: dict[str, Any]
 
 
 def test_going_on_does_not_shrink_what_is_there(jobs: Studio) -> None:
-    done = jobs.wait(jobs.start(size=96, quality="standard"))
+    done = jobs.wait(jobs.start(size=72, quality="standard"))
     coarser = jobs.client.post(f"/jobs/{done['id']}/continue", json={"quality": "preview"})
     assert coarser.status_code == 422
-    assert "96" in coarser.json()["detail"]
+    assert "72" in coarser.json()["detail"]
     longer = jobs.client.post(f"/jobs/{done['id']}/continue", json={"strength": 0.8})
     jobs.finish(longer.json()["id"])
 
