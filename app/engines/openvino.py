@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from app.engines.engine import Kind
 from app.vision.checkpoint import Card
 from app.vision.classifier import Classifier
+from app.vision.device import runs_bfloat16_in_onednn
 from app.vision.preprocess import normalise
 from app.vision.specs import InputSpec
 
@@ -76,14 +77,17 @@ class OpenVinoEngine:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether this processor computes bfloat16 faster than float32, as OpenVINO sees it.
+    """Return whether this processor computes bfloat16 faster than float32, as OpenVINO sees it.
+
+    OpenVINO looks at the processor alone, and crashes where ONEDNN_MAX_CPU_ISA forbids what it saw.
 
     Raises:
         RuntimeError: the device is not a CPU.
     """
     if device.type != "cpu":
         raise RuntimeError(f"OpenVINO is used on CPUs only, not on {device}")
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in capabilities and runs_bfloat16_in_onednn()
 
 
 class _Whole(nn.Module):

@@ -13,8 +13,15 @@ import torch
 from torch import Tensor
 
 from app.engines.choice import choose
-from app.engines.engine import Kind
-from app.engines.openvino import BFLOAT16, FLOAT32, OpenVinoEngine, convert, read_converted
+from app.engines.engine import Engine, Kind
+from app.engines.openvino import (
+    BFLOAT16,
+    FLOAT32,
+    OpenVinoEngine,
+    convert,
+    has_bfloat16,
+    read_converted,
+)
 from app.engines.options import EngineOptions
 from app.engines.parity import TOLERANCE, disagreement, probes
 from app.engines.pytorch import PyTorchEngine
@@ -82,10 +89,12 @@ def test_engines_answer_as_the_network_does(
     pictures = probes(classifier.card.spec.input)[:count]
     expected = classifier.probabilities(pictures)
     tolerance = 1e-5 if dtype is torch.float32 else 0.02
-    for engine in (
-        PyTorchEngine(classifier, dtype),
-        openvino(classifier, cache, FLOAT32 if dtype is torch.float32 else BFLOAT16),
-    ):
+    engines: list[Engine] = [PyTorchEngine(classifier, dtype)]
+    if dtype is torch.float32:
+        engines.append(openvino(classifier, cache, FLOAT32))
+    elif has_bfloat16(CPU):
+        engines.append(openvino(classifier, cache, BFLOAT16))
+    for engine in engines:
         answers = engine.probabilities(pictures)
         assert (answers.shape, answers.dtype) == (expected.shape, torch.float32)
         assert (answers - expected).abs().max() < tolerance
