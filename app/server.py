@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import re
 import resource
 import socket
 import uuid
@@ -11,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,18 +21,28 @@ from app.api.safe_headers import SAFE_HEADERS
 
 _MAX_HEAD_BYTES = 64 * 1024
 _RESERVED_DESCRIPTORS = 64
-_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 _MALFORMED = Kind(400, "malformed_http", "Not HTTP")
 _HEAD_TOO_LARGE = Kind(431, "head_too_large", "The request head is too large")
 
 
+class _BodyCallbacks:
+    """What a parser reports of a request whose head has been parsed already."""
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, made safe against clients that send heads without end, or none at all.
+    """uvicorn's HTTP protocol with limits on heads, on connections and on what follows a request.
 
     uvicorn keeps headers and trailers in memory without a limit, waits for them without a limit,
-    takes connections until there are no descriptors left, and loses the body of a request that
-    asks for another protocol.
+    and takes connections until there are no descriptors left. No other protocol is spoken: a
+    request that offers one is answered in HTTP, and is the last one of its connection, as whatever
+    follows it may be in that protocol. The rest of a body that was answered early is read and
+    dropped for as long as a head may take to arrive.
     """
 
     def __init__(self, *args: Any, head_timeout_s: float, **kwargs: Any) -> None:
@@ -40,6 +50,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_timeout_s = head_timeout_s
         self._bytes_without_body = 0  # since the last head was complete or a piece of body came
         self._head_timer: asyncio.TimerHandle | None = None
+        self._is_last_request = False
+        self._body_follows = False  # in bytes that the parser leaves to another protocol
+        self._is_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection if there is room, and give it some time for its first head."""
@@ -54,12 +67,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and give up on heads and trailers that go on and on."""
+        """Parse the data, and give up on heads and trailers that exceed the limit."""
+        if self._is_over:
+            return
         if self._is_between_requests():
             self._await_head()
-            data = _without_upgrade(data)
         self._bytes_without_body += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._bytes_without_body > _MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(_HEAD_TOO_LARGE, f"at most {_MAX_HEAD_BYTES:,} bytes of headers are read")
 
@@ -68,15 +83,46 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_arrived()
         self._bytes_without_body = 0
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False
+            self._is_last_request = True
+            self._body_follows = self.scope["method"] != "CONNECT" and bool(self._framing())
+
+    def on_message_complete(self) -> None:
+        """Read nothing after the last request."""
+        if not self._body_follows:
+            super().on_message_complete()
+            self._is_over = self._is_last_request
 
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of the body, which the app counts."""
         self._bytes_without_body = 0
         super().on_body(body)
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be parsed."""
-        self._refuse(_MALFORMED, msg)
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stop:
+            if self._body_follows:
+                self._body_follows = False
+                self._parse_body(data[stop.args[0] :])
+        except httptools.HttpParserError as error:
+            self._refuse(_MALFORMED, str(error) or "Invalid HTTP request received.")
+
+    def _parse_body(self, data: bytes) -> None:
+        """Go on with a parser that knows only the length of the body, and offers nothing else.
+
+        The parser of the head ends there when another protocol is offered, although the body still
+        is in HTTP.
+        """
+        self.parser = httptools.HttpRequestParser(_BodyCallbacks(self))
+        self._parse(b"POST / HTTP/1.1\r\n" + self._framing() + b"\r\n" + data)
+
+    def _framing(self) -> bytes:
+        """Return the header lines of the present request that delimit its body."""
+        return b"".join(
+            b"%s: %s\r\n" % (name, value) for name, value in self.headers if name in _FRAMING
+        )
 
     def _is_between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -139,12 +185,3 @@ def _max_connections() -> int:
     """As many as there are file descriptors, less some that the service itself needs."""
     soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(1, soft_limit - _RESERVED_DESCRIPTORS)
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """Take the Upgrade header out of a head: no other protocol is spoken, and it may be ignored.
-
-    The parser stops at the end of a head that has one, and the request's body would be lost.
-    """
-    head, separator, rest = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"", head) + separator + rest

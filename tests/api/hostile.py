@@ -2,6 +2,8 @@
 
 import re
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 
 import httpx
 
@@ -32,6 +34,26 @@ def raw_head(length: int) -> bytes:
         b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
         b"Content-Length: %d\r\n\r\n" % length
     )
+
+
+def smuggle(connect: Callable[[], socket.socket]) -> bytes:
+    """Try to have the end of a body taken for a request, through a proxy that keeps connections.
+
+    Return all answers; the hidden request asks for `/health/live`.
+    """
+    hidden = b"\r\n" * 500 + b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    line = b"\r\nUpgrade: " + b"A" * 989 + b"\r\n\r\n"
+    first, second = (b"/classify", b"x" * 400_000 + line), (b"/nothing", hidden)
+    answers = b""
+    for services in (1, 2, 1, 2):  # among which the proxy may divide the requests
+        for path, body in [first] * services + [second] * services:
+            head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n" % path
+            head += b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+            with connect() as connection, suppress(OSError):  # an early answer may end it
+                connection.sendall(head + body)
+                while piece := connection.recv(65_536):
+                    answers += piece
+    return answers
 
 
 def assert_still_serves(client: httpx.Client) -> None:

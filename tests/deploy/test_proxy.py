@@ -11,6 +11,7 @@ import pytest
 
 from app.keys import entry_for, new_key
 from tests import http_client
+from tests.api.hostile import smuggle
 from tests.deploy.programs import program
 from tests.jobs.studio import LONG, QUICK, Studio
 from tests.patience import patient
@@ -80,6 +81,19 @@ def test_a_session_is_for_tls_only(site: tuple[str, ssl.SSLContext]) -> None:
         assert answer.status_code == 204
         assert "; secure" in answer.headers["set-cookie"].lower()
         assert browser.get("/models").status_code == 200
+
+
+def test_no_body_becomes_a_request(site: tuple[str, ssl.SSLContext]) -> None:
+    url, trust = site
+    port = int(url.rpartition(":")[2])
+
+    def connect() -> socket.socket:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=patient())
+        return trust.wrap_socket(plain, server_hostname="localhost")
+
+    answers = smuggle(connect)
+    assert b"HTTP/1.1 40" in answers
+    assert b'"live"' not in answers
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/%6detrics"])

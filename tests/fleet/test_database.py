@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TypeVar
 
 import psycopg
@@ -245,11 +245,11 @@ def test_an_older_way_to_write_the_address_is_understood(postgres_url: str) -> N
     database = Database(
         f"{older}?application_name=mine&options=-c%20lock_timeout%3D77", STORE_TIMEOUT_S
     )
-    with database.read() as connection:
-        for name, value in (
-            ("application_name", "mine"),
-            ("lock_timeout", "77ms"),
-            ("statement_timeout", f"{STORE_TIMEOUT_S * 1000:.0f}ms"),
+    with closing(database), database.read() as connection:
+        assert connection.exec_driver_sql("SHOW application_name").scalar() == "mine"
+        for name, value_ms in (
+            ("lock_timeout", 77),
+            ("statement_timeout", round(STORE_TIMEOUT_S * 1000)),
         ):
-            assert connection.exec_driver_sql(f"SHOW {name}").scalar() == value
-    database.close()
+            query = "SELECT setting FROM pg_settings WHERE name = %s"
+            assert connection.exec_driver_sql(query, (name,)).scalar() == str(value_ms)

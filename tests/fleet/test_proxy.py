@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests import http_client
+from tests.api.hostile import smuggle
 from tests.conftest import miss
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.fleet.postgres import PostgresServer
@@ -152,6 +153,14 @@ def test_metrics_are_not_for_clients(site: Site) -> None:
 
 def test_only_signed_links_are_passed_on_and_only_to_read(site: Site) -> None:
     assert site.jobs.client.put(f"/{BUCKET}/mine", content=b"x").status_code == 403
+
+
+def test_no_body_becomes_a_request(site: Site) -> None:
+    port = site.jobs.client.base_url.port
+    assert port is not None
+    answers = smuggle(lambda: socket.create_connection(("127.0.0.1", port), timeout=patient()))
+    assert b"HTTP/1.1 404" in answers
+    assert b'"live"' not in answers
 
 
 def test_a_web_process_that_dies_is_not_noticed(site: Site) -> None:
