@@ -17,6 +17,7 @@ PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --nu
 SUITES := test test-avx2 test-models test-processes test-failures test-fuzz test-e2e test-deploy \
 	test-fleet
 
+.NOTPARALLEL:
 .PHONY: serve install check format constraints clean $(SUITES) test-all test-slow-host
 
 serve: $(SERVICE)  ## Start the service on http://127.0.0.1:8000
@@ -30,7 +31,7 @@ test: $(DEV)  ## Run the tests, except those of the other targets named test-*
 	$(PYTEST)
 
 test-avx2: $(DEV)  ## Run the style and engine tests as on a processor with AVX2 and nothing newer
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) tests/style tests/engines
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) -m '' tests/style tests/engines
 
 test-models: $(DEV)  ## Measure the shipped models on whole data sets, and train small ones
 	$(PYTEST) -m models tests
@@ -56,7 +57,8 @@ test-fleet: $(DEV)  ## Work on a fleet's own servers, as far as they are install
 test-all: $(SUITES)  ## Run every test
 
 test-slow-host: $(DEV)  ## Run every test on half of one core: beside a busy loop on the same core
-	@taskset --cpu-list 0 sh -c 'while :; do :; done' & busy=$$!; trap "kill $$busy" EXIT; \
+	@taskset --cpu-list 0 sh -c 'while :; do :; done' & busy=$$!; \
+		trap "kill $$busy" EXIT; trap 'exit 130' INT TERM; \
 		taskset --cpu-list 0 $(MAKE) test-all
 
 check: $(DEV)  ## Lint, types and import contracts
@@ -85,7 +87,7 @@ clean:
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
-		echo 'Atelier needs Python 3.11 to 3.14, and $(PYTHON) is none of these.' \
+		echo 'Atelier needs Python 3.11 to 3.14, and $(PYTHON) is not one of them.' \
 			'Name another one, for example: make serve PYTHON=python3.12' >&2; exit 1; }
 	@echo 'Creating the environment $(VENV) with $(shell $(PYTHON) --version).'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -207,5 +207,5 @@ def _is_settled(web_url: str | None) -> bool:
     try:
         with _DIRECT.open(f"{web_url}/health/ready", timeout=1) as response:
             return not json.load(response)["selecting"]
-    except (OSError, HTTPException, ValueError):
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):  # or another service
         return False

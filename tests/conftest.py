@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import httpx
+import hypothesis
 import pytest
 
 from tests import http_client
@@ -24,6 +25,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         given = item.get_closest_marker("timeout")
         seconds = given.args[0] if given else usual_s
         item.add_marker(pytest.mark.timeout(patient(seconds)), append=False)
+
+
+hypothesis.settings.register_profile(
+    "atelier", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("atelier")  # which measures no time
 
 
 def pytest_configure() -> None:

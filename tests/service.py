@@ -157,13 +157,13 @@ def running_service(
     try:
         yield _started(process, log)
     finally:
-        keep_measured(state)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(patient())
         except subprocess.TimeoutExpired:
             process.kill()  # its children end with it
             raise
+        keep_measured(state)
 
 
 def hand_on_measured(state: Path) -> None:

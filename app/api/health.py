@@ -25,7 +25,7 @@ async def live() -> LiveOut:
     responses={503: {"model": ReadyOut, "description": "Models are still being loaded"}},
 )
 async def ready(response: Response, services: ServicesDep) -> ReadyOut:
-    """Answer 200 once every available model answers, be it without the fastest engine yet."""
+    """Answer 200 once every available model answers, even if an engine is still being selected."""
     registry = services.registry
     workers: list[Worker] = []
     with suppress(StoreUnavailableError, TimeoutError):  # they are reported, not required

@@ -232,6 +232,6 @@ class ReadyOut(Schema):
     status: str = Field(examples=["ready", "loading"])
     models: dict[str, bool] = Field(description="which models answer")
     selecting: list[str] = Field(
-        description="models that answer, and whose engine is still to be selected"
+        description="models that answer while a faster engine is being selected"
     )
     workers: list[WorkerOut] = Field(description="those alive; none are needed to be ready")

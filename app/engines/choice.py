@@ -53,7 +53,7 @@ class Choice:
 
 
 def reference(classifier: Classifier, options: EngineOptions) -> Choice:
-    """Return the reference engine, which is there at once and answers until one is selected."""
+    """Return the reference engine, which is available immediately."""
     engine = Reference(classifier)
     if options.preference == "exact":
         return Choice(engine, "the settings ask for exactly this", enough_px=None)
@@ -73,14 +73,14 @@ def choose(classifier: Classifier, options: EngineOptions) -> Choice:
 
 
 def chosen_before(classifier: Classifier, options: EngineOptions) -> Choice | None:
-    """Build what was chosen before; None where nothing was, or where it answers otherwise now."""
+    """Build what was chosen before; None if nothing was, or if it no longer agrees."""
     possible = list(candidates(classifier, options, fresh=False))
     verdict = _verdicts(options).find(_key(classifier, options, possible))
     return None if verdict is None else _built(verdict, possible, classifier)
 
 
 def build(verdict: Verdict, classifier: Classifier, options: EngineOptions) -> Choice | None:
-    """Build the engine of a verdict, of what was kept; None where it fails or answers otherwise."""
+    """Build the engine of a verdict, of what was kept; None if it fails or does not agree."""
     return _built(verdict, list(candidates(classifier, options, fresh=False)), classifier)
 
 
@@ -134,13 +134,15 @@ def _built(
                 return None
             if difference <= candidate.tolerance:
                 return Choice(engine, verdict.reason, picture.enough_px)
-            log.error("the engine chosen before answers otherwise now", engine=str(verdict.kind))
+            log.error(
+                "the engine chosen before no longer matches the reference", engine=str(verdict.kind)
+            )
     return None
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """What became of a candidate. `engine` is None where it failed or answers otherwise."""
+    """What became of a candidate. `engine` is None if it failed or does not agree."""
 
     engine: Engine | None
     seconds: float

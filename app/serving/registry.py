@@ -48,14 +48,14 @@ class ModelRegistry:
     def ready(self) -> bool:
         """Tell whether every model either answers or is known to be unavailable.
 
-        The engine of a model that answers may still be to be selected, unless the selection needs
+        The engine of a model that answers may still be pending, unless the selection needs
         the device's thread.
         """
         return self._loaded and not (self._loader.is_thread_needed and self.selecting)
 
     @property
     def selecting(self) -> list[str]:
-        """Names of the models whose engine is still to be selected, the default model first."""
+        """Names of the models whose selection is pending, the default model first."""
         return [
             name
             for name in sorted(self._models, key=lambda each: each != self._default)

@@ -91,9 +91,10 @@ class Reloader:
             async with self._replacing:
                 names = self._registry.selecting
                 if not names:
-                    return
+                    break
                 model = await self._select(self._registry.get(names[0]))
                 self._registry.put(model.name, model)
+        await asyncio.to_thread(_free)
 
     async def _select(self, model: ServedModel) -> ServedModel:
         """Return the model with the engine selected for it or, where that fails, the reason.

@@ -23,11 +23,21 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "max_request_bytes": 300_000,
         "max_upload_bytes": 400_000,
         "max_request_files": 8,
+        "upload_stall_s": patient(),
+    }
+    with running_service(tmp_path_factory.mktemp("strict"), **limits) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that waits for its clients no longer than tests can wait."""
+    limits: dict[str, Any] = {
         "upload_timeout_s": UPLOAD_S,
         "upload_stall_s": STALL_S,
         "head_timeout_s": HEAD_S,
     }
-    with running_service(tmp_path_factory.mktemp("strict"), **limits) as service:
+    with running_service(tmp_path_factory.mktemp("impatient"), **limits) as service:
         yield service
 
 

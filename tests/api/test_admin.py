@@ -135,8 +135,11 @@ def test_a_second_reload_meanwhile_is_told_to_come_again(tmp_path: Path, models:
     with running(tmp_path, models, engine="torch") as service, ThreadPoolExecutor(1) as first:
         version = save_always(7, models).version
         reloading = first.submit(reload, service.url)
-        wait_until(lambda: service.child_of_web("prepare"))
+        preparing = wait_until(lambda: service.child_of_web("prepare"))
+        assert preparing is not None
+        os.kill(preparing, signal.SIGSTOP)
         second = http_client.post(f"{service.url}/admin/reload")
+        os.kill(preparing, signal.SIGCONT)
         assert (second.status_code, second.json()["code"]) == (409, "reload_in_progress")
         assert second.headers["Retry-After"] == "5"
         assert reloading.result()["mnist"]["version"] == version

@@ -45,6 +45,7 @@ def evaluating_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         "datasets": folder / "datasets",
         "max_archive_bytes": 10_000_000,
         "max_archive_entries": 5000,
+        "decode_threads": 1,
         "upload_stall_s": patient(1),
     }
     with running_service(folder, **settings) as service:
@@ -263,7 +264,7 @@ def many() -> bytes:
 @pytest.mark.processes
 def test_an_evaluation_survives_its_worker(tmp_path: Path, many: bytes) -> None:
     save_always(3, tmp_path / "models")
-    settings = {**QUICK, "models_dir": tmp_path / "models"}
+    settings = {**QUICK, "models_dir": tmp_path / "models", "decode_threads": 1}
     with running_service(tmp_path, **settings) as service, studio(service) as jobs:
         job_id = send(jobs, many).json()["id"]
         jobs.wait_for_step(job_id, 20)

@@ -77,9 +77,9 @@ def test_an_offer_of_another_protocol_is_ignored(client: httpx.Client, protocol:
     assert client.get("/health/live", headers=headers).status_code == 200
 
 
-def test_a_silent_connection_is_closed(strict: Service) -> None:
+def test_a_silent_connection_is_closed(impatient: Service) -> None:
     silent = [
-        socket.create_connection(("127.0.0.1", strict.port), timeout=patient()) for _ in range(3)
+        socket.create_connection(("127.0.0.1", impatient.port), timeout=patient()) for _ in range(3)
     ]
     silent[1].sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n")
     silent[2].sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -91,4 +91,4 @@ def test_a_silent_connection_is_closed(strict: Service) -> None:
     for connection in silent:
         assert connection.recv(4096) == b""
         connection.close()
-    assert time.monotonic() - started > 0.5 * HEAD_S
+    assert 0.5 * HEAD_S < time.monotonic() - started < 15 * HEAD_S  # 20 s are the default

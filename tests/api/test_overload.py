@@ -27,8 +27,7 @@ def test_uploads_together_hold_a_bounded_amount_of_memory(
         assert refused.json()["code"] == "overloaded"
         assert refused.headers["Retry-After"] == "1"
         assert_still_serves(strict_client)  # what fits is still taken
-        assert holder.recv(100).startswith(b"HTTP/1.1 408")
-    assert strict_client.post("/classify", files=[("file", b"x" * 99_000)] * 2).status_code == 200
+    wait_until(lambda: not _refused(strict_client))
 
 
 def _refused(client: httpx.Client) -> httpx.Response | None:

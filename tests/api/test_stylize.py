@@ -4,6 +4,7 @@ import io
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -23,14 +24,15 @@ def painting_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
         yield service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def jobs(painting_service: Service) -> Iterator[Studio]:
     with studio(painting_service) as opened:
         yield opened
+        opened.cancel_all()
 
 
 @pytest.fixture(scope="module")
-def painted(jobs: Studio) -> dict[str, Any]:
+def painted(painting_service: Service) -> dict[str, Any]:
     """A finished job with many options."""
     fields = {
         "size": 80,
@@ -40,7 +42,8 @@ def painted(jobs: Studio) -> dict[str, Any]:
         "color": "content",
         "seed": 7,
     }
-    return jobs.paint(**fields)
+    with studio(painting_service) as jobs:
+        return jobs.paint(**fields)
 
 
 def events_of(jobs: Studio, job_id: str, **headers: str) -> list[dict[str, Any]]:
@@ -125,7 +128,11 @@ def test_style_pictures_are_blended(jobs: Studio) -> None:
 
 
 def test_waiting_is_a_preference(jobs: Studio) -> None:
-    done = jobs.submit({"Prefer": "wait=60"})
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(jobs.submit, {"Prefer": "wait=60"})
+        (job,) = wait_until(lambda: jobs.client.get("/jobs?status=running").json()["jobs"])
+        jobs.finish(job["id"])
+        done = waiting.result()
     assert done.status_code == 200
     assert done.json()["status"] == "succeeded"
     assert done.headers["preference-applied"] == "wait=60"

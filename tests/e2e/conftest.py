@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from app import web
 from tests.e2e.visit import Visit, visiting
-from tests.jobs.studio import QUICK
+from tests.jobs.studio import QUICK, studio
 from tests.service import Service, running_service, wait_until
 
 _CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -38,7 +38,11 @@ def browser() -> Iterator[Browser]:
 def atelier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that paints, and has the two small models and a data set."""
     folder = tmp_path_factory.mktemp("atelier")
-    settings: dict[str, Any] = QUICK | {"report_s": 0.2, "datasets": _datasets(folder)}
+    settings: dict[str, Any] = QUICK | {
+        "report_s": 0.2,
+        "decode_threads": 1,
+        "datasets": _datasets(folder),
+    }
     with running_service(folder, **settings) as service:
         wait_until(service.is_measured)
         yield service
@@ -55,8 +59,12 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture
 def visit(browser: Browser, atelier: Service) -> Iterator[Visit]:
     """Somebody's first visit to the page."""
-    with visiting(browser, atelier.url) as opened:
-        yield opened
+    try:
+        with visiting(browser, atelier.url) as opened:
+            yield opened
+    finally:
+        with studio(atelier) as jobs:
+            jobs.cancel_all()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_a_painting_whose_files_have_expired_says_so(
 ) -> None:
     folder = tmp_path_factory.mktemp("brief")
     with (
-        running_service(folder, **QUICK, result_ttl_s=patient(3)) as brief,
+        running_service(folder, **QUICK, result_ttl_s=patient(8)) as brief,
         visiting(browser, brief.url) as visit,
     ):
         visit.foresee("status of 410")

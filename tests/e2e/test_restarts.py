@@ -60,7 +60,7 @@ def slow_uploads(page: Page) -> Iterator[None]:
     usual = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     devtools = page.context.new_cdp_session(page)
     devtools.send(
-        "Network.emulateNetworkConditions", usual | {"uploadThroughput": 1_000_000 / PATIENCE}
+        "Network.emulateNetworkConditions", usual | {"uploadThroughput": 300_000 / PATIENCE}
     )
     yield
     devtools.send("Network.emulateNetworkConditions", usual)

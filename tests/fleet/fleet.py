@@ -73,7 +73,11 @@ class Web(Member):
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         super().__init__(["web", "--port", str(port)], environment, log)
-        wait_until(self._is_ready)
+        try:
+            wait_until(self._is_ready)
+        except BaseException:
+            self.kill()
+            raise
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -215,8 +219,8 @@ def running_fleet(
         fleet.complete(webs, workers)
         yield fleet
     finally:
-        keep_measured(folder / "var")
         fleet.stop()
+        keep_measured(folder / "var")
 
 
 def _all_processes() -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from app.fleet import BrokerOptions, consume
+from tests.patience import patient
 
 
 class Fragile:
@@ -31,7 +32,7 @@ def main(url: str, notes: str) -> int:
     def open_work(_stopping: threading.Event) -> Fragile:
         return Fragile(Path(notes))
 
-    return consume(BrokerOptions(url, timeout_s=1, time_limit_s=60), open_work)
+    return consume(BrokerOptions(url, timeout_s=patient(1), time_limit_s=60), open_work)
 
 
 if __name__ == "__main__":

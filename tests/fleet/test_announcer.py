@@ -13,6 +13,7 @@ from app.jobs.leases import Leases
 from app.jobs.store import JobStore
 from tests.fleet.brokers import BrokerServer
 from tests.jobs.orders import order
+from tests.patience import patient
 
 pytestmark = pytest.mark.fleet
 
@@ -31,7 +32,7 @@ def announcer(database: Database, empty_broker: BrokerServer) -> Iterator[Announ
 
 
 def _carrier(broker: BrokerServer) -> CeleryBroker:
-    return CeleryBroker(BrokerOptions(broker.url, timeout_s=1, time_limit_s=60))
+    return CeleryBroker(BrokerOptions(broker.url, timeout_s=patient(1), time_limit_s=60))
 
 
 def test_higher_priorities_come_first(

@@ -3,7 +3,7 @@
 import io
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,10 @@ SOON = {"quality": "preview"}
 
 
 @pytest.fixture
-def jobs(fleet: Fleet) -> Studio:
-    return fleet.studio()
+def jobs(fleet: Fleet) -> Iterator[Studio]:
+    studio = fleet.studio()
+    yield studio
+    studio.cancel_all()
 
 
 @pytest.fixture
@@ -51,8 +53,15 @@ def ends_once(fleet: Fleet, door: Door) -> EndsOnce:
 def begun(fleet: Fleet, jobs: Studio, door: Door) -> tuple[str, Member]:
     """A job with a checkpoint, and the worker that runs it."""
     job_id = jobs.start(**LONG)
-    jobs.wait_for_step(job_id, 10)
-    wait_until(lambda: any("/checkpoint-" in key for key in keys_of(door, f"files/jobs/{job_id}/")))
+    seen: set[str] = set()
+
+    def has_second_checkpoint() -> bool:
+        """Tell whether the first one is in the table by now."""
+        keys = keys_of(door, f"files/jobs/{job_id}/")
+        seen.update(key for key in keys if "/checkpoint-" in key)
+        return len(seen) > 1
+
+    wait_until(has_second_checkpoint)
     return job_id, fleet.runs(job_id)
 
 

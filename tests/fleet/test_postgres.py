@@ -6,12 +6,13 @@ import psycopg
 import pytest
 
 from tests.fleet.postgres import PostgresServer
+from tests.patience import patient
 
 pytestmark = pytest.mark.fleet
 
 
 def value(url: str, query: str) -> object:
-    with psycopg.connect(url, connect_timeout=5) as connection:
+    with psycopg.connect(url, connect_timeout=round(patient(5))) as connection:
         row = connection.execute(query).fetchone()
     assert row is not None
     return row[0]

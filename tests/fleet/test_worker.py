@@ -83,7 +83,7 @@ def test_a_process_whose_work_fails_takes_no_other_job(
     tmp_path: Path, broker: BrokerServer
 ) -> None:
     notes = tmp_path / "notes"
-    carrier = CeleryBroker(BrokerOptions(broker.url, timeout_s=1, time_limit_s=60))
+    carrier = CeleryBroker(BrokerOptions(broker.url, timeout_s=patient(1), time_limit_s=60))
     carrier.waiting()  # it makes the queue
     carrier.close()
     broker.take_all()

@@ -14,8 +14,10 @@ from app.jobs.opening import BlobOptions, open_blobs
 from tests import http_client
 from tests.fleet.door import Door
 from tests.fleet.s3 import BUCKET, environment, running_store
+from tests.patience import patient
 
 KEY = "jobs/abc/1/result.png"
+TIMEOUT_S = patient(1)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def opened(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **option
     for name, value in environment(door).items():
         monkeypatch.setenv(name, value)
     url = f"s3://{BUCKET}/{tmp_path.name}"
-    return open_blobs(BlobOptions(tmp_path / "var", url, **{"timeout_s": 1.0, **options}))
+    return open_blobs(BlobOptions(tmp_path / "var", url, **{"timeout_s": TIMEOUT_S, **options}))
 
 
 def nothing() -> None:
@@ -137,11 +139,11 @@ def test_a_slow_line_only_takes_longer(store: Blobs, door: Door, tmp_path: Path)
     path = tmp_path / "local"
     path.write_bytes(data)
     begun_at = time.monotonic()
-    with door.slow(0.05):
+    with door.slow(TIMEOUT_S / 20):
         store.put(KEY, data)
         took_s = time.monotonic() - begun_at
         store.put_file("jobs/abc/1/archive", path)
-    assert took_s > 1.0, "longer than an answer may take"
+    assert took_s > TIMEOUT_S, "longer than an answer may take"
     assert store.get(KEY) == store.get("jobs/abc/1/archive") == data
 
 

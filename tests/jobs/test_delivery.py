@@ -118,10 +118,19 @@ def test_a_holder_that_gives_a_sign_of_life_keeps_its_job(
     made, _ = store.create(order())
     held = leases.claim("other")
     assert held is not None
-    renewing = threading.Timer(5 * POLL_S, leases.renew, [held])
-    renewing.start()
-    assert deliveries.claim(made.id, is_redelivered=True) is None
-    renewing.join()
+    left = threading.Event()
+
+    def renew() -> None:
+        while not left.wait(POLL_S):
+            leases.renew(held)
+
+    with ThreadPoolExecutor(1) as holder:
+        renewing = holder.submit(renew)
+        try:
+            assert deliveries.claim(made.id, is_redelivered=True) is None
+        finally:
+            left.set()
+        renewing.result()
     assert store.find(made.id).lease_owner == "other"
 
 

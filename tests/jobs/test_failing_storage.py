@@ -46,7 +46,9 @@ def test_a_database_locked_for_a_while_delays_and_breaks_nothing(tmp_path: Path)
         jobs.wait_for_step(job_id, 20)
         with locked(tmp_path):
             refused = jobs.client.get(f"/jobs/{job_id}")
-            assert jobs.client.get("/health/ready").status_code == 200
+            ready = jobs.client.get("/health/ready")
+            assert ready.status_code == 200
+            assert ready.elapsed.total_seconds() < patient(10)
             wait_until(lambda: service.events("the progress cannot be reported"))
         assert refused.status_code == 503
         assert refused.json()["code"] == "store_unavailable"
@@ -107,8 +109,8 @@ def test_a_result_that_cannot_be_stored_fails_the_job_after_some_tries(tmp_path:
 def test_a_truncated_checkpoint_is_passed_over(tmp_path: Path, damaged: str) -> None:
     with quick_service(tmp_path) as (service, jobs):
         job_id = jobs.start(**LONG)
-        jobs.wait_for_step(job_id, 20)
-    folder = tmp_path / "var/jobs" / job_id
+        folder = tmp_path / "var/jobs" / job_id
+        wait_until(lambda: len(list(folder.rglob("checkpoint-*"))) >= 2)
     checkpoints = sorted(folder.rglob("checkpoint-*"), key=_step_of)
     assert len(checkpoints) == 2
     for path in checkpoints[-1:] if damaged == "newest" else checkpoints:

@@ -30,9 +30,9 @@ def newest_checkpoint(folder: Path, job_id: str) -> int:
 def test_a_killed_worker_loses_only_the_steps_after_its_checkpoint(tmp_path: Path) -> None:
     with quick_service(tmp_path) as (service, jobs):
         job_id = jobs.start(**LONG)
-        wait_until(lambda: newest_checkpoint(tmp_path, job_id) >= 10)
+        kept = wait_until(lambda: newest_checkpoint(tmp_path, job_id))
+        wait_until(lambda: newest_checkpoint(tmp_path, job_id) > kept)  # so that it is in the table
         at_kill = jobs.show(job_id)["progress"]["step"]
-        kept = newest_checkpoint(tmp_path, job_id)
         kill_worker(service)
         steps = []
 
@@ -179,7 +179,7 @@ def test_cancel_and_finish_in_the_same_instant_leave_one_whole_state(tmp_path: P
 
 
 def test_a_step_that_hangs_ends_the_worker_and_not_the_queue(tmp_path: Path) -> None:
-    with quick_service(tmp_path, stall_s=patient(1)) as (service, jobs):
+    with quick_service(tmp_path, stall_s=patient(3)) as (service, jobs):
         first = jobs.start(**LONG)
         jobs.wait_for_step(first, 1)
         hanging, good = jobs.start(), jobs.start()

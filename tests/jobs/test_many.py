@@ -19,6 +19,7 @@ from app.jobs.store import JobStore, QueueLimits
 from app.jobs.tables import job, to_job
 from app.style.builtin import path_of
 from tests.jobs.studio import QUICK, picture
+from tests.patience import patient
 from tests.service import Service, running_service, wait_until
 
 JOBS = 50
@@ -36,7 +37,7 @@ def live(store: JobStore) -> int:
 def test_fifty_mixed_jobs_end_as_they_should(tmp_path: Path) -> None:
     chance = random.Random(5)  # noqa: S311 - a repeatable mix
     with running_service(tmp_path, **QUICK | {"workers": 2}) as service:
-        database = Database(f"sqlite:///{tmp_path / 'var/atelier.db'}", 5)
+        database = Database(f"sqlite:///{tmp_path / 'var/atelier.db'}", patient(5))
         store = JobStore(database, QueueLimits(JOBS, JOBS))
         blobs = Folder(tmp_path / "var")
         wanted = _submit_all(store, blobs, chance)

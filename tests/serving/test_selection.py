@@ -8,8 +8,8 @@ from tests.service import child_of
 
 
 async def test_a_selection_that_takes_too_long_is_killed() -> None:
-    with pytest.raises(SelectionError, match=r"prepare mnist` was killed.* after 0\.2 s"):
-        await select_engine("mnist", longest_s=0.2)  # importing PyTorch takes longer
+    with pytest.raises(SelectionError, match=r"prepare mnist` was killed.* after 0 s"):
+        await select_engine("mnist", longest_s=0)
     assert child_of(os.getpid(), "prepare") is None
 
 

@@ -138,15 +138,17 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
 ) -> None:
     monkeypatch.setitem(schedule._PRESETS, Quality.PREVIEW, ((1 / 2, 20), (1, 20)))
     options = replace(OPTIONS, size=80)
-    *_, uninterrupted = stylize(photo, [painting], options, targets=targets)
+    whole = list(stylize(photo, [painting], options, targets=targets))
     for stop_at in (10, 30):
         stopped = paint(targets, photo, [painting], options, steps=stop_at)
         resume = Checkpoint.from_bytes(stopped.checkpoint().to_bytes())
         steps = list(stylize(photo, [painting], options, targets=targets, resume=resume))
         assert steps[0].step > stop_at
-        assert steps[-1].step == uninterrupted.step
-        assert steps[-1].painting.shape == uninterrupted.painting.shape
+        assert steps[-1].step == whole[-1].step
+        assert steps[-1].painting.shape == whole[-1].painting.shape
         assert total(steps[-1]) < total(steps[0])
+        first_of_stage = next(step for step in whole if step.width == steps[0].width)
+        assert total(steps[0]) < total(first_of_stage)
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(

@@ -1,8 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
+from app.vision.checkpoint import atomic_write
 from training.runs import RunError, RunFolder
 
 _IDENTITY = {"epochs": 4, "seed": 0, "augmentation": {"name": "Warp", "scale": 0.1}}
@@ -19,6 +21,17 @@ def folder(tmp_path: Path) -> RunFolder:
 def test_an_interrupted_run_goes_on(folder: RunFolder) -> None:
     folder.prepare(resume=True, restart=False)
     assert torch.equal(folder.load(_IDENTITY)["weights"], torch.ones(3))
+
+
+def test_what_a_killed_process_left_half_written_is_removed(folder: RunFolder) -> None:
+    with atomic_write(folder.path / "last.pt"):
+        (half,) = folder.path.glob(".*")
+        left = half.with_name(half.name.replace(str(os.getpid()), "1"))
+        half.rename(left)  # as if the process had died here
+        half.touch()
+    assert left.exists()
+    folder.complete()
+    assert list(folder.path.iterdir()) == []
 
 
 def test_an_interrupted_run_is_not_destroyed_by_accident(folder: RunFolder) -> None:

@@ -18,7 +18,7 @@ async def server_live() -> ServerLive:
 
 @router.get("/ready", responses=in_protocol_form(problem_responses(ModelUnavailableError)))
 async def server_ready(services: ServicesDep) -> ServerReady:
-    """Answer 200 once every available model is loaded and warm."""
+    """Answer 200 once every available model answers."""
     if not services.registry.ready:
         raise ModelUnavailableError("models are being loaded")
     return ServerReady()
