@@ -106,8 +106,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if self._body_follows:
                 self._body_follows = False
                 self._parse_body(data[stop.args[0] :])
-        except httptools.HttpParserError as error:
-            self._refuse(_MALFORMED, str(error) or "Invalid HTTP request received.")
+        except httptools.HttpParserError:
+            self._refuse(_MALFORMED, "Invalid HTTP request received.")
 
     def _parse_body(self, data: bytes) -> None:
         """Go on with a parser that knows only the length of the body, and offers nothing else.
