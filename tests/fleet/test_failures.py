@@ -93,7 +93,7 @@ def test_the_main_process_of_a_worker_is_killed(
 
 
 def test_a_worker_is_stopped_for_longer_than_a_lease(
-    jobs: Studio, begun: tuple[str, Member], ends_once: EndsOnce
+    fleet: Fleet, jobs: Studio, begun: tuple[str, Member], ends_once: EndsOnce
 ) -> None:
     job_id, worker = begun
     (child,) = worker.children()
@@ -105,7 +105,12 @@ def test_a_worker_is_stopped_for_longer_than_a_lease(
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: child not in worker.children())  # it has ended itself
+    wait_until(
+        lambda: (
+            fleet.events("the worker ends itself", job_id=job_id)
+            or fleet.events("the job is no longer this worker's", job_id=job_id)
+        )
+    )
     wait_until(worker.children)
     ends_once(jobs, jobs.start(**SOON))
     ends_once(jobs, job_id)
