@@ -33,11 +33,7 @@ VERSION: str = openvino.__version__
 FLOAT32 = Kind("openvino", "float32")
 BFLOAT16 = Kind("openvino", "bfloat16")
 
-_PRECISIONS = {
-    "float32": {"INFERENCE_PRECISION_HINT": "f32"},
-    "bfloat16": {"INFERENCE_PRECISION_HINT": "bf16"},
-    "int8": {},  # the rest of such a network runs in what suits the processor
-}
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 _UNFINISHED = ".making-"
 _LEFT_S = 3600.0  # no conversion takes so long
 
@@ -61,7 +57,7 @@ class OpenVinoEngine:
             model,
             "CPU",
             {
-                **_PRECISIONS[kind.dtype],
+                "INFERENCE_PRECISION_HINT": _PRECISIONS[_float_dtype(kind)],
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": 1,
                 "PERFORMANCE_HINT": "LATENCY",
@@ -74,6 +70,13 @@ class OpenVinoEngine:
         batch = np.stack([picture.numpy() for picture in pictures])  # (B, C, H, W)
         (answer,) = self._request.infer([batch], share_inputs=True).values()
         return torch.from_numpy(answer)
+
+
+def _float_dtype(kind: Kind) -> str:
+    """Return what floats are computed in; in a network in INT8, those that were not quantized."""
+    if kind.dtype != "int8":
+        return kind.dtype
+    return "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
 
 
 def has_bfloat16(device: torch.device) -> bool:
