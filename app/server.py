@@ -28,7 +28,7 @@ _HEAD_TOO_LARGE = Kind(431, "head_too_large", "The request head is too large")
 
 
 class _BodyCallbacks:
-    """What a parser reports of a request whose head has been parsed already."""
+    """Callbacks of a parser that reads a body whose head has been parsed already."""
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         self.on_body = protocol.on_body

@@ -142,7 +142,7 @@ def _built(
 
 @dataclass(frozen=True)
 class _Trial:
-    """What became of a candidate. `engine` is None if it failed or does not agree."""
+    """Result of trying a candidate. `engine` is None if it failed or does not agree."""
 
     engine: Engine | None
     seconds: float
