@@ -9,11 +9,11 @@ PIP := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) \
 	$(BIN)/python -m pip install --disable-pip-version-check
 LOG := $(VENV)/install.log
 QUIETLY := >$(LOG) 2>&1 || { tail -n 40 $(LOG) >&2; exit 1; }# print the output only on failure
-SELF := .$(if $(shell command -v nvidia-smi),,[cpu])# with an engine for the CPU where it is needed
+SELF := .$(if $(shell command -v nvidia-smi 2>/dev/null),,[cpu])# with an engine for the CPU where it is needed
 
 # Most tests wait for processes, so that two run side by side; each process computes in one thread.
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
-	--max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+	--dist loadfile --no-loadscope-reorder
 SUITES := test test-avx2 test-models test-processes test-failures test-fuzz test-e2e test-deploy \
 	test-fleet
 
@@ -57,9 +57,10 @@ test-fleet: $(DEV)  ## Work on a fleet's own servers, as far as they are install
 test-all: $(SUITES)  ## Run every test
 
 test-slow-host: $(DEV)  ## Run every test on half of one core: beside a busy loop on the same core
+	@echo 'Running every suite on core 0, beside a busy loop. This takes about an hour.'
 	@taskset --cpu-list 0 sh -c 'while :; do :; done' & busy=$$!; \
 		trap "kill $$busy" EXIT; trap 'exit 130' INT TERM; \
-		taskset --cpu-list 0 $(MAKE) test-all
+		taskset --cpu-list 0 make --keep-going test-all
 
 check: $(DEV)  ## Lint, types and import contracts
 	$(BIN)/ruff format --check .

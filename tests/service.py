@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,16 @@ MODELS = ROOT / "models"
 
 _MEASURED = "calibrations.json"
 _SHARED = "ATELIER_TEST_SHARED"  # variable with a folder for all processes that run tests
+
+
+_UNHURRIED = {
+    "cancel_s": patient(10),
+    "classify_deadline_s": patient(10),
+    "decode_timeout_s": patient(60),
+    "store_timeout_s": patient(5),
+    "upload_stall_s": patient(10),
+}
+"""The service's own time limits that a slow host may reach."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,24 @@ class Service:
             return False
 
 
+def is_running(pid: int) -> bool:
+    """Return whether there is such a process, and it has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def free_port() -> int:
+    """Choose a port that nobody uses, and that the kernel gives to nobody."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 def child_of(pid: int, command: str) -> int | None:
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in tasks.read_text().split():
@@ -114,7 +143,7 @@ def wait_until(condition: Callable[[], T], timeout_s: float = 60.0) -> T:
     end = time.monotonic() + patient(timeout_s)
     while not (found := condition()):
         assert time.monotonic() < end, f"not true within {patient(timeout_s):.0f} s"
-        time.sleep(0.03)
+        time.sleep(0.05)
     return found
 
 
@@ -136,6 +165,7 @@ def running_service(
         "workers": 0,
         "models_dir": small_models(),
         "engine": "exact",  # nothing is converted or compared at the start
+        **_UNHURRIED,
         **settings,
     }
     environment = os.environ | {

@@ -51,11 +51,15 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("BROKER_URL", "redis://host:port", "expected amqp://"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named(name: str, value: str, words: str) -> None:
+def test_a_setting_that_makes_no_sense_is_named(
+    name: str, value: str, words: str, tmp_path: Path
+) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "app", "web"],
         cwd=ROOT,
-        env=os.environ | {f"ATELIER_{name}": value},
+        env=os.environ
+        | {"ATELIER_PORT": "0", "ATELIER_DATA_DIR": str(tmp_path)}
+        | {f"ATELIER_{name}": value},
         capture_output=True,
         text=True,
         timeout=patient(),

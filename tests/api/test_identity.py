@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.api.identity import SecretError, kept_secret
 from app.keys import entry_for, new_key
 from tests import http_client
 from tests.jobs.studio import QUICK, Studio
+from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import Service, running_service, wait_until
 
@@ -270,14 +272,15 @@ def test_a_session_outlives_a_restart_but_not_its_key(tmp_path: Path) -> None:
 
 @pytest.mark.processes
 def test_a_session_ends_with_its_time(tmp_path: Path) -> None:
-    with running_service(tmp_path, api_keys=API_KEYS, session_ttl_s=1) as service:
+    with running_service(tmp_path, api_keys=API_KEYS, session_ttl_s=ceil(patient(3))) as service:
         answer = http_client.post(f"{service.url}/session", json={"key": KEYS["bob"]})
         cookies = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
 
-        def has_ended() -> bool:
-            return http_client.get(f"{service.url}/jobs", headers=cookies).status_code == 401
+        def status() -> int:
+            return http_client.get(f"{service.url}/jobs", headers=cookies).status_code
 
-        wait_until(has_ended, timeout_s=10)
+        assert status() == 200
+        wait_until(lambda: status() == 401)
         refused = http_client.get(f"{service.url}/jobs", headers=cookies)
         assert refused.json()["code"] == "unknown_key"
 

@@ -15,7 +15,7 @@ from tests import http_client
 from tests.checkpoints import save_always
 from tests.patience import patient
 from tests.pictures import encode, photograph
-from tests.service import Service, running_service, wait_until
+from tests.service import Service, is_running, running_service, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -69,14 +69,6 @@ def reload(service: Service) -> Any:
     response = http_client.post(f"{service.url}/admin/reload")
     assert response.status_code == 200, response.text
     return response.json()["models"]["mnist"]
-
-
-def is_running(process: int) -> bool:
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_the_reference_answers_until_an_engine_is_selected_and_the_next_start_knows_which(

@@ -26,7 +26,7 @@ class Running:
     def stop(self) -> int:
         """End it as `docker stop` does; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(self.grace_s)
+        return self.process.wait(patient(self.grace_s))
 
     def status(self) -> dict[str, str]:
         """What the kernel says of it."""

@@ -81,6 +81,7 @@ def test_web_and_worker_come_in_any_order_and_survive_restarts(
         wait_until(lambda: _is_up(web) and _is_ready(url), 180)
         assert status(job) == "queued"
         with start("worker") as worker:
+            http_client.post(f"{url}{job}/finish")
             wait_until(lambda: _is_up(worker) and status(job) == "succeeded", 300)
             assert http_client.get(f"{url}{job}/result").headers["content-type"] == "image/png"
             assert worker.stop() == 0
@@ -140,7 +141,7 @@ def _paint(url: str) -> str:
     answer = http_client.post(
         f"{url}/stylize",
         files={"content": (EXAMPLES / "cat.jpg").read_bytes()},
-        data={"style_name": "stained-glass", "size": "192", "quality": "preview"},
+        data={"style_name": "stained-glass", "size": "192", "quality": "high"},
     )
     assert answer.status_code == 202, answer.text
     return answer.headers["location"]

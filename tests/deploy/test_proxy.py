@@ -15,7 +15,7 @@ from tests.api.hostile import smuggle
 from tests.deploy.programs import program
 from tests.jobs.studio import LONG, QUICK, Studio
 from tests.patience import patient
-from tests.service import ROOT, running_service, wait_until
+from tests.service import ROOT, free_port, running_service, wait_until
 
 pytestmark = pytest.mark.deploy
 
@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ssl.SS
     caddy = program("caddy", package="caddy")
     folder = tmp_path_factory.mktemp("proxy")
     with running_service(folder, **QUICK, api_keys=entry_for("me", KEY)) as service:
-        https, http = _free_ports(2)
+        https, http = free_port(), free_port()
         log = (folder / "caddy.log").open("wb")
         domain = f"localhost:{https}"
         process = subprocess.Popen(
@@ -132,14 +132,6 @@ def _with_ports(folder: Path, https: int, http: int) -> Path:
     changed = folder / "Caddyfile"
     changed.write_text(text.replace(begin, begin + options))
     return changed
-
-
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 def _is_ready(url: str, trust: ssl.SSLContext) -> bool:

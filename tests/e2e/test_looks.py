@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.checkpoints import save_with_classes
 from tests.e2e.visit import PAINTING_MS, Visit, visiting
 from tests.evaluation.archives import PICTURE, zipped
-from tests.jobs.studio import QUICK
+from tests.jobs.studio import QUICK, studio
 from tests.service import Service, running_service
 
 pytestmark = pytest.mark.e2e
@@ -29,8 +29,12 @@ LONG_NAMES = tuple(f"long-haired hunting dog of breed {number}" for number in ra
 @pytest.fixture(params=LOOKS)
 def guest(request: pytest.FixtureRequest, browser: Browser, atelier: Service) -> Iterator[Visit]:
     options = LOOKS[request.param] | {"bypass_csp": True, "reduced_motion": "reduce"}
-    with visiting(browser, atelier.url, **options) as opened:
-        yield opened
+    try:
+        with visiting(browser, atelier.url, **options) as opened:
+            yield opened
+    finally:
+        with studio(atelier) as jobs:
+            jobs.cancel_all()
 
 
 def expect_good_looks(visit: Visit) -> None:

@@ -3,6 +3,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from inspect import GEN_RUNNING, getgeneratorstate
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.checkpoints import save_always
 from tests.evaluation.archives import put
 from tests.patience import patient
 from tests.pictures import encode, photograph
+from tests.service import wait_until
 
 LIMITS = ImageLimits(max_bytes=100_000, max_pixels=100_000)
 
@@ -158,8 +160,15 @@ def test_no_more_files_are_read_once_nobody_wants_them(
     prepared = replace(evaluator, threads=1).prepared(source, files)
     next(prepared)
     assert source.is_stuck.wait(timeout=patient())
-    threading.Timer(0.5, source.gate.set).start()
+
+    def open_gate_once_closing() -> None:
+        wait_until(lambda: getgeneratorstate(prepared) == GEN_RUNNING)
+        source.gate.set()
+
+    opener = threading.Thread(target=open_gate_once_closing)
+    opener.start()
     prepared.close()  # in the middle of a chunk
+    opener.join()
     assert source.reads == 13
 
 

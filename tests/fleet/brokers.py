@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,7 +16,7 @@ import kombu
 from kombu.exceptions import OperationalError
 
 from tests.patience import patient
-from tests.service import wait_until
+from tests.service import free_port, wait_until
 
 QUEUE = "atelier"
 _amqp: Any = kombu
@@ -30,7 +29,7 @@ class BrokerServer(ABC):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / "log"
 
     @property
@@ -57,7 +56,7 @@ class BrokerServer(ABC):
 
     def ensure_running(self) -> None:
         """Start it again if a test has left it stopped."""
-        if self._process is None or self._process.poll() is not None:
+        if not self.is_running():
             self.start()
 
     @contextmanager
@@ -91,8 +90,8 @@ class BrokerServer(ABC):
             os.killpg(self._process.pid, signal.SIGCONT)
 
     def is_running(self) -> bool:
-        """Whether it was started and not stopped since."""
-        return self._process is not None
+        """Return whether it was started and has not ended since."""
+        return self._process is not None and self._process.poll() is None
 
     def purge(self) -> int:
         """Lose all messages that wait; returns how many."""
@@ -155,13 +154,15 @@ class RabbitMQ(BrokerServer):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._mapper_port = str(_free_port())
+        self._mapper_port = str(free_port())
 
     def stop(self) -> None:
-        super().stop()
-        subprocess.run(
-            ["epmd", "-port", self._mapper_port, "-kill"], check=False, capture_output=True
-        )
+        try:
+            super().stop()
+        finally:
+            subprocess.run(
+                ["epmd", "-port", self._mapper_port, "-kill"], check=False, capture_output=True
+            )
 
     @property
     def url(self) -> str:
@@ -175,7 +176,7 @@ class RabbitMQ(BrokerServer):
             "RABBITMQ_NODENAME": "atelier@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(_free_port()),
+            "RABBITMQ_DIST_PORT": str(free_port()),
             "ERL_EPMD_PORT": self._mapper_port,
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
             "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
@@ -222,12 +223,8 @@ def running_broker(kind: str) -> Iterator[BrokerServer]:
         broker.start()
         yield broker
     finally:
-        if broker.is_running():
-            broker.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            if broker.is_running():
+                broker.stop()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,14 @@ import httpx
 from tests import http_client
 from tests.jobs.studio import QUICK, Studio
 from tests.patience import patient
-from tests.service import ROOT, hand_on_measured, keep_measured, small_models, wait_until
+from tests.service import (
+    ROOT,
+    free_port,
+    hand_on_measured,
+    keep_measured,
+    small_models,
+    wait_until,
+)
 
 _GRACE_S = patient()
 
@@ -68,9 +74,7 @@ class Web(Member):
     """A web process."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         super().__init__(["web", "--port", str(port)], environment, log)
         try:
@@ -112,6 +116,7 @@ class Fleet:
         self._wanted = 0, 0
         self._clients: list[httpx.Client] = []
         self._count = 0
+        self._has_broker = "broker_url" in settings
 
     def add_web(self) -> Web:
         """Start a web process, and wait until it answers."""
@@ -146,6 +151,8 @@ class Fleet:
             self.add_web()
         while len(self.workers) < workers:
             self.add_worker()
+        for worker in self.workers:
+            self._await_child(worker)
 
     def studio(self, number: int = 0) -> Studio:
         """The job routes of one of the web processes."""
@@ -163,8 +170,7 @@ class Fleet:
 
     def runs(self, job_id: str) -> Member:
         """The worker that has a job; waits until one has."""
-        wait_until(lambda: self._holder(job_id))
-        holder = self._holder(job_id)
+        holder = wait_until(lambda: self._holder(job_id))
         assert holder is not None
         return holder
 
@@ -188,6 +194,11 @@ class Fleet:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert not left, "\n".join(member.log.read_text()[-2000:] for member in members)
+
+    def _await_child(self, worker: Member) -> None:
+        """Wait until a worker has its process that runs jobs; without a broker it has none."""
+        if self._has_broker:
+            wait_until(lambda: len(worker.children()) == 1)
 
     def _holder(self, job_id: str) -> Member | None:
         claims = self.events("job claimed", job_id=job_id)

@@ -9,7 +9,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ import psycopg
 from psycopg import sql
 
 from tests.patience import patient
-from tests.service import wait_until
+from tests.service import free_port, wait_until
 
 USER = "atelier"
 PASSWORD = "a-password/with:signs@"  # noqa: S105 - of a server that lives as long as a test
@@ -42,7 +41,7 @@ class PostgresServer:
         self._folder = folder
         self._data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / "log"
         self._user = _unprivileged() if os.geteuid() == 0 else None  # it refuses to run as root
         if self._user is not None:
@@ -99,7 +98,7 @@ class PostgresServer:
 
     def ensure_running(self) -> None:
         """Start it again if a test has left it stopped."""
-        if self._process is None or self._process.poll() is not None:
+        if not self.is_running():
             self.start()
 
     @contextmanager
@@ -123,6 +122,7 @@ class PostgresServer:
 
     def new_database(self) -> str:
         """Make an empty database; returns its URL."""
+        self.ensure_running()
         name = f"test_{secrets.token_hex(8)}"
         with self._connect() as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -130,13 +130,14 @@ class PostgresServer:
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
+        self.ensure_running()
         name = sql.Identifier(url.rpartition("/")[2])
         with self._connect() as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
     def is_running(self) -> bool:
-        """Whether it was started and not stopped since."""
-        return self._process is not None
+        """Return whether it was started and has not ended since."""
+        return self._process is not None and self._process.poll() is None
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(
@@ -182,12 +183,6 @@ def running_server() -> Iterator[PostgresServer]:
 
 def _unprivileged() -> int:
     return pwd.getpwnam("nobody").pw_uid
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _children(pid: int) -> list[int]:

@@ -19,6 +19,7 @@ from app.jobs.store import JobStore, QueueLimits
 from tests.fleet.conftest import STORE_TIMEOUT_S
 from tests.fleet.postgres import PASSWORD, PostgresServer
 from tests.jobs.orders import order
+from tests.patience import patient
 
 pytestmark = pytest.mark.fleet
 
@@ -221,7 +222,7 @@ def test_a_process_that_stops_in_a_transaction_does_not_hold_its_locks(
     def wait_for_the_lock(connection: Connection) -> None:
         connection.exec_driver_sql("SELECT * FROM job FOR UPDATE")
         with psycopg.connect(postgres_url) as other:
-            other.execute("SET lock_timeout = '30s'")
+            other.execute(f"SET lock_timeout = '{patient(30):.0f}s'")
             other.execute("SELECT * FROM job FOR UPDATE")
 
     with pytest.raises(StoreUnavailableError):

@@ -4,7 +4,6 @@ import io
 import os
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -15,7 +14,7 @@ from tests.fleet.fleet import Fleet, Member
 from tests.fleet.postgres import PostgresServer
 from tests.fleet.s3 import keys_of
 from tests.jobs.studio import LONG, Job, Studio
-from tests.service import wait_until
+from tests.service import is_running, wait_until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 
@@ -71,7 +70,7 @@ def test_the_process_that_runs_a_job_is_killed(
     job_id, worker = begun
     (child,) = worker.children()
     os.kill(child, signal.SIGKILL)
-    wait_until(lambda: not Path(f"/proc/{child}").exists())
+    wait_until(lambda: not is_running(child))
     at_kill = jobs.show(job_id)["progress"]["step"]
     jobs.wait_for_step(job_id, at_kill + 1)
     done = ends_once(jobs, job_id)
@@ -87,7 +86,7 @@ def test_the_main_process_of_a_worker_is_killed(
     job_id, worker = begun
     (child,) = worker.children()
     worker.kill()
-    wait_until(lambda: not Path(f"/proc/{child}").exists())
+    wait_until(lambda: not is_running(child))
     ends_once(jobs, job_id)
     assert fleet.runs(job_id) is not worker
 

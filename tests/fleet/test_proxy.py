@@ -19,7 +19,7 @@ from tests.fleet.postgres import PostgresServer
 from tests.fleet.s3 import BUCKET, environment, running_store
 from tests.jobs.studio import LONG, Studio
 from tests.patience import patient
-from tests.service import ROOT, wait_until
+from tests.service import ROOT, free_port, wait_until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 
@@ -41,7 +41,7 @@ def site(
     """A fleet without a broker: its worker looks into the database."""
     nginx = _nginx()
     folder, database = tmp_path_factory.mktemp("site"), postgres_server.new_database()
-    port = _free_port()
+    port = free_port()
     with (
         running_store(folder) as store,
         running_fleet(
@@ -98,12 +98,6 @@ def _answers(client: httpx.Client) -> bool:
         return client.get("/health/live").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_picture_is_classified(site: Site) -> None:
@@ -166,14 +160,16 @@ def test_no_body_becomes_a_request(site: Site) -> None:
 def test_a_web_process_that_dies_is_not_noticed(site: Site) -> None:
     dead = site.fleet.webs[0]
     dead.kill()
-    for _ in range(6):
-        assert site.jobs.client.get("/models").status_code == 200
-    site.fleet.webs.remove(dead)
+    try:
+        for _ in range(6):
+            assert site.jobs.client.get("/models").status_code == 200
+    finally:
+        site.fleet.webs.remove(dead)
 
 
 def test_the_store_is_told_no_secret(tmp_path: Path) -> None:
     secrets = {"Authorization": "Bearer a-key", "Cookie": "atelier_session=a-session"}
-    nginx, port = _nginx(), _free_port()
+    nginx, port = _nginx(), free_port()
     with socket.create_server(("127.0.0.1", 0)) as store:
         store.settimeout(patient())
         url = f"http://127.0.0.1:{store.getsockname()[1]}"

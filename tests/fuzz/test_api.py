@@ -9,11 +9,12 @@ import pytest
 
 from tests.evaluation.archives import PICTURE, put
 from tests.fuzz.jobs import end_jobs
+from tests.patience import patient
 from tests.service import ROOT, running_service
 
 CONFIGURATION = ROOT / "tests" / "fuzz" / "schemathesis.toml"
 
-_ROUND_S = 600  # at most
+_ROUND_S = patient(600)  # at most
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(0)]
 
@@ -48,7 +49,8 @@ def fuzz(url: str, folder: Path, seconds: int | None, *options: str) -> None:
         [
             *(sys.executable, "-m", "schemathesis.cli"),
             *("--config-file", shutil.copy(CONFIGURATION, folder)),
-            *("run", f"{url}/openapi.json", "--no-color", *for_so_long, *options),
+            *("run", f"{url}/openapi.json", "--no-color", *for_so_long),
+            *("--request-timeout", str(patient(10)), *options),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,

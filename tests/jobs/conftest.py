@@ -8,7 +8,6 @@ import pytest
 from app.jobs.database import Database
 from app.jobs.leases import Leases
 from app.jobs.store import JobStore, QueueLimits
-from tests.patience import patient
 
 LEASE_S = 30.0
 
@@ -35,7 +34,7 @@ def store(database: Database) -> JobStore:
 
 @pytest.fixture
 def leases(database: Database) -> Leases:
-    return Leases(database, LEASE_S, retry_s=patient(0.2))
+    return Leases(database, LEASE_S, retry_s=0.2)
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from tests.service import Service, running_service, wait_until
 QUICK: dict[str, Any] = {
     "workers": 1,
     "log_format": "json",
-    "report_s": 0.05,
-    "checkpoint_s": 0.1,
+    "device": "cpu",
+    "report_s": 0.1,
+    "checkpoint_s": 0.2,
     "lease_s": patient(4),
     "lease_renew_s": 0.2,
     "lease_give_up_s": patient(3),
@@ -88,7 +89,7 @@ class Studio:
         while not until(job := self.show(job_id)):
             assert time.monotonic() < end, job
             assert job["status"] not in TERMINAL, job
-            time.sleep(0.03)
+            time.sleep(0.1)
         return job
 
     def wait_for_step(self, job_id: str, step: int) -> Job:
@@ -111,13 +112,20 @@ class Studio:
 
     def cancel_all(self) -> None:
         """End what a failed test has left, so that later tests find an idle worker."""
-        for status in ("queued", "running"):
-            for job in self.client.get("/jobs", params={"status": status}).json()["jobs"]:
-                self.client.post(f"/jobs/{job['id']}/cancel")
+        for job in self._unfinished():
+            self.client.post(f"/jobs/{job['id']}/cancel")
+        wait_until(lambda: not self._unfinished())
 
     def result(self, job_id: str) -> httpx.Response:
         """Fetch the result."""
         return self.client.get(f"/jobs/{job_id}/result")
+
+    def _unfinished(self) -> list[Job]:
+        pages = [
+            self.client.get("/jobs", params={"status": status}).json()["jobs"]
+            for status in ("queued", "running")
+        ]
+        return [job for page in pages for job in page]
 
     def _about(self, method: str, path: str) -> Job:
         """Ask about a job, again and again while the web process or the database is away."""

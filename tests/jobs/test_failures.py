@@ -16,7 +16,7 @@ from torchvision.models import vgg19
 from tests import http_client
 from tests.jobs.studio import LONG, Job, Studio, kill_worker, quick_service
 from tests.patience import patient
-from tests.service import Service, wait_until
+from tests.service import Service, is_running, wait_until
 
 pytestmark = pytest.mark.failures
 
@@ -66,7 +66,7 @@ def test_a_job_survives_the_death_of(tmp_path: Path, victims: tuple[str, ...]) -
             jobs.finish(job_id)
             return
         service.process.wait(patient())
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()))
+        wait_until(lambda: not any(pid and is_running(pid) for pid in pids.values()))
     with quick_service(tmp_path) as (service, jobs):
         jobs.finish(job_id)
         assert jobs.result(job_id).headers["content-type"] == "image/png"
