@@ -2,7 +2,7 @@
 
 const PREFIX = "atelier.";
 const STORE = "pictures";
-const PATIENCE_MS = 1_000; // another tab may keep the pictures locked
+const PATIENCE_MS = 5_000; // another tab may keep the pictures locked
 
 export const isText = (value) => typeof value === "string";
 
