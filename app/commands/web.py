@@ -1,12 +1,12 @@
 """`python -m app web`."""
 
 import argparse
-import gc
 import socket
 import time
 
 import structlog
 
+from app.commands.loading import loading
 from app.commands.options import add_address, read_settings
 from app.hangup import Hangup
 from app.jobs.errors import StoreUnavailableError
@@ -33,12 +33,9 @@ def run(options: argparse.Namespace) -> int:
         exit_with_supervisor(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    gc.disable()  # imports leave no garbage; looking for it takes a fifth of a second
-    from app import server  # noqa: PLC0415 - imports torch, which --help and errors need not
-    from app.main import create_app  # noqa: PLC0415
-
-    gc.freeze()
-    gc.enable()
+    with loading():
+        from app import server  # noqa: PLC0415 - imports torch, which --help and errors need not
+        from app.main import create_app  # noqa: PLC0415
     log.info("program loaded", seconds=round(time.perf_counter() - started, 2))
 
     with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:

@@ -6,6 +6,7 @@ import socket
 import threading
 
 from app.child import DeliveredWork
+from app.commands.loading import loading
 from app.commands.options import read_settings
 from app.logs import configure_logging
 from app.settings import Settings
@@ -28,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
     name = options.name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
     if settings.broker_url is not None:
         return _consume(settings, name)
-    from app import worker  # noqa: PLC0415 - imports torch, which --help and errors need not
+    with loading():
+        from app import worker  # noqa: PLC0415 - imports torch, which --help and errors need not
 
     worker.run(settings, name, options.web_url)
     return 0
@@ -38,7 +40,8 @@ def _consume(settings: Settings, name: str) -> int:
     from app import fleet  # noqa: PLC0415 - a single host lacks Celery
 
     def open_work(stopping: threading.Event) -> DeliveredWork:
-        from app.worker import Delivered  # noqa: PLC0415 - PyTorch is for the child alone
+        with loading():
+            from app.worker import Delivered  # noqa: PLC0415 - PyTorch is for the child alone
 
         return Delivered(settings, name, stopping)
 
