@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -17,7 +18,11 @@ from tests.service import Service, running_service, wait_until
 
 KEYS = {name: new_key() for name in ("ann", "mallory")}
 API_KEYS = " ".join(str(entry_for(name, key)) for name, key in KEYS.items())
-SETTINGS = {"decode_threads": 1, "metrics": "open", "classify_deadline_s": patient()}
+SETTINGS: dict[str, Any] = {
+    "decode_threads": 1,
+    "metrics": "open",
+    "classify_deadline_s": patient(),
+}
 GOOD = encode(photograph())
 EXPENSIVE = encode(Image.new("RGB", (6000, 6000)), "JPEG", progressive=True)
 MANY, FEW = 24, 6

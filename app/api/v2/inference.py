@@ -173,12 +173,12 @@ def _images(asked: InferenceRequest, body: bytearray, work: _Work) -> Sequence[b
 async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:
     model = work.model
     if isinstance(image, Tensor):
-        return await model.batcher.submit(image)
+        return await model.batcher.submit(image, work.flow)
     try:
         prepared = await prepare(work.services, model, image, work.flow, work.count_pixels)
     except ImageError as error:
         raise type(error)(f"image {at}: {error}") from error
-    return await model.batcher.submit(prepared.picture)
+    return await model.batcher.submit(prepared.picture, work.flow)
 
 
 def _deadline_s(asked: InferenceRequest, call: _Call) -> float:
