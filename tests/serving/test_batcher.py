@@ -96,6 +96,7 @@ async def test_a_caller_that_fills_the_queue_gives_way_to_others(
     tasks = await submit_all(batcher, [1.0])
     tasks += await submit_all(batcher, [1.0] * 6)
     others = await submit_all(batcher, [2.0], "bob")
+    assert tasks[-1].done()
     with pytest.raises(QueueFullError, match="6 images are waiting"):
         await tasks[-1]
     with pytest.raises(QueueFullError, match="6 images are waiting"):
