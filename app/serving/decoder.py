@@ -123,6 +123,8 @@ class Decoder:
         except asyncio.CancelledError:
             self._drop(flow, task)
             raise
+        finally:
+            del done, task  # they hold the error, whose traceback holds this frame
 
     async def until_lost(self) -> None:
         """Return when every thread is lost in an image; only the end of the process frees them.
@@ -181,7 +183,13 @@ class Decoder:
             self._show_length()
         if task.done.set_running_or_notify_cancel():
             self._wait_s.observe(time.monotonic() - task.since)
-            _run(task)
+            try:
+                result = task.work()
+            except BaseException as error:  # as executors do: it belongs to whoever awaits the task
+                task.done.set_exception(error)
+            else:
+                task.done.set_result(result)
+        del task  # as above
 
     def _show_length(self) -> None:
         self._queued_images.set(len(self._queue))
@@ -213,14 +221,3 @@ class Decoder:
         with self._metrics.decode_s.time():
             picture = prepare(header.decode(enough_px=enough_px))
             return Prepared(picture, *header.upright_size, header.format)
-
-
-def _run(task: _Task) -> None:
-    try:
-        result = task.work()
-    except BaseException as error:  # as executors do: it belongs to whoever awaits the task
-        task.done.set_exception(error)
-    else:
-        task.done.set_result(result)
-    finally:
-        del task  # the traceback of the error holds this frame, and the task holds the error

@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -53,6 +55,23 @@ async def test_errors_come_back_to_the_caller(decoder: Decoder) -> None:
     with pytest.raises(ImageTooLargeError):
         await decoder.prepare(encode(photograph(100, 100)), size_of, "ann")
     assert (await decoder.prepare(PICTURE, size_of, "ann")).width == 64
+
+
+async def test_an_image_that_is_refused_is_freed_at_once(decoder: Decoder) -> None:
+    class Size:
+        def __call__(self, image: Image.Image) -> Tensor:
+            return size_of(image)
+
+    size = Size()  # which is kept as long as the image is
+    kept = weakref.ref(size)
+    gc.disable()
+    try:
+        with pytest.raises(UndecodableImageError):
+            await decoder.prepare(PICTURE[:100], size, "ann")
+        del size
+        await asyncio.to_thread(wait_until, lambda: kept() is None)
+    finally:
+        gc.enable()
 
 
 async def test_it_is_noticed_when_every_thread_is_lost(decoder: Decoder) -> None:
