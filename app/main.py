@@ -47,7 +47,7 @@ from app.jobs.errors import StoreUnavailableError
 from app.serving.decoder import Decoder
 from app.settings import Settings
 from app.upkeep import make_maintenance
-from app.vision.images import quiet_pillow
+from app.vision.images import set_up_pillow
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -75,7 +75,7 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     Raises:
         AtelierError: what the settings name cannot be used; see `make_parts`.
     """
-    quiet_pillow()
+    set_up_pillow()
     torch.set_num_threads(settings.compute_threads)
     parts = make_parts(settings)
     app = DocumentedApp(

@@ -125,7 +125,10 @@ class Settings(BaseSettings):
     )
     max_batch: int = Field(32, gt=0, le=1024, description="images in one forward pass")
     max_queue: int = Field(
-        256, gt=0, description="images waiting for a model, or for decoding; then 503"
+        256,
+        gt=0,
+        description="images waiting for a model, or for decoding; then 503, first for the caller "
+        "with most of them",
     )
     classify_deadline_s: float = Field(
         10.0, gt=0, description="seconds in which images that have arrived are classified; then 503"

@@ -35,7 +35,7 @@ from app.style.targets import StyleTargets
 from app.style.vgg import VGG19, Convention
 from app.vision.device import choose_device, memory_bytes
 from app.vision.heap import give_back, keep_freed
-from app.vision.images import ImageLimits, PixelBudget, quiet_pillow
+from app.vision.images import ImageLimits, PixelBudget, set_up_pillow
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Workbench:
     """
 
     def __init__(self, settings: Settings, name: str, stopping: threading.Event) -> None:
-        quiet_pillow()
+        set_up_pillow()
         keep_freed()
         torch.set_num_threads(settings.compute_threads)
         device = choose_device(settings.device)

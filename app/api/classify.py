@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
+from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import problem_of, problem_responses
 from app.api.media import BINARY
 from app.api.preparing import prepare
@@ -97,6 +97,7 @@ async def classify(
     query: Annotated[ClassifyQuery, Query()],
     headers: Annotated[ClassifyHeaders, Header()],
     caller: CallerDep,
+    flow: FlowDep,
     services: ServicesDep,
 ) -> Classification | Classifications:
     """Label one image, or several at once (each on its own: a bad one fails alone)."""
@@ -109,7 +110,7 @@ async def classify(
         services.allowance.counting(caller) as count_pixels,
         while_awaited(request, deadline_s),
     ):
-        wanted = _Wanted(model, query.top_k, count_pixels)
+        wanted = _Wanted(model, query.top_k, flow, count_pixels)
         if len(form.images) == 1:
             return await _classify_one(services, wanted, form.images[0])
         return await _classify_several(services, wanted, form.images)
@@ -121,13 +122,14 @@ class _Wanted:
 
     model: ServedModel
     top_k: int
+    flow: str
     count_pixels: Callable[[int], None]
 
 
 async def _classify_one(services: Services, wanted: _Wanted, upload: Upload) -> Classification:
     model = wanted.model
-    prepared = await prepare(services, model, upload.data, wanted.count_pixels)
-    probabilities = await model.batcher.submit(prepared.picture)
+    prepared = await prepare(services, model, upload.data, wanted.flow, wanted.count_pixels)
+    probabilities = await model.batcher.submit(prepared.picture, wanted.flow)
     return Classification(
         model=_reference(model),
         predictions=[

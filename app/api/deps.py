@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.api.allowance import Allowance
 from app.api.archives import Archives
-from app.api.identity import Identification
+from app.api.identity import Identification, flow_of
 from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.threads import in_store
@@ -72,6 +72,14 @@ async def _caller(request: Request) -> str:
 
 
 CallerDep = Annotated[str, Depends(_caller)]
+
+
+async def _flow(request: Request, caller: CallerDep) -> str:
+    return flow_of(caller, request.client.host if request.client else None)
+
+
+FlowDep = Annotated[str, Depends(_flow)]
+"""Whose pictures take turns with those of others."""
 
 
 async def _admin(caller: CallerDep, services: ServicesDep) -> str:

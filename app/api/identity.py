@@ -3,6 +3,7 @@
 Without keys everybody is `ANONYMOUS`.
 """
 
+import ipaddress
 import os
 import secrets
 import tempfile
@@ -20,6 +21,7 @@ from app.vision.errors import AtelierError
 ANONYMOUS = "anonymous"
 COOKIE = "atelier_session"
 
+_IPV6_NETWORK_BITS = 64
 _SECRET_BYTES = 32
 _SECRET_FILE = "session-secret"  # noqa: S105 - its name
 
@@ -106,6 +108,25 @@ class Identification:
             if str(key) == entry:
                 return key
         raise UnknownKeyError("the session's key is no longer valid")
+
+
+def flow_of(caller: str, address: str | None) -> str:
+    """Return the name under which a request waits for its turn.
+
+    It is the caller; where there are no keys, the address of the client, of which an IPv6 network
+    counts as one, since a single host may have all of its 2**64.
+    """
+    if caller != ANONYMOUS or address is None:
+        return caller
+    try:
+        client = ipaddress.ip_address(address)
+    except ValueError:  # a name, given by a proxy
+        return address
+    if isinstance(client, ipaddress.IPv4Address):
+        return str(client)
+    if client.ipv4_mapped is not None:
+        return str(client.ipv4_mapped)
+    return str(ipaddress.ip_network((client.packed, _IPV6_NETWORK_BITS), strict=False))
 
 
 def kept_secret(folder: Path) -> str:

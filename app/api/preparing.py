@@ -10,7 +10,11 @@ from app.serving.loader import ServedModel
 
 
 async def prepare(
-    services: Services, model: ServedModel, data: bytes, count_pixels: Callable[[int], None]
+    services: Services,
+    model: ServedModel,
+    data: bytes,
+    flow: str,
+    count_pixels: Callable[[int], None],
 ) -> Prepared[Tensor]:
     """Decode and prepare an image for a model.
 
@@ -21,6 +25,7 @@ async def prepare(
     return await services.decoder.prepare(
         data,
         model.classifier.prepare,
+        flow,
         model.choice.enough_px,
         count_pixels,
     )

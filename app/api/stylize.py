@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from app.api.deps import CallerDep, Services, ServicesDep, together
+from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together
 from app.api.errors import problem_responses, validated
 from app.api.fields import about
 from app.api.foresight import DoesNotFitError, UnpaintableError, foresee
@@ -69,11 +69,12 @@ async def stylize(
     request: Request,
     response: Response,
     caller: CallerDep,
+    flow: FlowDep,
     services: ServicesDep,
     headers: JobHeadersDep,
 ) -> JobOut:
     """Paint a photograph in the style of one or several pictures: makes a job."""
-    job = await _submitted(request, caller, headers.idempotency_key, services)
+    job = await _submitted(request, caller, flow, headers.idempotency_key, services)
     return await reply(job, headers, services, response)
 
 
@@ -100,7 +101,9 @@ async def estimate_painting(
     )
 
 
-async def _submitted(request: Request, caller: str, key: str | None, services: Services) -> Job:
+async def _submitted(
+    request: Request, caller: str, flow: str, key: str | None, services: Services
+) -> Job:
     """Receive a request and make its job; what was received is let go of."""
     with services.submissions.receiving(caller, key) as receiving:
         await services.allowance.check_pixels(caller)
@@ -113,10 +116,12 @@ async def _submitted(request: Request, caller: str, key: str | None, services: S
             before = await receiving.made_before(asked)
             if before is not None:
                 return before
-            return await receiving.create(await _order(fields, asked, caller, services))
+            return await receiving.create(await _order(fields, asked, caller, flow, services))
 
 
-async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Services) -> Order:
+async def _order(
+    fields: StylizeFields, asked: Asked, caller: str, flow: str, services: Services
+) -> Order:
     options = fields.options()
     style_count = len(asked.files) - 1
     if options.style_weights and len(options.style_weights) != style_count:
@@ -126,7 +131,9 @@ async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Ser
         )
     async with services.allowance.counting(caller) as count_pixels:
         files = asked.files.items()
-        photo, *_ = await together(*(_decoded(*file, count_pixels, services) for file in files))
+        photo, *_ = await together(
+            *(_decoded(*file, flow, count_pixels, services) for file in files)
+        )
     size = (photo.width, photo.height)
     workers = await in_store(services.roster.workers)
     max_size = services.limits.max_size
@@ -150,12 +157,16 @@ async def _order(fields: StylizeFields, asked: Asked, caller: str, services: Ser
 
 
 async def _decoded(
-    name: str, data: bytes | Incoming, count_pixels: Callable[[int], None], services: Services
+    name: str,
+    data: bytes | Incoming,
+    flow: str,
+    count_pixels: Callable[[int], None],
+    services: Services,
 ) -> Prepared[None]:
     """Decode one of the files that were sent; decoding it is the test."""
     assert isinstance(data, bytes)  # only archives come as files on the disk
     with about(name.partition("-")[0], ImageError):
-        return await services.decoder.prepare(data, lambda _image: None, count_pixels=count_pixels)
+        return await services.decoder.prepare(data, lambda _image: None, flow, None, count_pixels)
 
 
 def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:

@@ -20,10 +20,10 @@ def load_classifier(name: str | None, settings: Settings) -> "Classifier":
     """
     from app.vision.classifier import Classifier  # noqa: PLC0415 - imports torch
     from app.vision.device import choose_device  # noqa: PLC0415
-    from app.vision.images import quiet_pillow  # noqa: PLC0415
+    from app.vision.images import set_up_pillow  # noqa: PLC0415
     from app.vision.specs import SPECS  # noqa: PLC0415
 
-    quiet_pillow()
+    set_up_pillow()
     device = choose_device(settings.device)
     if name is not None and name not in SPECS:
         raise SettingsError(f"there is no model {name!r}; the models are: {', '.join(SPECS)}")

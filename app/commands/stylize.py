@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from app.style.vgg import VGG19, Convention  # noqa: PLC0415
     from app.vision.device import choose_device, memory_bytes  # noqa: PLC0415
     from app.vision.heap import keep_freed  # noqa: PLC0415
-    from app.vision.images import quiet_pillow  # noqa: PLC0415
+    from app.vision.images import set_up_pillow  # noqa: PLC0415
 
     _check_output(args.output)
     if args.output.exists() and args.photo.exists() and args.output.samefile(args.photo):
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     file_format = args.output.suffix.lower().lstrip(".")
     if file_format not in _FORMATS:
         raise StylizeError(f"{args.output.name}: the name must end in .{', .'.join(_FORMATS)}")
-    quiet_pillow()
+    set_up_pillow()
     settings = read_settings(
         device=args.device,
         vgg19_weights=args.weights,

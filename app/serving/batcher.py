@@ -1,15 +1,14 @@
 """Turns single requests into batches without making any of them wait.
 
 Greedy: an idle model runs at once with whatever is there; while it is busy, requests accumulate
-into the next batch. There is no timer to tune. Pictures are valid before they come here, so what
-fails is the batch itself; its requests get the reason and the next batch runs.
+into the next batch, in which callers take turns. There is no timer to tune. Pictures are valid
+before they come here, so what fails is the batch itself; its requests get the reason and the next
+batch runs.
 """
 
 import asyncio
-import contextlib
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import structlog
 from torch import Tensor
 
 from app.serving.errors import InferenceError, QueueFullError, end_if_poisoned
+from app.serving.fair_queue import FairQueue
 from app.serving.metrics import Metrics
 
 log = structlog.stdlib.get_logger(__name__)
@@ -70,43 +70,51 @@ class Batcher:
         self._batch_images = metrics.batch_images.labels(name)
         self._queued_images = metrics.queued_images.labels(name)
         self._dropped_images = metrics.dropped_images
-        self._waiting: deque[_Request] = deque()
+        self._waiting: FairQueue[_Request] = FairQueue()
         self._image_s = 0.0  # what an image costs in a batch, of late
         self._loop_task: asyncio.Task[None] | None = None
 
-    async def submit(self, picture: Tensor) -> Tensor:
+    async def submit(self, picture: Tensor, flow: str) -> Tensor:
         """Return the picture's row of the model's answer.
 
-        Cancelling the call takes the picture out of the queue.
+        Cancelling the call takes the picture out of the queue. Pictures of one flow, such as those
+        of a caller, take turns with those of others.
 
         Raises:
             QueueFullError: as many pictures are waiting as may, or as can be answered in time.
             InferenceError: the batch failed.
         """
-        self._check_room()
+        self._make_room(flow)
         answer: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
         request = _Request(picture, answer, time.perf_counter())
-        self._waiting.append(request)
+        self._waiting.put(flow, request)
         self._queued_images.inc()
         if self._loop_task is None:
             self._loop_task = asyncio.create_task(self._run_batches())
         try:
             return await answer
         except asyncio.CancelledError:
-            self._drop(request)
+            self._drop(flow, request)
             raise
 
-    def _check_room(self) -> None:
+    def _make_room(self, flow: str) -> None:
+        """Refuse a picture, or one of a flow that has more waiting, when there is no room."""
         count = len(self._waiting)
         wait_s = count * self._image_s
-        if count >= self._limits.max_queue or wait_s > self._limits.max_wait_s:
-            raise QueueFullError(
-                f"{count} images are waiting for {self._name}", max(1, math.ceil(wait_s))
-            )
+        if count < self._limits.max_queue and wait_s <= self._limits.max_wait_s:
+            return
+        full = QueueFullError(
+            f"{count} images are waiting for {self._name}", max(1, math.ceil(wait_s))
+        )
+        pushed_out = self._waiting.push_out(flow)
+        if pushed_out is None:
+            raise full
+        self._queued_images.dec()
+        if not pushed_out.answer.done():
+            pushed_out.answer.set_exception(full)
 
-    def _drop(self, request: _Request) -> None:
-        with contextlib.suppress(ValueError):  # it is being computed
-            self._waiting.remove(request)
+    def _drop(self, flow: str, request: _Request) -> None:
+        if self._waiting.remove(flow, request):  # else it is being computed
             self._dropped_images.inc()
             self._queued_images.dec()
 
@@ -119,9 +127,14 @@ class Batcher:
 
     def _next_batch(self) -> list[_Request]:
         count = min(len(self._waiting), self._limits.max_batch)
-        batch = [self._waiting.popleft() for _ in range(count)]
+        batch = [self._take() for _ in range(count)]
         self._queued_images.dec(count)
         return batch
+
+    def _take(self) -> _Request:
+        flow, request = self._waiting.take()
+        self._waiting.charge(flow, 1)
+        return request
 
     async def _answer(self, batch: list[_Request]) -> None:
         pictures = [request.picture for request in batch]

@@ -5,6 +5,7 @@ bytes only and refuses what is too large; `EncodedImage.decode` does the work.
 """
 
 import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,12 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from app.vision import screening
-from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
+from app.vision.errors import (
+    ImageError,
+    ImageTooLargeError,
+    UndecodableImageError,
+    UnsupportedFormatError,
+)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
@@ -30,7 +36,9 @@ _SIGNATURES = (
     b"II+\0",
     b"MM\0+",
 )
-_MAX_SCANS = 64  # of an image of the most pixels allowed; progressive files have about ten
+_MAX_HEADER_READS = 100_000  # most plugins read headers a few bytes at a time, in Python
+_SCANS_OF_PIXELS = 10  # scans that take as long as all other work on the pixels, as measured
+_PYTHON_SLOWNESS = 20  # of a decoder written in Python, likewise
 _ORIENTATION_TAG = 0x0112
 _TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
 _UPRIGHT = {
@@ -52,14 +60,16 @@ class ImageLimits:
     max_pixels: int = 50_000_000
 
 
-def quiet_pillow() -> None:
-    """Set this process's warning filters for untrusted images; call it once at start.
+def set_up_pillow() -> None:
+    """Prepare this process for untrusted images; call it once at start.
 
     Pillow warns about oddities in the words of the file, and Python remembers every different
     warning, so that damaged files would fill the memory. Its warning about bombs is an error.
+    libtiff by itself takes up to 100 scans of a progressive JPEG image within a TIFF file.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
+    os.environ["LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER"] = str(screening.MAX_JPEG_SCANS)
 
 
 class PixelBudget:
@@ -88,15 +98,27 @@ class PixelBudget:
 class EncodedImage:
     """An image whose header has been read and whose pixels have not.
 
-    `pixels` is how many a decoder will hold at one time.
+    `pixels` is how many a decoder will hold at one time, `scans` how often it goes over them.
     """
 
-    def __init__(self, image: Image.Image, pixels: int) -> None:
+    def __init__(self, image: Image.Image, pixels: int, scans: int) -> None:
         self._image = image
         self._size = image.size
         self.pixels = pixels
+        self.scans = scans
         # Phones write several pictures into one JPEG file; Pillow calls that MPO.
         self.format = "JPEG" if image.format == "MPO" else str(image.format)
+
+    @property
+    def work(self) -> int:
+        """The time that decoding takes, in units of a pixel of an ordinary image."""
+        slowness = _PYTHON_SLOWNESS if self._has_python_decoder else 1
+        return slowness * self.pixels * (_SCANS_OF_PIXELS + self.scans) // (_SCANS_OF_PIXELS + 1)
+
+    @property
+    def _has_python_decoder(self) -> bool:
+        tiles = getattr(self._image, "tile", ())
+        return any(tile.codec_name in Image.DECODERS for tile in tiles)
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -143,17 +165,31 @@ def read_header(data: bytes, limits: ImageLimits) -> EncodedImage:
         )
     if not data.startswith(_SIGNATURES):
         raise UnsupportedFormatError(f"not an image in a supported format ({', '.join(FORMATS)})")
-    reserved_pixels = screening.decoded_pixels(data)
-    _check_pixels(reserved_pixels, limits)
+    demands = screening.screen(data)
+    _check_pixels(demands.pixels, limits)
+    file = _HeaderFile(data)
     with _pillow_errors():
-        opened = Image.open(io.BytesIO(data), formats=FORMATS)
-    image = EncodedImage(opened, max(opened.width * opened.height, reserved_pixels))
-    _check_pixels(image.pixels, limits)
-    # A scan of a few bytes makes the decoder walk over all pixels, and a file may have thousands.
-    scans = screening.jpeg_scans(data) if image.format == "JPEG" else 1
-    if scans * image.pixels > _MAX_SCANS * limits.max_pixels:
-        raise ImageTooLargeError(f"the image stores its pixels in {scans:,} passes; save it again")
-    return image
+        opened = Image.open(file, formats=FORMATS)
+    file.reads_left = None
+    pixels = max(opened.width * opened.height, demands.pixels)
+    _check_pixels(pixels, limits)
+    return EncodedImage(opened, pixels, demands.scans)
+
+
+class _HeaderFile(io.BytesIO):
+    """A file whose header may not take too many reads, such as for millions of empty blocks."""
+
+    reads_left: int | None = _MAX_HEADER_READS  # None when the header has been read
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as `BytesIO` does."""
+        if self.reads_left is not None:
+            self.reads_left -= 1
+            if self.reads_left < 0:
+                raise ImageTooLargeError(
+                    "the file has too many parts before its pixels; save it again"
+                )
+        return super().read(size)
 
 
 def _check_pixels(pixels: int, limits: ImageLimits) -> None:
@@ -167,6 +203,8 @@ def _check_pixels(pixels: int, limits: ImageLimits) -> None:
 def _pillow_errors() -> Iterator[None]:
     try:
         yield
+    except ImageError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLargeError("the image has far more pixels than are accepted") from error
     except UnidentifiedImageError as error:

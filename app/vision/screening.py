@@ -5,25 +5,38 @@ make it reserve gigabytes: by tiles far larger than the image, by millions of se
 over all pixels that change nothing. What is refused here is far from what any program writes.
 """
 
+import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
 
+MAX_JPEG_SCANS = 32
+"""The limit on passes over the pixels of a JPEG image.
+
+libjpeg's own progressive script (jpegtran, Pillow, most editors) makes 10 of a color image and 18
+of a CMYK image, and the optimizer of mozjpeg hardly more than 16.
+"""
+
 _MAX_PNG_CHUNKS = 50_000
+_MAX_PACKED_PNG_CHUNKS = 128  # each is unpacked to as much as 1 MB
 _UNPACKED_PNG_CHUNKS = frozenset(
     b"IHDR PLTE tRNS IDAT IEND cHRM gAMA sRGB pHYs bKGD sBIT tIME".split()
 )
 _MAX_JPEG_SEGMENTS = 1_000
 _MAX_EXIF_SEGMENTS = 4  # 64 kB each
+_MAX_PHOTOSHOP_SEGMENTS = 64  # 64 kB each, read by a loop in Python over blocks of 12 bytes
 _MAX_TIFF_ENTRIES = 4_096
 _MAX_TIFF_VALUES = 65_536
 _MAX_RUN_LENGTH_BYTES = 4_000_000  # decoded in Python
 _MAX_RUN_LENGTH_PIXELS = 4_000_000
 
-_JPEG_START_OF_SCAN = 0xDA
-_JPEG_END = 0xD9
-_JPEG_APP1 = 0xE1
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of a segment: no stuffing, no restart
+_JPEG_FIRST_SEGMENT = 0xC0  # markers below have no length
+_JPEG_START, _JPEG_END, _JPEG_START_OF_SCAN = 0xD8, 0xD9, 0xDA
+_JPEG_APP1, _JPEG_APP13 = 0xE1, 0xED
+_PNG_PACKED_CHUNKS = (b"iCCP", b"zTXt", b"iTXt")
 _BMP_RUN_LENGTH_CODINGS = (1, 2)
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 322, 323
 _TIFF_TABLES = (273, 279, 324, 325)  # offsets and lengths of strips and tiles
@@ -31,12 +44,20 @@ _TIFF_BYTE_TYPES = (1, 2, 6, 7)
 _TIFF_SCALARS = {1: "B", 3: "H", 4: "L", 16: "Q"}
 
 
-def decoded_pixels(data: bytes) -> int:
-    """Screen a file of one of the supported formats.
+@dataclass(frozen=True)
+class Demands:
+    """The work that a file asks of a decoder.
 
-    Returns:
-        How many pixels a decoder will reserve at one time, as far as that differs from the image's
-        width times height; else 0.
+    `pixels` are those that it reserves at one time, as far as that differs from the image's width
+    times height; else 0. `scans` are its passes over all pixels.
+    """
+
+    pixels: int = 0
+    scans: int = 1
+
+
+def screen(data: bytes) -> Demands:
+    """Screen a file of one of the supported formats.
 
     Raises:
         ImageTooLargeError: the structure asks for more work than an image is worth.
@@ -46,19 +67,14 @@ def decoded_pixels(data: bytes) -> int:
         if data.startswith(b"\x89PNG"):
             _screen_png(data)
         elif data.startswith(b"\xff\xd8"):
-            _screen_jpeg(data)
+            return Demands(scans=_jpeg_scans(data))
         elif data.startswith(b"BM"):
             _screen_bmp(data)
         elif data.startswith((b"II", b"MM")):
-            return _tiled_pixels(data)
+            return Demands(pixels=_tiled_pixels(data))
     except struct.error as error:
         raise UndecodableImageError("the image header is broken or cut short") from error
-    return 0
-
-
-def jpeg_scans(data: bytes) -> int:
-    """Count the passes over the pixels of a JPEG file; in rare files a few too many."""
-    return data.count(bytes((0xFF, _JPEG_START_OF_SCAN)))
+    return Demands()
 
 
 def is_plain(data: bytes) -> bool:
@@ -72,9 +88,14 @@ def is_plain(data: bytes) -> bool:
 
 
 def _screen_png(data: bytes) -> None:
-    for count, _ in enumerate(_png_chunks(data)):
-        if count >= _MAX_PNG_CHUNKS:
+    packed = profiles = 0
+    for count, kind in enumerate(_png_chunks(data)):
+        packed += kind in _PNG_PACKED_CHUNKS
+        profiles += kind == b"iCCP"
+        if count >= _MAX_PNG_CHUNKS or packed > _MAX_PACKED_PNG_CHUNKS:
             raise _too_complex("chunks")
+        if profiles > 1:
+            raise _too_complex("color profiles")
 
 
 def _png_chunks(data: bytes) -> Iterator[bytes]:
@@ -86,27 +107,48 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
         position += 12 + length
 
 
-def _screen_jpeg(data: bytes) -> None:
-    exif_segments = 0
+def _jpeg_scans(data: bytes) -> int:
+    """Screen a JPEG file and count its scans."""
+    exif_segments = photoshop_segments = scans = 0
     for count, (marker, start) in enumerate(_jpeg_segments(data)):
         exif_segments += marker == _JPEG_APP1 and data.startswith(b"Exif", start)
-        if count >= _MAX_JPEG_SEGMENTS or exif_segments > _MAX_EXIF_SEGMENTS:
+        photoshop_segments += marker == _JPEG_APP13
+        scans += marker == _JPEG_START_OF_SCAN
+        if (
+            count >= _MAX_JPEG_SEGMENTS
+            or exif_segments > _MAX_EXIF_SEGMENTS
+            or photoshop_segments > _MAX_PHOTOSHOP_SEGMENTS
+        ):
             raise _too_complex("segments")
+        if scans > MAX_JPEG_SCANS:
+            raise ImageTooLargeError(
+                f"the JPEG file has more than {MAX_JPEG_SCANS} scans; save it again, "
+                "as a baseline JPEG file or with the usual progressive settings"
+            )
+    return max(1, scans)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the marker and the start of the payload of each segment before the first scan."""
+    """Yield the marker of each segment up to the end of the first image, and where it goes on.
+
+    Markers are found as libjpeg finds them: markers that it does not know are taken to have no
+    length, so that no scan hides behind a wrong one. An end before the first scan is not one for
+    Pillow.
+    """
     position = 2
-    while (position := data.find(b"\xff", position)) >= 0 and position + 4 <= len(data):
-        marker = data[position + 1]
-        if marker in (_JPEG_START_OF_SCAN, _JPEG_END):
+    has_scan = False
+    while (found := _JPEG_MARKER.search(data, position)) and found.end() + 2 <= len(data):
+        position = found.end()
+        marker = data[position - 1]
+        if marker == _JPEG_END and has_scan:
             return
-        if marker in (0x00, 0xFF):  # stuffing between segments
-            position += 1
-            continue
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        yield marker, position + 4
-        position += 2 + max(2, length)
+        has_scan |= marker == _JPEG_START_OF_SCAN
+        if marker >= _JPEG_FIRST_SEGMENT and marker not in (_JPEG_START, _JPEG_END):
+            (length,) = struct.unpack_from(">H", data, position)
+            yield marker, position + 2
+            position += max(2, length)
+        else:
+            yield marker, position
 
 
 def _screen_bmp(data: bytes) -> None:

@@ -42,17 +42,19 @@ async def batcher(model: DoublingModel) -> AsyncIterator[Batcher]:
         model.may_run.set()
 
 
-async def submit_all(batcher: Batcher, values: Sequence[float]) -> list[asyncio.Task[Tensor]]:
+async def submit_all(
+    batcher: Batcher, values: Sequence[float], flow: str = "ann"
+) -> list[asyncio.Task[Tensor]]:
     """Begin to submit pictures, until all of them wait or are in a batch."""
-    tasks = [asyncio.create_task(batcher.submit(torch.tensor(value))) for value in values]
+    tasks = [asyncio.create_task(batcher.submit(torch.tensor(value), flow)) for value in values]
     for _ in range(3):  # turns of the loop: to submit, to begin a batch, to hand it over
         await asyncio.sleep(0)
     return tasks
 
 
 async def test_an_idle_model_runs_at_once(batcher: Batcher, model: DoublingModel) -> None:
-    assert (await batcher.submit(torch.tensor(3.0))).item() == 6.0
-    assert (await batcher.submit(torch.tensor(4.0))).item() == 8.0
+    assert (await batcher.submit(torch.tensor(3.0), "ann")).item() == 6.0
+    assert (await batcher.submit(torch.tensor(4.0), "ann")).item() == 8.0
     assert model.batches == [[3.0], [4.0]]
 
 
@@ -71,10 +73,36 @@ async def test_a_full_queue_refuses(batcher: Batcher, model: DoublingModel) -> N
     tasks = await submit_all(batcher, [1.0])
     tasks += await submit_all(batcher, [2.0] * 6)
     with pytest.raises(QueueFullError, match="6 images are waiting"):
-        await batcher.submit(torch.tensor(9.0))
+        await batcher.submit(torch.tensor(9.0), "ann")
     model.may_run.set()
     assert sum([(await task).item() for task in tasks]) == 2.0 + 6 * 4.0
-    assert (await batcher.submit(torch.tensor(9.0))).item() == 18.0
+    assert (await batcher.submit(torch.tensor(9.0), "ann")).item() == 18.0
+
+
+async def test_callers_take_turns_in_batches(batcher: Batcher, model: DoublingModel) -> None:
+    model.may_run.clear()
+    tasks = await submit_all(batcher, [1.0])
+    tasks += await submit_all(batcher, [1.0] * 5)
+    tasks += await submit_all(batcher, [2.0], "bob")
+    model.may_run.set()
+    assert [(await task).item() for task in tasks] == [2.0] * 6 + [4.0]
+    assert 2.0 in model.batches[1][:2]
+
+
+async def test_a_caller_that_fills_the_queue_gives_way_to_others(
+    batcher: Batcher, model: DoublingModel
+) -> None:
+    model.may_run.clear()
+    tasks = await submit_all(batcher, [1.0])
+    tasks += await submit_all(batcher, [1.0] * 6)
+    others = await submit_all(batcher, [2.0], "bob")
+    assert tasks[-1].done()
+    with pytest.raises(QueueFullError, match="6 images are waiting"):
+        await tasks[-1]
+    with pytest.raises(QueueFullError, match="6 images are waiting"):
+        await batcher.submit(torch.tensor(1.0), "ann")
+    model.may_run.set()
+    assert [(await task).item() for task in tasks[:-1] + others] == [2.0] * 6 + [4.0]
 
 
 async def test_a_client_that_left_is_not_computed(batcher: Batcher, model: DoublingModel) -> None:
@@ -102,7 +130,7 @@ async def test_what_cannot_be_answered_in_time_is_refused_at_once(model: Doublin
         tasks += await submit_all(batcher, [2.0])
         tasks += await submit_all(batcher, [3.0])
         with pytest.raises(QueueFullError, match="1 images are waiting for slow") as refusal:
-            await batcher.submit(torch.tensor(4.0))
+            await batcher.submit(torch.tensor(4.0), "ann")
         assert refusal.value.retry_after_s == 1
         model.may_run.set()
         assert [(await task).item() for task in tasks] == [2.0, 4.0, 6.0]
@@ -113,7 +141,7 @@ async def test_too_few_answers_fail_the_batch() -> None:
         limits = BatchLimits(4, 6, max_wait_s=60)
         batcher = Batcher("short", lambda _: torch.zeros(0, 2), thread, Metrics(), limits)
         with pytest.raises(InferenceError, match="ValueError"):
-            await batcher.submit(torch.tensor(1.0))
+            await batcher.submit(torch.tensor(1.0), "ann")
 
 
 async def test_a_failing_batch_fails_its_own_and_the_loop_lives_on(

@@ -1,6 +1,9 @@
 import asyncio
+import gc
 import threading
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from app.serving.decoder import Decoder
+from app.serving.decoder import Decoder, Prepared
 from app.serving.errors import QueueFullError
 from app.serving.metrics import Metrics
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
@@ -18,6 +21,7 @@ from tests.pictures import encode, photograph
 from tests.service import wait_until
 
 PICTURE = encode(photograph())
+THREADS, MAX_QUEUE = 2, 20
 
 
 def size_of(image: Image.Image) -> Tensor:
@@ -25,25 +29,49 @@ def size_of(image: Image.Image) -> Tensor:
 
 
 @pytest.fixture
-async def decoder() -> AsyncIterator[Decoder]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def decoder(metrics: Metrics) -> AsyncIterator[Decoder]:
     limits = ImageLimits(max_pixels=5000)
-    decoder = Decoder(limits, Metrics(), threads=2, max_pixels=10_000, max_queue=3, timeout_s=0.1)
+    decoder = Decoder(
+        limits, metrics, threads=THREADS, max_pixels=10_000, max_queue=MAX_QUEUE, timeout_s=0.1
+    )
     yield decoder
     decoder.close()
 
 
 async def test_an_image_is_decoded_and_prepared(decoder: Decoder) -> None:
-    prepared = await decoder.prepare(PICTURE, size_of)
+    prepared = await decoder.prepare(PICTURE, size_of, "ann")
     assert (prepared.width, prepared.height, prepared.format) == (64, 48, "PNG")
     assert prepared.picture.tolist() == [64, 48]
 
 
 async def test_errors_come_back_to_the_caller(decoder: Decoder) -> None:
     with pytest.raises(UndecodableImageError):
-        await decoder.prepare(PICTURE[:100], size_of)
+        await decoder.prepare(PICTURE[:100], size_of, "ann")
     with pytest.raises(ImageTooLargeError):
-        await decoder.prepare(encode(photograph(100, 100)), size_of)
-    assert (await decoder.prepare(PICTURE, size_of)).width == 64
+        await decoder.prepare(encode(photograph(100, 100)), size_of, "ann")
+    assert (await decoder.prepare(PICTURE, size_of, "ann")).width == 64
+
+
+async def test_an_image_that_is_refused_is_freed_at_once(decoder: Decoder) -> None:
+    class Size:
+        def __call__(self, image: Image.Image) -> Tensor:
+            return size_of(image)
+
+    size = Size()  # which is kept as long as the image is
+    kept = weakref.ref(size)
+    gc.disable()
+    try:
+        with pytest.raises(UndecodableImageError):
+            await decoder.prepare(PICTURE[:100], size, "ann")
+        del size
+        await asyncio.to_thread(wait_until, lambda: kept() is None)
+    finally:
+        gc.enable()
 
 
 async def test_it_is_noticed_when_every_thread_is_lost(decoder: Decoder) -> None:
@@ -54,53 +82,180 @@ async def test_it_is_noticed_when_every_thread_is_lost(decoder: Decoder) -> None
         return size_of(image)
 
     lost = asyncio.create_task(decoder.until_lost())
-    first = asyncio.create_task(decoder.prepare(PICTURE, hang))
+    first = asyncio.create_task(decoder.prepare(PICTURE, hang, "ann"))
     await asyncio.sleep(0.4)
     assert not lost.done()  # one of two threads still works
-    second = asyncio.create_task(decoder.prepare(PICTURE, hang))
+    second = asyncio.create_task(decoder.prepare(PICTURE, hang, "ann"))
     await asyncio.wait_for(lost, patient())
     may_run.set()
     await asyncio.gather(first, second)
 
 
-async def test_a_tiny_image_does_not_wait_for_large_ones(decoder: Decoder) -> None:
-    may_run = threading.Event()
+@dataclass
+class Gate:
+    """Holds up every picture that is being prepared until it is open, and keeps their order."""
 
-    def slowly(image: Image.Image) -> Tensor:
-        assert may_run.wait(patient())
-        return size_of(image)
+    begun: list[str] = field(default_factory=list)
+    _open: threading.Event = field(default_factory=threading.Event)
 
-    tasks = [asyncio.create_task(decoder.prepare(PICTURE, slowly)) for _ in range(3)]
-    await asyncio.sleep(0)  # a turn of the loop, in which all of them are queued
-    tiny = await decoder.prepare(encode(photograph(32, 32)), size_of)
+    def of(self, name: str) -> Callable[[Image.Image], Tensor]:
+        """Make what prepares the pictures of a flow."""
+
+        def prepare(image: Image.Image) -> Tensor:
+            self.begun.append(name)
+            assert self._open.wait(patient())
+            return size_of(image)
+
+        return prepare
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def wait_for(self, count: int) -> None:
+        """Wait until so many pictures have come here."""
+        await asyncio.to_thread(wait_until, lambda: len(self.begun) >= count)
+
+
+class Crowd:
+    """Sends pictures in the names of flows, each of them in a task of its own."""
+
+    def __init__(self, decoder: Decoder, gate: Gate) -> None:
+        self._decoder = decoder
+        self._gate = gate
+        self.tasks: list[asyncio.Task[Prepared[Tensor]]] = []
+
+    async def send(self, flow: str, count: int = 1, picture: bytes = PICTURE) -> None:
+        """Let pictures wait in the decoder."""
+        for _ in range(count):
+            work = self._decoder.prepare(picture, self._gate.of(flow), flow)
+            self.tasks.append(asyncio.create_task(work))
+            await asyncio.sleep(0)  # a turn of the loop, in which the task gets as far as it can
+
+    async def answers(self) -> list[Prepared[Tensor] | BaseException]:
+        """Open the gate and wait for all of them."""
+        self._gate.open()
+        return await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def crowd(decoder: Decoder, gate: Gate) -> Crowd:
+    return Crowd(decoder, gate)
+
+
+async def test_a_tiny_image_does_not_wait_for_large_ones(
+    decoder: Decoder, crowd: Crowd, gate: Gate
+) -> None:
+    await crowd.send("ann", THREADS)
+    await gate.wait_for(THREADS)
+    await crowd.send("ann", MAX_QUEUE)
+    tiny = await decoder.prepare(encode(photograph(32, 32)), size_of, "ann")
     assert (tiny.width, tiny.height, tiny.format) == (32, 32, "PNG")
     with pytest.raises(UndecodableImageError):
-        await decoder.prepare(encode(photograph(32, 32))[:60], size_of)
+        await decoder.prepare(encode(photograph(32, 32))[:60], size_of, "ann")
     text = PngInfo()
     text.add_text("bomb", "a" * 100_000, zip=True)
     with pytest.raises(QueueFullError):  # it has to wait, as large ones do
-        await decoder.prepare(encode(photograph(32, 32), pnginfo=text), size_of)
-    may_run.set()
-    await asyncio.gather(*tasks)
+        await decoder.prepare(encode(photograph(32, 32), pnginfo=text), size_of, "ann")
+    await crowd.answers()
 
 
-async def test_a_full_queue_refuses_and_a_cancelled_image_makes_room(decoder: Decoder) -> None:
-    may_run = threading.Event()
-    started: list[Image.Image] = []
-
-    def slowly(image: Image.Image) -> Tensor:
-        started.append(image)
-        assert may_run.wait(patient())
-        return size_of(image)
-
-    tasks = [asyncio.create_task(decoder.prepare(PICTURE, slowly)) for _ in range(3)]
-    await asyncio.to_thread(wait_until, lambda: len(started) == 2)
-    with pytest.raises(QueueFullError, match="3 images are waiting"):
-        await decoder.prepare(PICTURE, slowly)
-    tasks[2].cancel()
+async def test_a_full_queue_refuses_and_a_cancelled_image_makes_room(
+    decoder: Decoder, crowd: Crowd, gate: Gate
+) -> None:
+    await crowd.send("ann", THREADS)
+    await gate.wait_for(THREADS)
+    await crowd.send("ann", MAX_QUEUE)
+    with pytest.raises(QueueFullError, match=f"{MAX_QUEUE} images are waiting"):
+        await decoder.prepare(PICTURE, size_of, "ann")
+    crowd.tasks.pop().cancel()
     await asyncio.sleep(0)
-    last = asyncio.create_task(decoder.prepare(PICTURE, slowly))
-    await asyncio.sleep(0)
-    may_run.set()
-    assert [(await task).width for task in (tasks[0], tasks[1], last)] == [64] * 3
-    assert len(started) == 3
+    await crowd.send("ann")
+    answers = await crowd.answers()
+    assert [isinstance(answer, Prepared) for answer in answers] == [True] * (THREADS + MAX_QUEUE)
+    assert len(gate.begun) == THREADS + MAX_QUEUE
+
+
+async def test_a_single_picture_is_next_whatever_another_flow_has_waiting(
+    crowd: Crowd, gate: Gate
+) -> None:
+    await crowd.send("mallory", THREADS)
+    await gate.wait_for(THREADS)
+    await crowd.send("mallory", MAX_QUEUE - 1)
+    await crowd.send("ann")
+    await crowd.answers()
+    assert "ann" in gate.begun[: 2 * THREADS]  # only those that had been begun are before it
+    assert gate.begun.count("mallory") == THREADS + MAX_QUEUE - 1
+
+
+async def test_a_flow_of_expensive_pictures_gets_fewer_turns(crowd: Crowd, gate: Gate) -> None:
+    expensive = encode(photograph(70, 70), "JPEG", progressive=True)  # 10 scans
+    cheap = encode(photograph(70, 70), "JPEG", quality=50)
+    await crowd.send("mallory", THREADS, expensive)
+    await gate.wait_for(THREADS)
+    await crowd.send("mallory", MAX_QUEUE // 2, expensive)
+    await crowd.send("ann", MAX_QUEUE // 2, cheap)
+    await crowd.answers()
+    later = gate.begun[THREADS:]
+    assert later[: MAX_QUEUE // 2].count("ann") > MAX_QUEUE // 2 * 0.6
+    assert later.count("ann") == later.count("mallory") == MAX_QUEUE // 2
+
+
+async def test_pictures_that_nobody_awaits_leave_the_queue(
+    decoder: Decoder, crowd: Crowd, gate: Gate, metrics: Metrics
+) -> None:
+    await crowd.send("mallory", THREADS)
+    await gate.wait_for(THREADS)
+    waiting = metrics.queued_images.labels("decode")
+    for _ in range(5):  # far more than there is room for
+        await crowd.send("mallory", MAX_QUEUE)
+        assert next(iter(waiting.collect())).samples[0].value == MAX_QUEUE
+        for _ in range(MAX_QUEUE):
+            crowd.tasks.pop().cancel()
+        await asyncio.sleep(0)
+        assert next(iter(waiting.collect())).samples[0].value == 0
+    await crowd.answers()
+    assert (await decoder.prepare(PICTURE, gate.of("ann"), "ann")).width == 64
+    assert gate.begun == [*["mallory"] * THREADS, "ann"]
+
+
+async def test_a_flow_that_fills_the_queue_gives_way_to_others(crowd: Crowd, gate: Gate) -> None:
+    await crowd.send("mallory", THREADS)
+    await gate.wait_for(THREADS)
+    await crowd.send("mallory", MAX_QUEUE)
+    await crowd.send("ann", 2)
+    await crowd.send("mallory", 2)
+    refused = [isinstance(answer, QueueFullError) for answer in await crowd.answers()]
+    pushed_out, accepted = [True] * 2, [False] * 2
+    assert refused == [
+        *[False] * (THREADS + MAX_QUEUE - 2),
+        *pushed_out,
+        *accepted,
+        *[True] * 2,
+    ]
+
+
+async def test_a_queue_of_many_flows_is_bounded(crowd: Crowd, gate: Gate) -> None:
+    await crowd.send("mallory", THREADS)
+    await gate.wait_for(THREADS)
+    for number in range(MAX_QUEUE + 3):
+        await crowd.send(f"caller {number}")
+    answers = await crowd.answers()
+    assert sum(isinstance(answer, QueueFullError) for answer in answers) == 3
+
+
+async def test_what_waits_when_the_decoder_is_closed_is_cancelled(
+    decoder: Decoder, crowd: Crowd, gate: Gate
+) -> None:
+    await crowd.send("ann", THREADS)
+    await gate.wait_for(THREADS)
+    await crowd.send("ann")
+    closing = asyncio.create_task(asyncio.to_thread(decoder.close))
+    await asyncio.wait([crowd.tasks[-1]], timeout=patient())
+    assert crowd.tasks[-1].cancelled()
+    await crowd.answers()
+    await closing

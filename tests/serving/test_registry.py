@@ -55,7 +55,7 @@ async def test_a_missing_checkpoint_does_not_stop_the_others(
     model = registry.get("mnist")
     assert model.classifier.card == card
     assert sum(layer.parameters for layer in model.layers) == 669_706
-    row = await model.batcher.submit(torch.zeros(1, 28, 28, dtype=torch.uint8))
+    row = await model.batcher.submit(torch.zeros(1, 28, 28, dtype=torch.uint8), "ann")
     assert row.argmax() == 7
     assert isinstance(registry.models["mnist"], ServedModel)
     assert isinstance(registry.models["cifar10"], Unavailable)

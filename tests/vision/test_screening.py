@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
-from app.vision.images import ImageLimits, read_header
+from app.vision.images import ImageLimits, read_header, set_up_pillow
 from tests.patience import patient
 from tests.pictures import encode, photograph
 
@@ -68,6 +68,57 @@ def bmp_of_endless_run_lengths() -> bytes:
     return b"BM" + struct.pack("<LHHL", 0, 0, 0, 54 + 1024) + header + bytes(1024 + 5_000_000)
 
 
+def jpeg_of_millions_of_bytes_between_segments() -> bytes:
+    data = encode(photograph(), "JPEG")
+    return data[:2] + b"\xff\xe1\0\2" + b"j" * 10_000_000 + data[2:]
+
+
+def jpeg_of_a_million_segments_after_an_early_end() -> bytes:
+    data = encode(photograph(), "JPEG")
+    return data[:2] + b"\xff\xd9" + b"\xff\xe1\x00\x09Exif\0\0a" * 1_000_000 + data[2:]
+
+
+def jpeg_of_a_million_photoshop_blocks() -> bytes:
+    data = encode(photograph(), "JPEG")
+    payload = b"Photoshop 3.0\0" + (b"8BIM\x04\0\0\0" + bytes(4)) * 5400
+    segment = b"\xff\xed" + struct.pack(">H", len(payload) + 2) + payload
+    return data[:2] + segment * 200 + data[2:]
+
+
+def png_of_many_profiles() -> bytes:
+    return png_with(b"iCCP" + b"a\0\0" + zlib.compress(bytes(1_000_000)), 1000)
+
+
+def png_of_many_packed_texts_that_are_none() -> bytes:
+    text = b"iTXt" + b"a\0\1\0\0\0" + zlib.compress(b"\xff" * 1_000_000)  # not UTF-8
+    return png_with(text, 1000)
+
+
+def png_with(chunk: bytes, times: int) -> bytes:
+    data = encode(photograph())
+    packed = struct.pack(">L", len(chunk) - 4) + chunk + struct.pack(">L", zlib.crc32(chunk))
+    return data[:33] + packed * times + data[33:]
+
+
+def gif_with(blocks: bytes) -> bytes:
+    """A GIF with something before its first image."""
+    data = encode(photograph(), "GIF")
+    first = 13 + (3 << ((data[10] & 7) + 1))
+    return data[:first] + blocks + data[first:]
+
+
+def gif_of_a_comment_in_millions_of_blocks() -> bytes:
+    return gif_with(b"!\xfe" + b"\1a" * 5_000_000 + b"\0")
+
+
+def gif_of_an_extension_in_millions_of_blocks() -> bytes:
+    return gif_with(b"!\x01" + b"\1a" * 5_000_000 + b"\0")
+
+
+def gif_of_millions_of_bytes_between_blocks() -> bytes:
+    return gif_with(b"j" * 10_000_000)
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -80,6 +131,14 @@ def bmp_of_endless_run_lengths() -> bytes:
         jpeg_of_many_exif_blocks,
         png_of_a_million_chunks,
         bmp_of_endless_run_lengths,
+        jpeg_of_millions_of_bytes_between_segments,
+        jpeg_of_a_million_segments_after_an_early_end,
+        jpeg_of_a_million_photoshop_blocks,
+        png_of_many_profiles,
+        png_of_many_packed_texts_that_are_none,
+        gif_of_a_comment_in_millions_of_blocks,
+        gif_of_an_extension_in_millions_of_blocks,
+        gif_of_millions_of_bytes_between_blocks,
     ],
 )
 def test_a_file_of_too_much_work_is_refused_at_once(make: Callable[[], bytes]) -> None:
@@ -88,6 +147,85 @@ def test_a_file_of_too_much_work_is_refused_at_once(make: Callable[[], bytes]) -
     with pytest.raises((ImageTooLargeError, UndecodableImageError)):
         read_header(data, LIMITS)
     assert time.process_time() - started < patient(0.5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "scans"),
+    [
+        ("RGB", {}, 1),
+        ("L", {"progressive": True}, 6),
+        ("RGB", {"progressive": True}, 10),
+        ("CMYK", {"progressive": True}, 18),
+        ("RGB", {"progressive": True, "restart_marker_blocks": 1}, 10),
+    ],
+)
+def test_scans_of_a_jpeg_are_counted(mode: str, options: dict[str, object], scans: int) -> None:
+    data = encode(photograph().convert(mode), "JPEG", **options)
+    assert read_header(data, LIMITS).scans == scans
+
+
+def test_scans_of_other_pictures_in_a_jpeg_do_not_count() -> None:
+    thumbnail = encode(photograph(16, 12), "JPEG", progressive=True)
+    pictures = b"\xff\xe2" + struct.pack(">H", 2 + 3 * len(thumbnail)) + thumbnail * 3
+    data = encode(photograph(), "JPEG", progressive=True)
+    assert read_header(data[:2] + pictures + data[2:] + data * 3, LIMITS).scans == 10
+
+
+def progressive(scans: int, between: bytes = b"", **options: object) -> bytes:
+    """A progressive JPEG whose last scan is there again and again."""
+    data = encode(Image.new("RGB", (64, 64)), "JPEG", progressive=True, **options)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + between + last * (scans - 10) + data[-2:]
+
+
+def test_a_jpeg_of_as_many_scans_as_are_accepted_is_read() -> None:
+    header = read_header(progressive(32), LIMITS)
+    assert header.scans == 32
+    assert header.decode().size == (64, 64)
+    with pytest.raises(ImageTooLargeError, match="more than 32 scans; save it again"):
+        read_header(progressive(33), LIMITS)
+
+
+@pytest.mark.parametrize("between", [b"\xff\x02\xff\xff", b"\xff\xd8\xff\xff", b"\xff\xff\xff"])
+def test_scans_cannot_be_hidden(between: bytes) -> None:
+    with pytest.raises(ImageTooLargeError, match="scans"):
+        read_header(progressive(40, between, restart_marker_blocks=1), LIMITS)
+
+
+def test_scans_are_part_of_the_work() -> None:
+    baseline, usual, most = (
+        read_header(data, LIMITS).work
+        for data in (
+            encode(Image.new("RGB", (64, 64)), "JPEG"),
+            progressive(10),
+            progressive(32),
+        )
+    )
+    assert baseline == 64 * 64
+    assert 1.5 * baseline < usual < 2 * baseline
+    assert 3.5 * baseline < most < 4 * baseline
+
+
+def test_a_decoder_in_python_is_more_work() -> None:
+    header = struct.pack("<LiiHHLLiiLL", 40, 40, 20, 1, 8, 1, 0, 0, 0, 0, 0)
+    data = b"BM" + struct.pack("<LHHL", 0, 0, 0, 54 + 1024) + header + bytes(1024 + 100)
+    assert read_header(data, LIMITS).work == 20 * 800
+
+
+def test_a_tiff_of_endless_jpeg_scans_cannot_be_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER", "100")
+    set_up_pillow()
+    assert read_header(tiff_of_a_jpeg(progressive(30)), LIMITS).decode().size == (64, 64)
+    with pytest.raises(UndecodableImageError):
+        read_header(tiff_of_a_jpeg(progressive(40)), LIMITS).decode()
+
+
+def tiff_of_a_jpeg(data: bytes) -> bytes:
+    """A TIFF file whose only strip is a JPEG of 64 by 64 pixels."""
+    shape = ((256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 1, 8), (259, 3, 1, 7), (262, 3, 1, 6))
+    start = 8 + 2 + 9 * 12 + 4
+    strip = ((273, 4, 1, start), (277, 3, 1, 3), (278, 4, 1, 64), (279, 4, 1, len(data)))
+    return tiff(*shape, *strip, tail=data)
 
 
 def test_a_tile_counts_as_a_whole() -> None:

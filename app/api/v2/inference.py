@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from torch import Tensor
 
 from app.api.classify import ClassifyHeaders
-from app.api.deps import CallerDep, Services, ServicesDep, together, while_awaited
+from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import in_protocol_form, problem_responses
 from app.api.inflating import UnsupportedEncodingError
 from app.api.media import BINARY, REFERENCES, header
@@ -83,6 +83,7 @@ class _Call:
     request: Request
     headers: InferHeaders
     caller: str
+    flow: str
     services: Services
 
 
@@ -92,6 +93,7 @@ class _Work:
 
     model: ServedModel
     services: Services
+    flow: str
     count_pixels: Callable[[int], None]
 
 
@@ -99,9 +101,10 @@ async def _call(
     request: Request,
     headers: Annotated[InferHeaders, Header()],
     caller: CallerDep,
+    flow: FlowDep,
     services: ServicesDep,
 ) -> _Call:
-    return _Call(request, headers, caller, services)
+    return _Call(request, headers, caller, flow, services)
 
 
 CallDep = Annotated[_Call, Depends(_call)]
@@ -133,7 +136,7 @@ async def _infer(model: ServedModel, call: _Call) -> Response:
         length = call.headers.inference_header_content_length
         asked = await run_in_threadpool(take_request, body, length)
         wanted = _wanted_output(asked)
-        work = _Work(model, services, count_pixels)
+        work = _Work(model, services, call.flow, count_pixels)
         images = await run_in_threadpool(_images, asked, body, work)
         asked = asked.model_copy(update={"inputs": []})  # numbers in JSON take much memory
         async with while_awaited(call.request, _deadline_s(asked, call)):
@@ -170,12 +173,12 @@ def _images(asked: InferenceRequest, body: bytearray, work: _Work) -> Sequence[b
 async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:
     model = work.model
     if isinstance(image, Tensor):
-        return await model.batcher.submit(image)
+        return await model.batcher.submit(image, work.flow)
     try:
-        prepared = await prepare(work.services, model, image, work.count_pixels)
+        prepared = await prepare(work.services, model, image, work.flow, work.count_pixels)
     except ImageError as error:
         raise type(error)(f"image {at}: {error}") from error
-    return await model.batcher.submit(prepared.picture)
+    return await model.batcher.submit(prepared.picture, work.flow)
 
 
 def _deadline_s(asked: InferenceRequest, call: _Call) -> float:

@@ -1,0 +1,80 @@
+"""Start-time fair queueing: several flows of items get equal shares of the work.
+
+The algorithm is that of Goyal, Vin and Cheng (SIGCOMM 1996). Each flow has a virtual time, which
+grows by the cost of its items, and the flow whose virtual time is lowest is served next. A flow
+that had nothing waiting goes on from the virtual time of the item that was taken last: it gets no
+credit for the time in which it was idle, and keeps its debt.
+
+A full queue gives way from its longest flow (McKenney's stochastic fairness queueing, 1990): one
+flow may fill it, and never at the expense of another.
+"""
+
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_MAX_IDLE_FLOWS = 1000
+
+
+class FairQueue(Generic[T]):
+    """Items by flow. It is not safe for threads."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[T]] = {}  # of flows that have any
+        self._times: dict[str, int] = {}  # virtual, by flow; also of flows that are idle
+        self._now = 0
+
+    def __len__(self) -> int:
+        """Return how many items are waiting."""
+        return sum(map(len, self._waiting.values()))
+
+    def put(self, flow: str, item: T) -> None:
+        """Add an item."""
+        if flow not in self._waiting:
+            self._times[flow] = max(self._now, self._times.get(flow, 0))
+            self._waiting[flow] = deque()
+            self._forget_flows()
+        self._waiting[flow].append(item)
+
+    def take(self) -> tuple[str, T]:
+        """Take the next item, with its flow; there must be one. Its cost is charged by `charge`."""
+        flow = min(self._waiting, key=self._times.__getitem__)
+        self._now = self._times[flow]
+        item = self._waiting[flow].popleft()
+        self._drop_empty(flow)
+        return flow, item
+
+    def charge(self, flow: str, cost: int) -> None:
+        """Let a flow wait for longer; the cost of an item may become known bit by bit."""
+        self._times[flow] = self._times.get(flow, self._now) + cost
+
+    def remove(self, flow: str, item: T) -> bool:
+        """Take an item out again; False if it no longer waits."""
+        if item not in self._waiting.get(flow, ()):
+            return False
+        self._waiting[flow].remove(item)
+        self._drop_empty(flow)
+        return True
+
+    def push_out(self, flow: str) -> T | None:
+        """Take out the newest item of the longest flow, to make room for an item of `flow`.
+
+        Returns None if no flow has more than `flow` would have then.
+        """
+        longest = max(self._waiting, key=lambda other: len(self._waiting[other]))
+        if len(self._waiting[longest]) <= len(self._waiting.get(flow, ())) + 1:
+            return None
+        return self._waiting[longest].pop()  # and there are others left
+
+    def _drop_empty(self, flow: str) -> None:
+        if not self._waiting[flow]:
+            del self._waiting[flow]
+
+    def _forget_flows(self) -> None:
+        """Bound the memory of idle flows: forget the half that owes least."""
+        if len(self._times) - len(self._waiting) <= _MAX_IDLE_FLOWS:
+            return
+        idle = sorted(self._times.keys() - self._waiting.keys(), key=self._times.__getitem__)
+        for flow in idle[: len(idle) // 2]:
+            del self._times[flow]
