@@ -61,7 +61,12 @@ def test_a_database_file_that_is_taken_away_is_made_again(tmp_path: Path) -> Non
     with quick_service(tmp_path) as (service, jobs):
         jobs.paint()
         (tmp_path / "var/atelier.db").write_bytes(b"this is no database" * 1000)
-        assert jobs.client.get("/jobs").status_code == 503
+        refused = jobs.client.get("/jobs")
+        assert refused.status_code == 503
+        assert "file is not a database" not in refused.text
+        (logged, *_) = service.events("request refused")
+        assert logged["request_id"] == refused.headers["x-request-id"]
+        assert "file is not a database" in logged["error"]
         (tmp_path / "var/atelier.db").unlink()
         worker = service.worker_pid()
         assert worker is not None
