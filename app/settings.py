@@ -186,6 +186,12 @@ class Settings(BaseSettings):
     )
     report_s: float = Field(1.0, gt=0, description="seconds between two previews, at least")
     checkpoint_s: float = Field(10.0, gt=0, description="seconds between two checkpoints")
+    result_wait_s: float = Field(
+        600.0,
+        gt=0,
+        description="seconds that a worker keeps a result which the object store does not take; "
+        "then the job fails",
+    )
     lease_s: float = Field(30.0, gt=0, description="seconds without a sign of life of a worker")
     lease_renew_s: float = Field(5.0, gt=0, description="seconds between signs of life")
     lease_give_up_s: float = Field(
