@@ -3,17 +3,17 @@
 Without keys everybody is `ANONYMOUS`.
 """
 
+import fcntl
 import os
 import secrets
-import tempfile
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from app.jobs.durable import write
 from app.keys import ApiKey, Keyring
 from app.vision.errors import AtelierError
 
@@ -118,23 +118,23 @@ def kept_secret(folder: Path) -> str:
     try:
         if not path.exists():
             _make_secret(path)
-        secret = path.read_text()
+        secret = path.read_bytes()
     except OSError as error:
         raise SecretError(
             f"the secret that signs sessions cannot be kept in {path}: {error.strerror}; "
             "make it writable, or set ATELIER_SESSION_SECRET"
         ) from error
-    if len(secret) < _SECRET_BYTES:
+    if len(secret) < _SECRET_BYTES or not secret.isascii():
         raise SecretError(f"{path} is damaged: delete it, and everybody shows their key again")
-    return secret
+    return secret.decode()
 
 
 def _make_secret(path: Path) -> None:
-    handle, made = tempfile.mkstemp(dir=path.parent, prefix=".secret")  # readable by us only
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(_SECRET_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):  # another process was faster
-        os.link(made, path)
-    Path(made).unlink()
+    """Write a secret, readable by us only, unless another process is faster."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not path.exists():
+            write(path, secrets.token_urlsafe(_SECRET_BYTES).encode())
+    finally:
+        os.close(folder)
