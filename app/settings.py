@@ -28,7 +28,11 @@ class Settings(BaseSettings):
     api_keys: str = Field(
         "", description="who may use the service: `NAME:DIGEST`, as `python -m app key new` says"
     )
-    admins: str = Field("", description="names of keys that may use `/admin`, where there are keys")
+    admins: str = Field(
+        "",
+        description="names of keys that may use `/admin`; without any keys, everybody may if the "
+        "service listens on this host only, and else nobody",
+    )
     allow_anonymous: bool = Field(
         False, description="listen without keys on an address that others can reach"
     )

@@ -47,11 +47,28 @@ class Identification:
     """
 
     def __init__(
-        self, keyring: Keyring, admins: Collection[str], secret: str, session_ttl_s: int
+        self,
+        keyring: Keyring,
+        admins: Collection[str],
+        secret: str,
+        session_ttl_s: int,
+        *,
+        is_local: bool = False,
     ) -> None:
+        """Create.
+
+        Args:
+            keyring: the keys that are accepted.
+            admins: names of those that are administrators'.
+            secret: what signs sessions.
+            session_ttl_s: how long a session is good for.
+            is_local: only this host reaches the service; without keys, everybody there is an
+                administrator.
+        """
         self.keyring = keyring
         self.session_ttl_s = session_ttl_s
         self._admins = admins
+        self._is_local = is_local
         self._signer = URLSafeTimedSerializer(secret, salt=COOKIE)
 
     def caller(self, headers: Headers) -> str:
@@ -81,11 +98,16 @@ class Identification:
         return str(self._signer.dumps(str(found)))
 
     def check_admin(self, caller: str) -> None:
-        """Let administrators pass; where there are no keys, everybody.
+        """Let administrators pass; without keys, everybody if only this host reaches the service.
 
         Raises:
             NotAdminError: the caller is none.
         """
+        if not self.keyring and not self._is_local:
+            raise NotAdminError(
+                "others can reach this service, and it has no keys. Make a key, and name it in "
+                "ATELIER_API_KEYS and ATELIER_ADMINS"
+            )
         if self.keyring and caller not in self._admins:
             raise NotAdminError(
                 f"{caller!r} is no administrator; the operator names those in ATELIER_ADMINS"
