@@ -1,6 +1,8 @@
 # Atelier as an image. VARIANT=gpu has PyTorch with CUDA and needs NVIDIA's container toolkit,
 # VARIANT=cpu has PyTorch without it, and OpenVINO. docs/deploy.md says how it is used.
 ARG VARIANT=gpu
+# Pin the base with --build-arg BASE=python:3.11-slim-bookworm@sha256:DIGEST; `docker buildx
+# imagetools inspect python:3.11-slim-bookworm` shows the digest of today.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS install

@@ -25,6 +25,7 @@ from app.jobs.opening import open_blobs
 from app.jobs.roster import Roster
 from app.jobs.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
+from app.listening import is_loopback
 from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
 from app.serving.loader import Loader
@@ -116,6 +117,7 @@ def _make_entry(settings: Settings, database: Database) -> Entry:
         words(settings.admins),
         _session_secret(settings, is_shared=database.is_shared),
         settings.session_ttl_s,
+        is_local=is_loopback(settings.host),
     )
     allowance = Allowance(
         settings.max_requests_per_minute,

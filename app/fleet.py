@@ -7,6 +7,7 @@ of a lost worker to another.
 
 import logging
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable
@@ -14,14 +15,19 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import kombu
+from amqp.exceptions import AccessRefused, NotAllowed
 from celery import Celery, signals
-from celery.exceptions import CPendingDeprecationWarning, Reject
+from celery.apps.worker import Worker
+from celery.exceptions import CPendingDeprecationWarning, Reject, WorkerShutdown
+from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.exceptions import KombuError
+from redis.exceptions import AuthenticationError, AuthorizationError
 
 from app.child import Child, DeliveredWork, NothingToWorkWithError, StoppingError
 from app.jobs.announcer import BrokerUnavailableError
 from app.settings import Settings
+from app.vision.errors import AtelierError
 
 T = TypeVar("T")
 _amqp: Any = kombu  # which has no type information
@@ -32,6 +38,7 @@ _HIGHEST = 9  # of ten priorities
 _OPENING_S = 600.0  # that the child of a worker may need for its start
 _POLL_S = 2.0  # in which Redis says that there is nothing
 _LEAST_HEARTBEAT_S = 5.0
+_REFUSALS = (AccessRefused, NotAllowed, AuthenticationError, AuthorizationError)
 _ELSEWHERE = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
 """Where Celery would look for a broker before it looks at what it is told."""
 
@@ -67,6 +74,10 @@ class BrokerOptions:
         """What the broker calls a job's priority: for Redis 0 is the highest, for RabbitMQ 9."""
         clipped = min(max(priority, 0), _HIGHEST)
         return _HIGHEST - clipped if self.is_redis else clipped
+
+
+class BrokerRefusedError(AtelierError):
+    """The broker does not let us in."""
 
 
 class CeleryBroker:
@@ -152,13 +163,16 @@ class CeleryBroker:
 
 
 def consume(options: BrokerOptions, open_work: Callable[[threading.Event], DeliveredWork]) -> int:
-    """Run what the broker delivers, in one child process, until SIGTERM; returns an exit status.
+    """Run what the broker delivers, in one child process, until SIGTERM or SIGINT.
+
+    Returns an exit status.
 
     `open_work` is called in the child: CUDA, databases and object stores do not survive a fork. Its
     event is set when the worker has to stop: the job is then given back. A broker that is away is
-    waited for; if it refuses, the log says so, and the exit status is 1.
+    waited for.
 
     Raises:
+        BrokerRefusedError: it does not let us in.
         NothingToWorkWithError: it failed; the log says how.
     """
     celery = _make_celery(options, publishing=False)
@@ -176,7 +190,9 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
     signals.worker_process_init.connect(child.begin, weak=False)
     signals.worker_process_shutdown.connect(child.end, weak=False)
     signals.worker_shutting_down.connect(child.stop, weak=False)
-    worker = celery.Worker(
+    worker = _Worker(
+        app=celery,
+        consumer_cls=_Consumer,
         pool="prefork",
         concurrency=1,
         quiet=True,
@@ -185,9 +201,44 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
         without_heartbeat=True,
     )
     worker.start()
+    if worker.consumer is not None and worker.consumer.refusal is not None:
+        raise worker.consumer.refusal
     if child.has_failed:
         raise NothingToWorkWithError("the worker cannot start; see above")
     return int(worker.exitcode or 0)
+
+
+class _Worker(Worker):  # type: ignore[misc]  # of a library without types
+    """A worker that SIGINT stops as SIGTERM does; Celery would end with a status of its own."""
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Install the signal handlers."""
+        super().install_platform_tweaks(worker)
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
+
+
+class _Consumer(Consumer):  # type: ignore[misc]  # of a library without types
+    """A consumer that ends the worker when the broker refuses the connection.
+
+    Celery would try Redis again for ever, and end with a traceback for RabbitMQ.
+    """
+
+    refusal: BrokerRefusedError | None = None
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long the broker is away."""
+        try:
+            conn.connect()
+        except _REFUSALS as error:
+            self.refusal = BrokerRefusedError(
+                f"the broker refuses the connection: {error}. Check the user, the password and "
+                "the virtual host in ATELIER_BROKER_URL"
+            )
+            signals.worker_shutting_down.send(sender=self.hostname)
+            raise WorkerShutdown(1) from error
+        except (*self.connection_errors, KombuError):
+            pass  # it is away, and waited for
+        return super().ensure_connected(conn)
 
 
 class _Request(Request):  # type: ignore[misc]  # of a library without types

@@ -19,7 +19,7 @@ def reachable(host: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether only this host can reach an address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -33,7 +33,7 @@ def listen(settings: Settings) -> socket.socket:
     Raises:
         StartError: the address is in use or not of this host, or open to others without keys.
     """
-    if not (settings.keyring or settings.allow_anonymous or _is_loopback(settings.host)):
+    if not (settings.keyring or settings.allow_anonymous or is_loopback(settings.host)):
         raise StartError(
             f"others could use the service at {settings.host}, and it has no keys. Make one with "
             "`python -m app key new NAME` and name it in ATELIER_API_KEYS, or let everybody in "

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import structlog
 import torch
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from app import __version__
 from app.api import (
@@ -39,8 +39,10 @@ from app.api.methods import Head
 from app.api.openapi import DocumentedApp
 from app.api.origins import CrossSiteError, UnknownHostError
 from app.api.safe_headers import SafeHeaders
+from app.api.single_headers import check_single_headers
 from app.api.v2 import health as protocol_health
 from app.api.v2 import inference, metadata
+from app.api.v2.slashes import TrailingSlash
 from app.assembly import Parts, make_loader, make_parts, make_services
 from app.hangup import Hangup
 from app.jobs.errors import StoreUnavailableError
@@ -84,6 +86,7 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
         version=__version__,
         generate_unique_id_function=attrgetter("name"),
         lifespan=partial(_lifespan, parts, hangup),
+        dependencies=[Depends(check_single_headers)],
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
     )
@@ -92,6 +95,7 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     app.add_middleware(Gate, entry=parts.entry)
     app.add_middleware(RequestContext, metrics=parts.metrics)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(TrailingSlash)
     _add_routes(app, with_metrics=settings.metrics != "off")
     app.state.end_streams = parts.watch.close
     return app

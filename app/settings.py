@@ -28,7 +28,11 @@ class Settings(BaseSettings):
     api_keys: str = Field(
         "", description="who may use the service: `NAME:DIGEST`, as `python -m app key new` says"
     )
-    admins: str = Field("", description="names of keys that may use `/admin`, where there are keys")
+    admins: str = Field(
+        "",
+        description="names of keys that may use `/admin`; without any keys, everybody may if the "
+        "service listens on this host only, and else nobody",
+    )
     allow_anonymous: bool = Field(
         False, description="listen without keys on an address that others can reach"
     )
@@ -189,6 +193,12 @@ class Settings(BaseSettings):
     )
     report_s: float = Field(1.0, gt=0, description="seconds between two previews, at least")
     checkpoint_s: float = Field(10.0, gt=0, description="seconds between two checkpoints")
+    result_wait_s: float = Field(
+        600.0,
+        gt=0,
+        description="seconds that a worker keeps a result which the object store does not take; "
+        "then the job fails",
+    )
     lease_s: float = Field(30.0, gt=0, description="seconds without a sign of life of a worker")
     lease_renew_s: float = Field(5.0, gt=0, description="seconds between signs of life")
     lease_give_up_s: float = Field(

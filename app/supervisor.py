@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -58,8 +58,8 @@ def serve(settings: Settings) -> None:
 
 
 def _web(listener: socket.socket) -> "_Child":
-    fd = listener.fileno()
-    command = ["web", "--supervised", "--fd", str(fd)]
+    fd, host = listener.fileno(), listener.getsockname()[0]
+    command = ["web", "--supervised", "--fd", str(fd), "--host", host]
     return _Child(_WEB, lambda: command, descriptors=(fd,))
 
 
@@ -178,10 +178,20 @@ class _Family:
         backoff_s, has_run = self._restart_s, False
         while not self._stopping.is_set():
             started = time.monotonic()
-            process = self._processes[child.name] = await self._start(child)
+            try:
+                process = self._processes[child.name] = await self._start(child)
+            except (OSError, RuntimeError) as error:  # no memory, process or descriptor is left
+                log.error(  # noqa: TRY400 - it says all
+                    "child cannot be started",
+                    child=child.name,
+                    error=str(error),
+                    again_in_s=backoff_s,
+                )
+                backoff_s = await self._back_off(backoff_s)
+                continue
             if not await self._ended(process):
                 await self._stop(child.name, process)
-                await asyncio.to_thread(child.ended, crashed=False)
+                await self._see_to(child, crashed=False)
             elif process.returncode == REFUSED and not has_run:
                 self._unstartable = child.name
                 self._stopping.set()
@@ -195,9 +205,8 @@ class _Family:
                     status=process.returncode,
                     again_in_s=backoff_s,
                 )
-                await asyncio.to_thread(child.ended, crashed=True)
-                await self._wait(backoff_s)
-                backoff_s = min(2 * backoff_s, self._longest_restart_s)
+                await self._see_to(child, crashed=True)
+                backoff_s = await self._back_off(backoff_s)
 
     def _reload(self) -> None:
         """Pass a wish on; a web process that is yet to start reads what is new anyway."""
@@ -217,6 +226,13 @@ class _Family:
             start_new_session=True,  # a Ctrl-C in the terminal is passed on once, by us
         )
 
+    async def _see_to(self, child: _Child, *, crashed: bool) -> None:
+        """Do what the end of a child asks for; leases lapse without it, later."""
+        try:
+            await asyncio.to_thread(child.ended, crashed=crashed)
+        except (OSError, RuntimeError) as error:  # no memory, thread or descriptor is left
+            log.error("a lease cannot be freed; it will lapse", error=str(error))  # noqa: TRY400
+
     async def _ended(self, process: asyncio.subprocess.Process) -> bool:
         """Wait for the process to end or the service to stop; tell whether it was the process."""
         ended = asyncio.create_task(process.wait())
@@ -226,11 +242,11 @@ class _Family:
         stop.cancel()
         return process.returncode is not None
 
-    async def _wait(self, seconds: float) -> None:
-        try:
+    async def _back_off(self, seconds: float) -> float:
+        """Wait, unless the service stops; returns how long to wait the next time."""
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
+        return min(2 * seconds, self._longest_restart_s)
 
     async def _stop(self, name: str, process: asyncio.subprocess.Process) -> None:
         process.terminate()

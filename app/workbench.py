@@ -87,7 +87,7 @@ class Workbench:
                 JobKind.EVALUATE: _evaluating(settings, device, self.blobs, self._liveness),
             },
             self._liveness,
-            Pace(settings.report_s, settings.checkpoint_s),
+            Pace(settings.report_s, settings.checkpoint_s, settings.result_wait_s),
         )
         self._deliveries = Deliveries(
             self._leases, name, self._reap, stopping, settings.worker_poll_s

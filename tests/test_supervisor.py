@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -139,7 +140,21 @@ def test_others_may_be_let_in_on_purpose(tmp_path: Path, *, with_keys: bool) -> 
     way = {"api_keys": entry_for("ann", "key")} if with_keys else {"allow_anonymous": True}
     with running_service(tmp_path, host="0.0.0.0", **way) as service:  # noqa: S104
         status = 401 if with_keys else 200
-        assert http_client.get(f"http://127.0.0.1:{service.port}/jobs").status_code == status
+        url = f"http://127.0.0.1:{service.port}"
+        assert http_client.get(f"{url}/jobs").status_code == status
+        reload = http_client.post(f"{url}/admin/reload")
+        assert reload.status_code == (401 if with_keys else 403)
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    with running_service(tmp_path, restart_s=0.1, longest_restart_s=0.2) as service:
+        pid = service.process.pid
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # which it has already
+        os.kill(web_pid(service), signal.SIGKILL)
+        wait_until(lambda: service.log.read_text().count("child cannot be started") > 1)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        wait_until(service.is_ready)
 
 
 def test_a_data_directory_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:

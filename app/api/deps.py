@@ -1,6 +1,7 @@
 """What endpoints share: the services of this process, and not working for clients that left."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from app.api.threads import in_store
 from app.api.uploads import Uploads
 from app.api.watch import JobWatch
 from app.jobs.blobs import Blobs
+from app.jobs.errors import UnknownJobError
 from app.jobs.job import Job
 from app.jobs.roster import Roster
 from app.jobs.spool import Spool
@@ -90,10 +92,24 @@ async def _admin(caller: CallerDep, services: ServicesDep) -> str:
 AdminDep = Annotated[str, Depends(_admin)]
 
 
-JobId = Annotated[
-    str,
-    PathParameter(description="the `id` of a job", examples=["b9b9d41073574dfbbb2d26943f985afc"]),
-]
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
+
+
+async def _job_id(
+    job_id: Annotated[
+        str,
+        PathParameter(
+            description="the `id` of a job", examples=["b9b9d41073574dfbbb2d26943f985afc"]
+        ),
+    ],
+) -> str:
+    """Refuse what cannot be an id; a database may not even take it."""
+    if not _JOB_ID.fullmatch(job_id):
+        raise UnknownJobError(f"there is no job {job_id!r}")
+    return job_id
+
+
+JobId = Annotated[str, Depends(_job_id)]
 
 
 async def _job(job_id: JobId, caller: CallerDep, services: ServicesDep) -> Job:

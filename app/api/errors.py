@@ -8,6 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
@@ -25,6 +26,7 @@ from app.api.v2.schemas import ProtocolError
 from app.jobs.job import Fault
 from app.vision.errors import AtelierError
 
+log = structlog.stdlib.get_logger(__name__)
 M = TypeVar("M", bound=BaseModel)
 _PROBLEM_SCHEMA = f"#/components/schemas/{Problem.__name__}"
 _CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it keeps the log and the metrics honest
@@ -54,9 +56,10 @@ class ProblemResponse(JSONResponse):
 
 
 def problem_of(error: Exception) -> Problem:
-    """Describe one of our own errors; its message is shown to the client."""
+    """Describe one of our own errors, with its message unless its kind has another text."""
     field = error.field if isinstance(error, AtelierError) else None
-    return problem(KINDS[type(error)], str(error), field=field)
+    kind = KINDS[type(error)]
+    return problem(kind, kind.detail or str(error), field=field)
 
 
 def fault_problem(fault: Fault) -> Problem:
@@ -143,9 +146,12 @@ def problem(
 
 def response_to(error: Exception) -> Response:
     """Answer one of our own errors; one that knows when to come back says so."""
+    kind = KINDS[type(error)]
+    if kind.detail is not None:
+        log.warning("request refused", code=kind.code, error=str(error))
     retry_after_s = getattr(error, "retry_after_s", None)
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    return _response(KINDS[type(error)], problem_of(error), headers)
+    return _response(kind, problem_of(error), headers)
 
 
 def _response(

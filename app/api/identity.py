@@ -4,17 +4,17 @@ Without keys everybody is `ANONYMOUS`.
 """
 
 import ipaddress
+import fcntl
 import os
 import secrets
-import tempfile
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from app.jobs.durable import write
 from app.keys import ApiKey, Keyring
 from app.vision.errors import AtelierError
 
@@ -49,11 +49,28 @@ class Identification:
     """
 
     def __init__(
-        self, keyring: Keyring, admins: Collection[str], secret: str, session_ttl_s: int
+        self,
+        keyring: Keyring,
+        admins: Collection[str],
+        secret: str,
+        session_ttl_s: int,
+        *,
+        is_local: bool = False,
     ) -> None:
+        """Create.
+
+        Args:
+            keyring: the keys that are accepted.
+            admins: names of those that are administrators'.
+            secret: what signs sessions.
+            session_ttl_s: how long a session is good for.
+            is_local: only this host reaches the service; without keys, everybody there is an
+                administrator.
+        """
         self.keyring = keyring
         self.session_ttl_s = session_ttl_s
         self._admins = admins
+        self._is_local = is_local
         self._signer = URLSafeTimedSerializer(secret, salt=COOKIE)
 
     def caller(self, headers: Headers) -> str:
@@ -83,11 +100,16 @@ class Identification:
         return str(self._signer.dumps(str(found)))
 
     def check_admin(self, caller: str) -> None:
-        """Let administrators pass; where there are no keys, everybody.
+        """Let administrators pass; without keys, everybody if only this host reaches the service.
 
         Raises:
             NotAdminError: the caller is none.
         """
+        if not self.keyring and not self._is_local:
+            raise NotAdminError(
+                "others can reach this service, and it has no keys. Make a key, and name it in "
+                "ATELIER_API_KEYS and ATELIER_ADMINS"
+            )
         if self.keyring and caller not in self._admins:
             raise NotAdminError(
                 f"{caller!r} is no administrator; the operator names those in ATELIER_ADMINS"
@@ -139,23 +161,23 @@ def kept_secret(folder: Path) -> str:
     try:
         if not path.exists():
             _make_secret(path)
-        secret = path.read_text()
+        secret = path.read_bytes()
     except OSError as error:
         raise SecretError(
             f"the secret that signs sessions cannot be kept in {path}: {error.strerror}; "
             "make it writable, or set ATELIER_SESSION_SECRET"
         ) from error
-    if len(secret) < _SECRET_BYTES:
+    if len(secret) < _SECRET_BYTES or not secret.isascii():
         raise SecretError(f"{path} is damaged: delete it, and everybody shows their key again")
-    return secret
+    return secret.decode()
 
 
 def _make_secret(path: Path) -> None:
-    handle, made = tempfile.mkstemp(dir=path.parent, prefix=".secret")  # readable by us only
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(_SECRET_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):  # another process was faster
-        os.link(made, path)
-    Path(made).unlink()
+    """Write a secret, readable by us only, unless another process is faster."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not path.exists():
+            write(path, secrets.token_urlsafe(_SECRET_BYTES).encode())
+    finally:
+        os.close(folder)

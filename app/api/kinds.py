@@ -25,12 +25,17 @@ from app.vision.errors import AtelierError
 
 @dataclass(frozen=True)
 class Kind:
-    """How one class of error looks from outside."""
+    """How one class of error looks from outside.
+
+    `detail` takes the place of the error's own message where that is for operators: it may name
+    hosts and paths. The message then goes to the log.
+    """
 
     status: int
     code: str
     title: str
     retry_after_s: int | None = None
+    detail: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -107,10 +112,18 @@ KINDS: dict[type[Exception], Kind] = {
     jobs.FilesTooLargeError: Kind(413, "files_too_large", "The files are too large to be stored"),
     jobs.StorageFullError: Kind(507, "storage_full", "The disk is full", retry_after_s=60),
     jobs.StorageUnavailableError: Kind(
-        503, "storage_unavailable", "Files cannot be reached", retry_after_s=10
+        503,
+        "storage_unavailable",
+        "Files cannot be reached",
+        retry_after_s=10,
+        detail="The files of jobs cannot be read or written at the moment. Try again later.",
     ),
     jobs.StoreUnavailableError: Kind(
-        503, "store_unavailable", "The job database does not answer", retry_after_s=2
+        503,
+        "store_unavailable",
+        "The job database does not answer",
+        retry_after_s=2,
+        detail="The job database does not answer at the moment. Try again later.",
     ),
 }
 FAULTS = {

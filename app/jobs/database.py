@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.jobs.connections import connect, reading
@@ -157,7 +157,7 @@ class Database:
 
 def _is_ours(error: Exception) -> bool:
     """Whether a statement is wrong, rather than the database, its address or our rights there."""
-    if isinstance(error, IntegrityError):
+    if isinstance(error, DataError | IntegrityError):
         return True
     if not isinstance(error, ProgrammingError) or error.statement is None:
         return False

@@ -13,23 +13,32 @@ import structlog
 
 from app.jobs.blobs import Blobs
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.job import Fault, Job
+from app.jobs.job import Fault, Job, JobKind
 from app.jobs.leases import Leases, Outcome
 from app.jobs.work import File, Update
 
 log = structlog.stdlib.get_logger(__name__)
 
 _AGAIN_S = 0.2
+_NOT_STORED = Fault(
+    "storage_failed",
+    "The object store did not take the result. Continue the job from its last checkpoint, or send "
+    "it again, when the operator has repaired the store.",
+)
 _WORK_BETWEEN = 4.0
 """How much longer the work goes on than a write took that failed, until the next is tried."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """The least time between two reports, and between two checkpoints."""
+    """The least time between two reports, and between two checkpoints.
+
+    A result that the object store does not take is kept for `result_wait_s`.
+    """
 
     report_s: float
     checkpoint_s: float
+    result_wait_s: float
 
 
 class Journal:
@@ -87,6 +96,12 @@ class Journal:
     def fail(self, fault: Fault) -> Job:
         """End the job with an error that would come again."""
         return _until_written(lambda: self._leases.fail(self.job, fault))
+
+    def fail_to_store(self) -> Job:
+        """End the job with its last checkpoint instead of a result; a painting can go on there."""
+        is_painting = self.job.kind is JobKind.STYLIZE
+        kept = self.job.checkpoints[0] if is_painting and self.job.checkpoints else None
+        return _until_written(lambda: self._leases.fail(self.job, _NOT_STORED, kept))
 
     def wait(self) -> Job:
         """Put the job back until what it needs is there again."""

@@ -162,10 +162,14 @@ class Leases:
         """End the job as its owner asked."""
         return self._write(mine, **ended(JobStatus.CANCELLED, self._database.now()))
 
-    def fail(self, mine: Job, fault: Fault) -> Job:
-        """End the job with an error."""
+    def fail(self, mine: Job, fault: Fault, painting: str | None = None) -> Job:
+        """End the job with an error; where there is a painting to go on with, keep the inputs."""
+        kept: dict[str, Any] = {}
+        if painting is not None:
+            columns = (job.c.inputs, job.c.stored_bytes)
+            kept = {"painting": painting, **{each.name: each for each in columns}}
         now = self._database.now()
-        return self._write(mine, **ended(JobStatus.FAILED, now, error=asdict(fault)))
+        return self._write(mine, **ended(JobStatus.FAILED, now, error=asdict(fault), **kept))
 
     def _write(self, mine: Job, **values: Any) -> Job:
         with self._database.write() as connection:

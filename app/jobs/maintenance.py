@@ -57,6 +57,7 @@ class Maintenance:
             StoreUnavailableError: the database does not answer.
             OSError: a file cannot be removed.
         """
+        self._spool.sweep()
         note_lost(self._leases.reap(), self._blobs)
         self._expire_files()
         self._forget_jobs()
@@ -131,7 +132,6 @@ class Maintenance:
 
     def _sweep(self) -> None:
         """Remove old files that no job names: of requests that broke off, of attempts that died."""
-        self._spool.sweep(self._retention.orphan_s)
         if not self._is_owner():
             return
         count = self._blobs.sweep(_FOLDER, self._retention.orphan_s, self._named)

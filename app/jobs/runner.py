@@ -6,6 +6,7 @@ cancel, finish with what there is, or stop so that another worker goes on.
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import closing
 
@@ -103,11 +104,15 @@ class Runner:
 
     def _finish(self, journal: Journal, update: Update, stopping: threading.Event) -> Job:
         """End the job with its result, which is kept in hand while the object store is away."""
+        ends_at = time.monotonic() + self._pace.result_wait_s
         while True:
             try:
                 return journal.finish(update)
             except BlobsAwayError as error:
                 log.warning("the result waits for the object store", error=str(error))
+            if time.monotonic() >= ends_at:
+                log.error("the object store does not take the result, and the job fails")
+                return journal.fail_to_store()
             self._liveness.waits_for_what_comes()
             journal.note(update)
             if journal.job.cancel_requested:

@@ -1,14 +1,14 @@
 """Where large files are received, on the disk of this host, before they are stored."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from app.jobs.durable import make_folder
 
@@ -16,7 +16,7 @@ from app.jobs.durable import make_folder
 class Incoming:
     """A large file that is being received; `sha256` and `size_bytes` are of what came so far."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path = path
         self.size_bytes = 0
         self._file = file
@@ -40,7 +40,10 @@ class Incoming:
 
 
 class Spool:
-    """A folder in the data directory, on the same file system. All methods raise OSError."""
+    """A folder in the data directory, on the same file system. All methods raise OSError.
+
+    A process locks the files that it receives into, and the lock ends with the process.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -50,20 +53,28 @@ class Spool:
     def incoming(self) -> Iterator[Incoming]:
         """Open a new file to receive into; it is deleted at the end unless it was moved away."""
         make_folder(self._folder)
-        handle, name = tempfile.mkstemp(dir=self._folder)
+        file = self._locked()
         try:
-            with os.fdopen(handle, "wb") as file:
-                yield Incoming(Path(name), file)
+            with file:
+                yield Incoming(Path(file.name), file)
         finally:
-            Path(name).unlink(missing_ok=True)
+            Path(file.name).unlink(missing_ok=True)
 
-    def sweep(self, age_s: float) -> None:
-        """Delete what has not grown for so long: its process has died."""
-        latest = time.time() - age_s
+    def sweep(self) -> None:
+        """Delete the files of processes that have died."""
         for path in self._folder.glob("*"):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime <= latest:
-                    path.unlink()
+            with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
+    def _locked(self) -> IO[bytes]:
+        """Make a file; make another where a sweep was faster than the lock."""
+        while True:
+            file = tempfile.NamedTemporaryFile(dir=self._folder, delete=False)  # noqa: SIM115
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()
 
     def free_bytes(self) -> int:
         """Free space of the disk."""

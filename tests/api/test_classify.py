@@ -142,6 +142,24 @@ def test_an_answer_that_would_come_too_late_is_not_waited_for(client: httpx.Clie
     assert client.post("/classify", files=files(PICTURE), headers=patient).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "header"),
+    [
+        ("/classify", "X-Request-Timeout"),
+        ("/v2/models/cifar10/infer", "X-Request-Timeout"),
+        ("/v2/models/cifar10/infer", "Inference-Header-Content-Length"),
+        ("/stylize", "Idempotency-Key"),
+        ("/evaluate", "Idempotency-Key"),
+    ],
+)
+def test_a_header_that_counts_once_is_refused_twice(
+    client: httpx.Client, path: str, header: str
+) -> None:
+    response = client.post(path, files=files(PICTURE), headers=[(header, "0.1"), (header, "7")])
+    assert response.status_code == 422
+    assert f"{header.lower()}: Send this header once" in response.text
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
 def test_a_timeout_is_a_number_of_seconds(client: httpx.Client, seconds: str) -> None:
     headers = {"X-Request-Timeout": seconds}

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import signal
+import socket
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,6 +246,18 @@ def test_an_upload_that_stalls_leaves_nothing(evaluating_service: Service) -> No
     assert answer.startswith(b"HTTP/1.1 408")
     assert b'"code":"upload_timeout"' in answer
     assert not list((evaluating_service.log.parent / "var/incoming").iterdir())
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(evaluating_service: Service) -> None:
+    head = (
+        b"POST /evaluate?model=mnist HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/zip\r\nContent-Length: 9000000\r\n\r\n"
+    )
+    incoming = evaluating_service.log.parent / "var/incoming"
+    with socket.create_connection(("127.0.0.1", evaluating_service.port)) as connection:
+        connection.sendall(head + bytes(2_000_000))
+        wait_until(lambda: list(incoming.glob("*")))
+    wait_until(lambda: not list(incoming.glob("*")))
 
 
 def test_files_of_a_job_are_only_those_that_it_has(jobs: Studio) -> None:

@@ -1,6 +1,10 @@
 """A service with keys: who gets in, and what belongs to whom."""
 
+import errno
+import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -239,14 +243,33 @@ def test_a_gateway_may_have_a_password_of_its_own(keyed: Keyed) -> None:
         assert browser.get("/jobs", headers={"Authorization": "Basic YTpi"}).status_code == 200
 
 
-def test_a_damaged_session_secret_is_not_signed_with(tmp_path: Path) -> None:
-    (tmp_path / "session-secret").write_text("")
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe" * 40, "\N{SNOWMAN}".encode() * 40])
+def test_a_damaged_session_secret_is_not_signed_with(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "session-secret").write_bytes(content)
     with pytest.raises(SecretError, match="delete it"):
         kept_secret(tmp_path)
     (tmp_path / "session-secret").unlink()
     secret = kept_secret(tmp_path)
     assert secret == kept_secret(tmp_path)
     assert (tmp_path / "session-secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_session_secret_needs_no_hard_links_and_everybody_has_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    together = threading.Barrier(16)
+
+    def ask(_: int) -> str:
+        together.wait()
+        return kept_secret(tmp_path)
+
+    with ThreadPoolExecutor(16) as threads:
+        assert len(set(threads.map(ask, range(16)))) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["session-secret"]
 
 
 def test_only_administrators_reload_the_models(keyed: Keyed) -> None:

@@ -1,5 +1,6 @@
 """The compose file of a fleet is accepted, safe, and fits the program."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ SECRETS = {
     "POSTGRES_PASSWORD": "one",
     "RABBITMQ_PASSWORD": "two",
     "MINIO_PASSWORD": "three",
+    "MINIO_ROOT_PASSWORD": "five",
     "GRAFANA_PASSWORD": "four",
     "ATELIER_SESSION_SECRET": "s" * 32,
     "ATELIER_API_KEYS": f"me:{64 * '0'}",
@@ -47,6 +49,51 @@ def test_its_settings_are_those_of_the_program(monkeypatch: pytest.MonkeyPatch) 
     assert settings.broker_url is not None
     assert settings.broker_url.get_secret_value() == "amqp://atelier:two@rabbitmq//"
     assert settings.blobs_url == "s3://atelier-files/jobs"
+
+
+def test_the_service_has_no_credentials_of_the_stores_administrator() -> None:
+    found = services()
+    root = {found["minio"]["environment"][f"MINIO_ROOT_{name}"] for name in ("USER", "PASSWORD")}
+    for name, service in found.items():
+        if name == "web" or name.startswith("worker"):
+            assert not root & set(service["environment"].values()), name
+            assert "three" in service["environment"].values()
+
+
+def test_the_service_may_only_read_and_write_files_of_its_folder() -> None:
+    bucket, _, folder = (
+        services()["web"]["environment"]["ATELIER_BLOBS_URL"].removeprefix("s3://").partition("/")
+    )
+    policy = json.loads((ROOT / "deploy/minio/atelier-files.json").read_text())
+    allowed = {
+        (action, resource)
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+        if statement["Effect"] == "Allow"
+    }
+    on_files = ("AbortMultipartUpload", "DeleteObject", "GetObject", "PutObject")
+    assert allowed == {
+        ("s3:ListBucket", f"arn:aws:s3:::{bucket}"),
+        *((f"s3:{action}", f"arn:aws:s3:::{bucket}/{folder}/*") for action in on_files),
+    }
+
+
+@pytest.mark.parametrize("is_attached", [True, False])
+def test_the_store_is_prepared_as_often_as_need_be(tmp_path: Path, *, is_attached: bool) -> None:
+    """With a client that notes what it is asked."""
+    client, said = tmp_path / "mc", '"policyName":"atelier-files"' if is_attached else ""
+    client.write_text(
+        f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\n'
+        f"case \"$*\" in *info*) echo '{{{said}}}';; esac\n"
+    )
+    client.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MINIO_PASSWORD": "three"}
+    subprocess.run(["/bin/sh", ROOT / "deploy/minio/prepare.sh"], check=True, env=path)
+    asked = (tmp_path / "asked").read_text()
+    assert "mb --ignore-existing store/atelier-files" in asked
+    assert "admin user add store atelier three" in asked
+    assert ("policy attach" in asked) is not is_attached
 
 
 def test_tls_can_be_put_in_front() -> None:

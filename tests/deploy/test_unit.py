@@ -22,6 +22,15 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
     assert str(copy) not in result.stderr
 
 
+def test_what_it_takes_from_the_host_is_limited() -> None:
+    unit = ConfigParser(interpolation=None, strict=False)
+    unit.read(UNIT)
+    service = unit["Service"]
+    for name in ("LimitNOFILE", "TasksMax", "MemoryMax"):
+        assert service[name] != "infinity"
+    assert service["OOMPolicy"] == "continue"
+
+
 def test_there_is_time_to_stop() -> None:
     unit = ConfigParser(interpolation=None, strict=False)
     unit.read(UNIT)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_DENIED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _PIECE_BYTES = 65_536
 
 
@@ -20,6 +21,7 @@ class Door:
         self.is_shut = False
         self.refused = 0
         self._pause_s = 0.0
+        self._is_read_only = False
         self._swallowed: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -58,6 +60,15 @@ class Door:
         finally:
             self.is_shut = False
 
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Answer every PUT with 403 until the exit."""
+        self._is_read_only = True
+        try:
+            yield
+        finally:
+            self._is_read_only = False
+
     def close(self) -> None:
         """Take no more connections, and break those that there are."""
         with self.shut():
@@ -91,6 +102,10 @@ class Door:
         with suppress(OSError):
             while piece := source.recv(_PIECE_BYTES):
                 time.sleep(self._pause_s)
+                if self._is_read_only and piece.startswith(b"PUT "):
+                    self.refused += 1
+                    source.sendall(_DENIED)
+                    break
                 if source not in self._swallowed:
                     target.sendall(piece)
         for each in (source, target):

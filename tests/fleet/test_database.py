@@ -10,6 +10,7 @@ from typing import TypeVar
 import psycopg
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError
 
 from app.jobs.database import Database
 from app.jobs.errors import JobQueueFullError, QuotaError, StoreUnavailableError
@@ -158,6 +159,11 @@ def test_a_connection_that_is_ended_amidst_is_unavailable_for_now(
     with pytest.raises(StoreUnavailableError, match=r"terminating connection|closed"):
         amidst(database, end)
     assert database.identity()
+
+
+def test_a_value_that_no_column_can_hold_is_no_fault_of_the_server(store: JobStore) -> None:
+    with pytest.raises(DataError):
+        store.find("\0")
 
 
 def test_who_hangs_is_not_waited_for(postgres: PostgresServer, store: JobStore) -> None:

@@ -1,6 +1,7 @@
 """How members of a fleet start, and refuse to."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.fleet.brokers import KINDS, BrokerServer, running_broker
 from tests.fleet.fleet import running_fleet
 from tests.fleet.postgres import PostgresServer
+from tests.jobs.studio import LONG
 from tests.patience import patient
 from tests.service import ROOT, wait_until
 
@@ -39,6 +41,43 @@ def test_a_worker_that_cannot_work_says_why_and_ends(
     assert result.returncode == 2, result.stderr
     assert words in result.stderr
     assert "guest:guest" not in result.stderr
+
+
+def test_a_worker_that_the_broker_refuses_says_what_to_check_and_ends(
+    tmp_path: Path, broker: BrokerServer, postgres_url: str
+) -> None:
+    scheme, _, place = broker.url.partition("://")
+    url = f"{scheme}://guest:a-wrong-one@{place.rpartition('@')[2]}"
+    given = {"DATA_DIR": str(tmp_path), "DATABASE_URL": postgres_url, "BROKER_URL": url}
+    result = subprocess.run(
+        [sys.executable, "-m", "app", "worker"],
+        cwd=ROOT,
+        env=os.environ | {f"ATELIER_{name}": value for name, value in given.items()},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=patient(),
+    )
+    assert result.returncode == 2, result.stderr
+    assert "ATELIER_BROKER_URL" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "a-wrong-one" not in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_told_to_stop_gives_its_job_back(
+    tmp_path: Path, broker: BrokerServer, postgres_url: str, number: signal.Signals
+) -> None:
+    with running_fleet(
+        tmp_path, webs=1, workers=1, database_url=postgres_url, broker_url=broker.url
+    ) as fleet:
+        jobs = fleet.studio()
+        job_id = jobs.start(**LONG)
+        jobs.wait_for_step(job_id, 5)
+        (worker,) = fleet.workers
+        worker.process.send_signal(number)
+        assert worker.process.wait(patient()) == 0
+        assert jobs.show(job_id)["status"] == "queued"
 
 
 @pytest.mark.parametrize("kind", KINDS)

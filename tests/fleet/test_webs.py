@@ -97,6 +97,41 @@ def test_a_browsers_session_holds_at_both(fleet: Fleet) -> None:
         assert browser.get("/jobs").status_code == 200
 
 
+@pytest.mark.parametrize("job_id", ["%00", "a%00b", "0" * 31 + "%00"])
+def test_an_id_that_the_database_cannot_hold_is_an_unknown_job(
+    ann: list[httpx.Client], job_id: str
+) -> None:
+    for method, path in (
+        ("GET", ""),
+        ("GET", "/events"),
+        ("GET", "/preview"),
+        ("GET", "/result"),
+        ("GET", "/files/mistake-01.jpg"),
+        ("POST", "/finish"),
+        ("POST", "/cancel"),
+        ("DELETE", ""),
+        ("POST", "/continue"),
+    ):
+        missing = ann[0].request(method, f"/jobs/{job_id}{path}", json={})
+        assert (missing.status_code, missing.json()["code"]) == (404, "unknown_job"), path
+
+
+@pytest.mark.parametrize("name", ["%00", "%FF", "a" * 5000])
+def test_a_name_that_nothing_can_have_is_unknown(ann: list[httpx.Client], name: str) -> None:
+    for method, path, status in (
+        ("GET", f"/models/{name}", 404),
+        ("GET", f"/styles/{name}/image", 404),
+        ("GET", f"/web/{name}", 404),
+        ("GET", f"/v2/models/{name}", 404),
+        ("GET", f"/v2/models/cifar10/versions/{name}", 404),
+        ("POST", f"/evaluate?model=cifar10&dataset={name}", 404),
+        ("POST", f"/evaluate?model={name}&dataset=x", 404),
+        ("POST", f"/classify?model={name}", 404),
+        ("GET", f"/jobs?cursor={name}", 422),
+    ):
+        assert ann[0].request(method, path).status_code == status, path
+
+
 def test_requests_are_counted_together(
     tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
 ) -> None:
@@ -115,6 +150,11 @@ def test_requests_are_counted_together(
             refused = http_client.get(f"{url}/jobs")
             assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
             assert int(refused.headers["retry-after"]) > 0
+            assert str(postgres.port) not in refused.text
+            assert "127.0.0.1" not in refused.text
+            request_id = refused.headers["x-request-id"]
+            (logged,) = fleet.events("request refused", request_id=request_id)
+            assert str(postgres.port) in str(logged["error"])
         wait_until(lambda: http_client.get(f"{url}/jobs").status_code != 503)
         assert http_client.get(f"{url}/models").status_code == 429  # the counts are still there
     postgres.drop(database)

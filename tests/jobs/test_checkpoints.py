@@ -39,7 +39,7 @@ def kept(job: Job, blobs: Blobs) -> list[bytes]:
 def test_a_damaged_checkpoint_does_not_take_the_place_of_a_good_one(
     tmp_path: Path, store: JobStore, leases: Leases
 ) -> None:
-    blobs, pace = Folder(tmp_path / "var"), Pace(report_s=0, checkpoint_s=0)
+    blobs, pace = Folder(tmp_path / "var"), Pace(report_s=0, checkpoint_s=0, result_wait_s=0)
     first = claimed(store, leases)
     journal = Journal(first, leases, blobs, pace)
     for number in (5, 10, 20):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet.s3 import BUCKET, environment, keys_of, running_store
 from tests.jobs.studio import LONG, quick_service
 from tests.patience import patient
 from tests.service import wait_until
@@ -61,7 +62,12 @@ def test_a_database_file_that_is_taken_away_is_made_again(tmp_path: Path) -> Non
     with quick_service(tmp_path) as (service, jobs):
         jobs.paint()
         (tmp_path / "var/atelier.db").write_bytes(b"this is no database" * 1000)
-        assert jobs.client.get("/jobs").status_code == 503
+        refused = jobs.client.get("/jobs")
+        assert refused.status_code == 503
+        assert "file is not a database" not in refused.text
+        (logged, *_) = service.events("request refused")
+        assert logged["request_id"] == refused.headers["x-request-id"]
+        assert "file is not a database" in logged["error"]
         (tmp_path / "var/atelier.db").unlink()
         worker = service.worker_pid()
         assert worker is not None
@@ -152,3 +158,25 @@ def test_no_job_is_accepted_below_the_free_disk_floor(tmp_path: Path) -> None:
         assert refused.status_code == 507
         assert refused.json()["code"] == "storage_full"
         assert not (tmp_path / "var/jobs").exists()
+
+
+def test_a_result_that_no_store_takes_fails_the_job_which_can_then_be_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_store(tmp_path) as door:
+        for name, value in environment(door).items():
+            monkeypatch.setenv(name, value)
+        settings = {"blobs_url": f"s3://{BUCKET}/files", "result_wait_s": 1}
+        with quick_service(tmp_path / "service", **settings) as (service, jobs):
+            job_id = jobs.start(**LONG)
+            wait_until(lambda: "checkpoint-" in str(keys_of(door, f"files/jobs/{job_id}/1/")))
+            with door.read_only():
+                jobs.client.post(f"/jobs/{job_id}/finish")
+                failed = jobs.wait(job_id)
+                assert failed["status"] == "failed"
+                assert failed["error"]["code"] == "storage_failed"
+            assert len(service.events("job claimed")) == 1
+            continued = jobs.client.post(f"/jobs/{job_id}/continue", json={})
+            assert continued.status_code == 202, continued.text
+            jobs.finish(continued.json()["id"])
+            assert jobs.result(continued.json()["id"]).status_code in {200, 307}

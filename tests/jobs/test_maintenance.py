@@ -70,23 +70,29 @@ def test_files_expire_before_their_job(
 
 
 def test_old_files_of_no_job_are_removed(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder, spool: Spool
+    database: Database, store: JobStore, leases: Leases, blobs: Folder
 ) -> None:
     kept = finished(store, leases, blobs)
     stray = blobs.put(f"{folder_of(kept.id)}/7/result.png", b"of an attempt that died")
     broken_off = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
-    with spool.incoming() as incoming:
-        incoming.add(b"of an upload that goes on")
-        maintenance(database, leases, blobs, orphan_s=60).tick()
-        assert incoming.path.exists()
-    lost = blobs.put("incoming/lost", b"of an upload whose process died")
     assert blobs.path(stray).exists()
     maintenance(database, leases, blobs, orphan_s=0).tick()
     assert not blobs.path(stray).exists()
     assert not blobs.path(broken_off).parent.exists()
-    assert not blobs.path(lost).exists()
     assert len(kept.files()) == 2
     assert all(blobs.path(key).exists() for key in kept.files())
+
+
+def test_uploads_of_dead_processes_are_removed_at_once(
+    database: Database, leases: Leases, blobs: Folder, spool: Spool
+) -> None:
+    lost = blobs.put("incoming/lost", b"of an upload whose process died")
+    with spool.incoming() as incoming:
+        incoming.add(b"of an upload that goes on")
+        maintenance(database, leases, blobs).tick()
+        assert incoming.path.exists()
+        assert not blobs.path(lost).exists()
+    assert not incoming.path.exists()
 
 
 def test_a_copy_of_an_old_file_is_new(blobs: Folder) -> None:

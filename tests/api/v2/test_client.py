@@ -61,6 +61,24 @@ def test_health_for_clients_that_look_at_the_body(client: httpx.Client) -> None:
         assert (answer.status_code, answer.json()) == (200, expected)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["", "/health/live", "/health/ready", "/models/cifar10", "/models/cifar10/ready"],
+)
+def test_a_trailing_slash_makes_no_difference(client: httpx.Client, path: str) -> None:
+    with_slash = client.get(f"/v2{path}/")
+    assert with_slash.status_code == 200
+    assert with_slash.content == client.get(f"/v2{path}").content
+
+
+def test_a_trailing_slash_makes_no_difference_to_an_inference(client: httpx.Client) -> None:
+    body, headers = FILES[0], {"Inference-Header-Content-Length": "0"}
+    with_slash = client.post("/v2/models/cifar10/infer/", content=body, headers=headers)
+    assert with_slash.status_code == 200
+    without = client.post("/v2/models/cifar10/infer", content=body, headers=headers)
+    assert with_slash.content == without.content
+
+
 def test_metadata_of_the_server(protocol: triton.InferenceServerClient) -> None:
     assert protocol.get_server_metadata() == {
         "name": "atelier",
