@@ -176,10 +176,12 @@ class Settings(BaseSettings):
         1_000_000_000, ge=0, description="free disk space below which no job is accepted"
     )
     result_ttl_s: float = Field(
-        7 * 86_400.0, gt=0, description="seconds that the files of a finished job are kept"
+        7 * 86_400.0,
+        gt=0,
+        description="seconds of service for which the files of a finished job are kept",
     )
     job_ttl_s: float = Field(
-        30 * 86_400.0, gt=0, description="seconds that a finished job is known"
+        30 * 86_400.0, gt=0, description="seconds of service for which a finished job is known"
     )
     orphan_ttl_s: float = Field(
         86_400.0, gt=0, description="age in seconds at which files of no job are removed"

@@ -57,13 +57,20 @@ class Spool:
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def sweep(self, age_s: float) -> None:
-        """Delete what has not grown for so long: its process has died."""
+    def older_than(self, age_s: float) -> list[tuple[str, float]]:
+        """Return the names of the files that have not grown for so long, and when they last did."""
         latest = time.time() - age_s
+        found = []
         for path in self._folder.glob("*"):
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime <= latest:
-                    path.unlink()
+                written_at = path.stat().st_mtime
+                if written_at <= latest:
+                    found.append((path.name, written_at))
+        return found
+
+    def delete(self, name: str) -> None:
+        """Delete a file; its process has died. No error if it is not there."""
+        (self._folder / name).unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """Free space of the disk."""

@@ -68,15 +68,28 @@ job = Table(
     Column("extras", JSON(none_as_null=True)),
     Column("checkpoints", JSON, nullable=False, default=list),
     Column("stored_bytes", BigInteger),
+    Column("kept_since", Double),
     UniqueConstraint("owner", "idempotency_key"),
     Index("job_by_status", "status"),
     Index("job_by_turn", "owner", "kind", "claimed_at"),
-    Index("job_by_end", "expired", "finished_at"),
+    Index("job_by_age", "expired", "kept_since"),
     sqlite_autoincrement=True,  # a number is never used again, so that cursors stay valid
 )
 
 identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
 """One row: which database this is."""
+
+service_time = Table(
+    "service_time",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seconds", Double, nullable=False),
+    Column("noted_at", Double, nullable=False),
+)
+"""One row: for how long the service has run, and the wall clock's time when that was written.
+
+`job.kept_since` is in service time: when the end of a job was first seen.
+"""
 
 worker = Table(
     "worker",

@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from app.jobs.database import Database
 from app.jobs.errors import ReplacedError
 from app.jobs.job import Fault, Job, JobStatus, Progress
 from app.jobs.leases import MAX_CRASHES, MAX_RETRIES, Leases, Outcome
 from app.jobs.store import JobStore
 from tests.jobs.orders import order
+from tests.service import wait_until
 
 HALF = Progress(step=5, steps=10, size=64, content_loss=1.0, style_loss=2.0)
 OUTCOME = Outcome("jobs/x/1/result.png", "jobs/x/1/preview.jpg", "jobs/x/1/painting")
@@ -86,7 +88,7 @@ def test_who_was_replaced_can_write_nothing(
 ) -> None:
     store.create(order())
     old = claimed(lapsing)
-    assert [job.status for job in leases.reap()] == [JobStatus.QUEUED]
+    assert [job.status for job in lapsing.reap()] == [JobStatus.QUEUED]
     new = claimed(leases)
     assert (new.attempt, new.crashes) == (2, 1)
     before = store.find(new.id)
@@ -106,13 +108,15 @@ def test_who_was_replaced_can_write_nothing(
     assert store.find(new.id) == before
 
 
-def test_a_renewed_lease_does_not_lapse(store: JobStore, lapsing: Leases, leases: Leases) -> None:
+def test_only_a_lease_that_is_not_renewed_lapses(store: JobStore, database: Database) -> None:
+    watching = Leases(database, 0.1, retry_s=0.1)
     store.create(order())
-    mine = claimed(lapsing)
-    assert leases.has_work()
-    leases.renew(mine)
-    assert not leases.has_work()
-    assert leases.reap() == []
+    mine = claimed(watching)
+    wait_until(watching.has_work)
+    watching.renew(mine)
+    assert watching.reap() == []
+    wait_until(watching.has_work)
+    assert [job.id for job in watching.reap()] == [mine.id]
 
 
 def test_a_job_that_kills_its_workers_fails(store: JobStore, leases: Leases) -> None:
