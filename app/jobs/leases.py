@@ -17,7 +17,7 @@ from app.jobs.database import Database
 from app.jobs.errors import ReplacedError
 from app.jobs.job import Fault, Job, JobStatus, Progress
 from app.jobs.tables import job, to_job
-from app.jobs.turns import in_turn
+from app.jobs.turns import in_turn, note_served
 from app.jobs.unchanged import Unchanged
 
 MAX_CRASHES = 3
@@ -80,6 +80,8 @@ class Leases:
                 lease_owner=worker,
                 lease_until=now + self._lease_s,
             )
+            for each in claimed:
+                note_served(self._database, connection, each)
         return claimed[0] if claimed else None
 
     def replace_announcement(self, named: str, claimed: Job) -> None:

@@ -17,7 +17,7 @@ from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
 from app.jobs.service_time import ServiceTime
 from app.jobs.spool import Spool
-from app.jobs.tables import allowance, job
+from app.jobs.tables import allowance, job, served
 from app.jobs.unchanged import Unchanged
 
 log = structlog.stdlib.get_logger(__name__)
@@ -31,11 +31,15 @@ _FOLDER = "jobs"  # where the files of all jobs are
 
 @dataclass(frozen=True)
 class Retention:
-    """How long things are kept after their job has ended, or were never part of one."""
+    """How long things are kept after their job has ended, or were never part of one.
+
+    Of more than `finished_per_owner` finished jobs of one owner, the oldest go before.
+    """
 
     files_s: float
     job_s: float
     orphan_s: float
+    finished_per_owner: int
 
     @property
     def longest_pause_s(self) -> float:
@@ -66,6 +70,7 @@ class Maintenance:
         self._time = ServiceTime(database, retention.longest_pause_s)
         self._between_s = min(_LONGEST_BETWEEN_SWEEPS_S, retention.orphan_s)
         self._swept_at = -math.inf
+        self._growing: set[str] = set()  # owners who may have too many finished jobs
         self._orphans = Unchanged[str](self._between_s / 2)
         self._abandoned = Unchanged[tuple[str, float]](self._between_s / 2)
 
@@ -81,9 +86,11 @@ class Maintenance:
         _in_batches(partial(self._note_ended, now))
         _in_batches(partial(self._expire_files, now - self._retention.files_s))
         _in_batches(partial(self._forget_jobs, now - self._retention.job_s))
+        self._forget_surplus()
         self._forget_counts()
         if time.monotonic() - self._swept_at >= self._between_s:
             self._swept_at = time.monotonic()
+            self._growing |= self._owners()
             self._sweep()
 
     def _note_ended(self, now: float) -> int:
@@ -92,7 +99,9 @@ class Maintenance:
         mine = select(job.c.number).where(is_new).limit(_BATCH).with_for_update(skip_locked=True)
         statement = update(job).where(job.c.number.in_(mine)).values(kept_since=now)
         with self._database.write() as connection:
-            return connection.execute(statement).rowcount
+            owners = connection.execute(statement.returning(job.c.owner)).scalars().all()
+        self._growing.update(owners)
+        return len(owners)
 
     def _expire_files(self, latest: float) -> int:
         """Remove the files of jobs that ended long ago; the jobs themselves stay known a while."""
@@ -124,6 +133,28 @@ class Maintenance:
         mine = old.order_by(job.c.kept_since).limit(_BATCH).with_for_update(skip_locked=True)
         with self._database.write() as connection:
             return connection.execute(delete(job).where(job.c.number.in_(mine))).rowcount
+
+    def _forget_surplus(self) -> None:
+        """Remove the oldest finished jobs of owners who have too many, with their files."""
+        for owner in sorted(self._growing):
+            if _in_batches(partial(self._forget_oldest, owner)):
+                self._growing.discard(owner)
+
+    def _forget_oldest(self, owner: str) -> int:
+        has_ended = (job.c.owner == owner) & job.c.kept_since.is_not(None)
+        newest_first = select(job.c.number).where(has_ended).order_by(job.c.number.desc())
+        surplus = newest_first.offset(self._retention.finished_per_owner).limit(_BATCH)
+        mine = select(job.c.number).where(job.c.number.in_(surplus))
+        statement = delete(job).where(job.c.number.in_(mine.with_for_update(skip_locked=True)))
+        with self._database.write() as connection:
+            ids = connection.execute(statement.returning(job.c.id)).scalars().all()
+        for job_id in ids:
+            self._blobs.keep_only(folder_of(job_id), set())
+        return len(ids)
+
+    def _owners(self) -> set[str]:
+        with self._database.read() as connection:
+            return set(connection.execute(select(served.c.owner)).scalars())
 
     def _forget_counts(self) -> None:
         """Remove what callers had used in minutes that are over."""
@@ -193,8 +224,6 @@ class Maintenance:
             return connection.execute(more.order_by(job.c.number).limit(_BATCH)).all()
 
 
-def _in_batches(remove: Callable[[], int]) -> None:
-    """Remove in short transactions, and leave to the next tick what is too much for this one."""
-    for _ in range(_BATCHES):
-        if remove() < _BATCH:
-            return
+def _in_batches(remove: Callable[[], int]) -> bool:
+    """Remove in short transactions; return whether all is removed, or the rest is for later."""
+    return any(remove() < _BATCH for _ in range(_BATCHES))

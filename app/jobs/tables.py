@@ -70,11 +70,23 @@ job = Table(
     Column("stored_bytes", BigInteger),
     Column("kept_since", Double),
     UniqueConstraint("owner", "idempotency_key"),
-    Index("job_by_status", "status"),
-    Index("job_by_turn", "owner", "kind", "claimed_at"),
+    Index("job_by_status", "status", "kind"),
+    Index("job_by_owner", "owner", "number", "kept_since"),
+    Index("job_by_owner_status", "owner", "status", "number"),
+    Index("job_by_owner_kind", "owner", "kind", "number"),
+    Index("job_by_files", "owner", "stored_bytes", "finished_at"),
     Index("job_by_age", "expired", "kept_since"),
     sqlite_autoincrement=True,  # a number is never used again, so that cursors stay valid
 )
+
+served = Table(
+    "served",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("turn", BigInteger, nullable=False),
+)
+"""When a job of an owner and a kind was last claimed: the higher `turn`, the later."""
 
 identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
 """One row: which database this is."""

@@ -24,7 +24,7 @@ from tests.jobs.orders import order
 from tests.service import wait_until
 
 DAY_S = 86_400.0
-WEEK = Retention(files_s=7 * DAY_S, job_s=30 * DAY_S, orphan_s=DAY_S)
+WEEK = Retention(files_s=7 * DAY_S, job_s=30 * DAY_S, orphan_s=DAY_S, finished_per_owner=1000)
 
 Shift = Callable[[float], None]
 
@@ -46,11 +46,6 @@ def suspend(monkeypatch: pytest.MonkeyPatch, set_clock: Shift) -> Shift:
         monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + seconds)
 
     return asleep
-
-
-@pytest.fixture
-def blobs(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "var")
 
 
 def upkeep(database: Database, leases: Leases, blobs: Folder) -> Maintenance:
@@ -177,7 +172,8 @@ def test_a_suspended_machine_grows_older_and_takes_no_job_from_its_workers(
         running.tick()
     assert store.find(held.id).status is JobStatus.RUNNING
     assert store.find(done.id).expired
-    assert [line["event"] for line in lines if line["log_level"] == "warning"] == []
+    if not database.is_shared:  # the server was not suspended with it
+        assert [line["event"] for line in lines if line["log_level"] == "warning"] == []
 
 
 @pytest.mark.parametrize(("ahead_s", "count"), [(8 * DAY_S, 1), (-3600, 1), (5, 0), (-5, 0)])
@@ -241,6 +237,8 @@ def test_a_job_that_was_put_back_while_the_clock_was_wrong_is_tried_again(
     leases.retry(held, Fault("storage_failed", "try again"))
     assert not leases.has_work()
     set_clock(0)
+    if database.is_shared:
+        return  # the clock of its server was right
     assert leases.has_work()
     assert leases.claim("w") is not None
 
@@ -265,7 +263,7 @@ def test_files_of_no_job_are_removed_when_they_are_found_twice(
     upkeep(database, leases, blobs).tick()
     stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
     spool = Spool(tmp_path / "var")
-    kept = Retention(files_s=DAY_S, job_s=DAY_S, orphan_s=0.2)
+    kept = Retention(files_s=DAY_S, job_s=DAY_S, orphan_s=0.2, finished_per_owner=9)
     running = Maintenance(database, leases, blobs, spool, kept)
 
     def is_swept() -> bool:
