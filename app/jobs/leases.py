@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
 
-from app.jobs.changes import IS_QUEUED, IS_RUNNING, WAITING, change, ended
+from app.jobs.changes import IS_QUEUED, IS_RUNNING, WAITING, change, ended, has_come
 from app.jobs.database import Database
 from app.jobs.errors import ReplacedError
 from app.jobs.job import Fault, Job, JobStatus, Progress
@@ -23,8 +23,6 @@ from app.jobs.unchanged import Unchanged
 MAX_CRASHES = 3
 MAX_RETRIES = 3
 _SLOWEST = 12
-_LONGEST_WAIT_S = 3600.0
-"""A job that seems to wait for longer was put back while the clock was wrong."""
 
 _Held = tuple[int, int, float]
 """A lease: the number of its job, the attempt, and the end that the last renewal has set."""
@@ -181,9 +179,7 @@ class Leases:
         return self._write(mine, **ended(JobStatus.FAILED, now, error=asdict(fault)))
 
     def _is_due(self) -> ColumnElement[bool]:
-        now = self._database.now()
-        longest_s = max(_LONGEST_WAIT_S, _SLOWEST * self._retry_s)
-        return (job.c.run_after <= now) | (job.c.run_after > now + longest_s)
+        return has_come(job.c.run_after, self._database.now())
 
     def _lapsed(self, connection: Connection) -> set[_Held]:
         """Look at all leases; return those that have not been renewed for too long."""

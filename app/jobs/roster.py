@@ -82,7 +82,8 @@ class Roster:
             return connection.execute(query).scalar_one()
 
     def _is_alive(self) -> ColumnElement[bool]:
-        return worker.c.seen_at > self._database.now() - self._lease_s
+        ago_s = self._database.now() - worker.c.seen_at
+        return (ago_s < self._lease_s) & (ago_s > -self._lease_s)  # the clock may have been set
 
     def _set(self, name: str, **values: Any) -> None:
         with self._database.write() as connection:

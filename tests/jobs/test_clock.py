@@ -296,3 +296,17 @@ def test_processes_that_run_together_count_no_second_twice(database: Database) -
     started = time.monotonic()
     found = [each.now() for each in together * 3]
     assert max(found) - first <= time.monotonic() - started + 0.5
+
+
+def test_a_worker_that_died_while_the_clock_was_ahead_does_not_count(
+    tmp_path: Path, set_clock: Shift
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
+    database.migrate()
+    roster = Roster(database, lease_s=30)
+    set_clock(8 * DAY_S)
+    roster.join(Worker("dead", "cpu", "float32", 1, None))
+    assert roster.count() == 1
+    set_clock(0)
+    assert roster.count() == 0
+    database.close()
