@@ -96,7 +96,7 @@ def make_services(parts: Parts, loader: Loader) -> Services:
         blobs=blobs,
         spool=spool,
         roster=Roster(database, settings.lease_s),
-        submissions=Submissions(store, blobs, spool, settings.min_free_bytes),
+        submissions=Submissions(store, blobs, spool, entry.allowance, settings.min_free_bytes),
         watch=parts.watch,
         limits=LimitsOut.model_validate(settings),
         classify_deadline_s=settings.classify_deadline_s,
@@ -121,6 +121,7 @@ def _make_entry(settings: Settings, database: Database) -> Entry:
     )
     allowance = Allowance(
         settings.max_requests_per_minute,
+        settings.max_submissions_per_minute,
         settings.max_pixels_per_minute,
         DatabaseStorage(database) if database.is_shared else None,
     )

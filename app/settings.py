@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     max_requests_per_minute: int | None = Field(
         None, gt=0, description="requests of one caller in a minute; then 429"
     )
+    max_submissions_per_minute: int | None = Field(
+        600, gt=0, description="requests of one caller in a minute that ask for a job; then 429"
+    )
     max_pixels_per_minute: int | None = Field(
         None, gt=0, description="pixels of the pictures that one caller sends in a minute; then 429"
     )
@@ -176,6 +179,9 @@ class Settings(BaseSettings):
     )
     max_queued_jobs: int = Field(100, gt=0, description="jobs that may wait; then 429")
     max_queued_jobs_per_caller: int = Field(20, gt=0, description="jobs of one caller that wait")
+    max_finished_jobs_per_caller: int = Field(
+        10_000, gt=0, description="finished jobs of one caller that are known; the oldest go first"
+    )
     max_stored_bytes_per_caller: int = Field(
         10_000_000_000, gt=0, description="bytes of the files of one caller's jobs; then 429"
     )
@@ -183,10 +189,12 @@ class Settings(BaseSettings):
         1_000_000_000, ge=0, description="free disk space below which no job is accepted"
     )
     result_ttl_s: float = Field(
-        7 * 86_400.0, gt=0, description="seconds that the files of a finished job are kept"
+        7 * 86_400.0,
+        gt=0,
+        description="seconds of service for which the files of a finished job are kept",
     )
     job_ttl_s: float = Field(
-        30 * 86_400.0, gt=0, description="seconds that a finished job is known"
+        30 * 86_400.0, gt=0, description="seconds of service for which a finished job is known"
     )
     orphan_ttl_s: float = Field(
         86_400.0, gt=0, description="age in seconds at which files of no job are removed"

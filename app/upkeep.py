@@ -16,7 +16,12 @@ def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Ma
         Leases(database, settings.lease_s, settings.retry_s),
         blobs,
         Spool(settings.data_dir),
-        Retention(settings.result_ttl_s, settings.job_ttl_s, settings.orphan_ttl_s),
+        Retention(
+            settings.result_ttl_s,
+            settings.job_ttl_s,
+            settings.orphan_ttl_s,
+            settings.max_finished_jobs_per_caller,
+        ),
     )
 
 

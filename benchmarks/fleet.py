@@ -48,6 +48,8 @@ _USUAL = {  # as a service has them, and not as its tests
     "store_timeout_s": 5,
     "events_poll_s": 0.25,
     "max_queued_jobs": 100_000,
+    "max_submissions_per_minute": 1_000_000,
+    "max_finished_jobs_per_caller": 1_000_000,
     "max_queued_jobs_per_caller": 100_000,
     "models_dir": MODELS,
 }

@@ -33,7 +33,7 @@ class RateLimitedError(AtelierError):
 
 
 class Allowance:
-    """Counts every caller's requests, and the pixels of the pictures that came with them.
+    """Counts every caller's requests, those that ask for jobs, and the pixels of their pictures.
 
     A minute begins with a caller's first request in it. While the database that several hosts
     count in does not answer, everybody may go on: most that they ask for does not need it.
@@ -42,6 +42,7 @@ class Allowance:
     def __init__(
         self,
         requests_per_minute: int | None,
+        submissions_per_minute: int | None,
         pixels_per_minute: int | None,
         shared: DatabaseStorage | None = None,
     ) -> None:
@@ -49,12 +50,14 @@ class Allowance:
 
         Args:
             requests_per_minute: of one caller; None stands for no limit.
+            submissions_per_minute: likewise.
             pixels_per_minute: likewise.
             shared: where to count; None is this process.
         """
         self._is_shared = shared is not None
         self._limiter = FixedWindowRateLimiter(shared or MemoryStorage())
         self._requests = _per_minute(requests_per_minute, "requests")
+        self._submissions = _per_minute(submissions_per_minute, "submissions")
         self._pixels = _per_minute(pixels_per_minute, "pixels")
         self._away_until = 0.0
 
@@ -66,6 +69,15 @@ class Allowance:
         """
         if self._requests:
             await self._ask(partial(self._take, self._requests, caller))
+
+    async def take_submission(self, caller: str) -> None:
+        """Count a request that asks for a job.
+
+        Raises:
+            RateLimitedError: it is one too many.
+        """
+        if self._submissions:
+            await self._ask(partial(self._take, self._submissions, caller))
 
     async def check_pixels(self, caller: str) -> None:
         """Refuse pictures when there were too many pixels before them.
@@ -103,16 +115,19 @@ class Allowance:
 
     def _take(self, limit: RateLimitItem, caller: str) -> None:
         if not self._limiter.hit(limit, caller):
-            raise self._refused(limit, caller)
+            self._refuse(limit, caller)
 
     def _check(self, limit: RateLimitItem, caller: str) -> None:
         if not self._limiter.test(limit, caller):
-            raise self._refused(limit, caller)
+            self._refuse(limit, caller)
 
-    def _refused(self, limit: RateLimitItem, caller: str) -> RateLimitedError:
+    def _refuse(self, limit: RateLimitItem, caller: str) -> None:
         ends_at = self._limiter.get_window_stats(limit, caller).reset_time
         wait_s = max(1, math.ceil(ends_at - time.time()))
-        return RateLimitedError(
+        if wait_s > limit.get_expiry() + 1:  # the clock has been set back since
+            self._limiter.clear(limit, caller)
+            return
+        raise RateLimitedError(
             f"a caller may send {limit.amount:,} {limit.namespace} in a minute; "
             f"go on in {wait_s} s",
             wait_s,

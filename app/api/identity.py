@@ -3,8 +3,8 @@
 Without keys everybody is `ANONYMOUS`.
 """
 
-import ipaddress
 import fcntl
+import ipaddress
 import os
 import secrets
 from collections.abc import Collection

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from starlette.concurrency import run_in_threadpool
 
+from app.api.allowance import Allowance
 from app.api.threads import in_blobs, in_store
 from app.jobs.blobs import Blobs
 from app.jobs.errors import (
@@ -82,10 +83,18 @@ class Order:
 class Submissions:
     """The way in for every kind of job."""
 
-    def __init__(self, store: JobStore, blobs: Blobs, spool: Spool, min_free_bytes: int) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        blobs: Blobs,
+        spool: Spool,
+        allowance: Allowance,
+        min_free_bytes: int,
+    ) -> None:
         self._store = store
         self._blobs = blobs
         self._spool = spool
+        self._allowance = allowance
         self._min_free_bytes = min_free_bytes
         self._queued: Callable[[], None] = lambda: None
         self._keys: set[tuple[str, str]] = set()
@@ -105,6 +114,7 @@ class Submissions:
             self._store,
             self._blobs,
             self._spool,
+            self._allowance,
             self._min_free_bytes,
             self._queued,
             owner,
@@ -129,19 +139,24 @@ class Receiving:
     store: JobStore
     blobs: Blobs
     spool: Spool
+    allowance: Allowance
     min_free_bytes: int
     queued: Callable[[], None]
     owner: str
     key: str | None
 
     async def check_room(self) -> None:
-        """Refuse early, before a request's body is received; not what its key has made before.
+        """Refuse early, before a request's body is received.
+
+        Only the rate limit holds for a request whose key has made a job before.
 
         Raises:
+            RateLimitedError: the caller has sent too many such requests in this minute.
             JobQueueFullError: too many jobs wait.
             QuotaError: the caller's files take all the room there is for them.
             StorageFullError: too little disk is free.
         """
+        await self.allowance.take_submission(self.owner)
         await in_store(self._check_room)
 
     async def made_before(self, asked: Asked) -> Job | None:

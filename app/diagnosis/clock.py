@@ -18,7 +18,7 @@ def clock(settings: Settings) -> Iterator[Finding]:
     if newest > now + _AHEAD_S:
         yield problem(
             f"clock: {newest - now:,.0f} s behind the newest file",
-            "set the clock: leases and expiry go by it",
+            "set the clock: jobs and log lines have its time",
         )
     else:
         yield ok(f"clock: {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(now))}")

@@ -112,5 +112,5 @@ def _ahead(connection: Connection) -> Iterator[Finding]:
     if latest > time.time() + _AHEAD_S:
         yield problem(
             f"clock: {latest - time.time():,.0f} s behind the newest row of the database",
-            "set the clock: leases and expiry go by it",
+            "set the clock: jobs and log lines have its time",
         )

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy import ColumnElement, func, select, update
 
-from app.jobs.changes import IS_QUEUED
+from app.jobs.changes import IS_QUEUED, has_come
 from app.jobs.database import Database
 from app.jobs.tables import job
 from app.vision.errors import AtelierError
@@ -99,7 +99,7 @@ class Announcer:
     def _take(self) -> list[_Due]:
         """Reserve some of the due jobs for this process, for a while."""
         now = self._database.now()
-        is_due = IS_QUEUED & (job.c.announce_at <= now) & (job.c.run_after <= now)
+        is_due = IS_QUEUED & has_come(job.c.announce_at, now) & has_come(job.c.run_after, now)
         first = select(job.c.number).where(is_due).order_by(job.c.number).limit(_AT_ONCE)
         statement = update(job).where(job.c.number.in_(first), is_due)
         columns = (job.c.number, job.c.id, job.c.priority, job.c.announce_at)
@@ -133,5 +133,5 @@ class Announcer:
             return connection.execute(count).scalar_one()
 
     def _is_announced(self) -> ColumnElement[bool]:
-        is_due = job.c.run_after <= self._database.now()
+        is_due = has_come(job.c.run_after, self._database.now())
         return IS_QUEUED & job.c.announce_at.is_(None) & is_due

@@ -63,10 +63,10 @@ class Blobs(Protocol):
         """Keys of the files in a folder that were written, or copied there, so long ago."""
         ...
 
-    def sweep(self, folder: str, age_s: float, needed: Callable[[], set[str]]) -> int:
-        """Delete the files in a folder that are so old and not needed; returns how many.
+    def sweep(self, folder: str, age_s: float, choose: Callable[[set[str]], set[str]]) -> int:
+        """Delete files in a folder; returns how many.
 
-        `needed` is asked after the old ones are known, and only where there are any.
+        `choose` is given the keys of those that are so old, and returns those to delete.
         """
         ...
 

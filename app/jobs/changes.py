@@ -24,6 +24,17 @@ WAITING: Mapping[str, Any] = {
 """Values of a job that goes back to the queue; where there is a broker, it has to hear of it."""
 
 
+_LONGEST_WAIT_S = 86_400.0
+
+
+def has_come(time: ColumnElement[float], now: ColumnElement[float]) -> ColumnElement[bool]:
+    """Tell whether it is time for what had to wait.
+
+    Nothing waits for longer than a day: what seems to was made to wait while the clock was wrong.
+    """
+    return (time <= now) | (time > now + _LONGEST_WAIT_S)
+
+
 def change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> list[Job]:
     """Update the jobs that meet the condition, visibly to clients; returns them as they are now."""
     statement = update(job).where(condition).values(version=job.c.version + 1, **values)

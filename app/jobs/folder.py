@@ -105,10 +105,9 @@ class Folder:
                 found.append(self._key(path))
         return found
 
-    def sweep(self, folder: str, age_s: float, needed: Callable[[], set[str]]) -> int:
-        """Delete old files that are not needed, and folders that have been empty for so long."""
-        old = set(self.older_than(folder, age_s))
-        orphans = old - needed() if old else set()
+    def sweep(self, folder: str, age_s: float, choose: Callable[[set[str]], set[str]]) -> int:
+        """Delete the chosen old files, and folders that have been empty for so long."""
+        orphans = choose(set(self.older_than(folder, age_s)))
         for key in orphans:
             self.delete(key)
         self._prune(folder, age_s)

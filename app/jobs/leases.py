@@ -1,26 +1,31 @@
 """The job table as workers see it: claim a job, keep it, report on it, let go of it.
 
-A claimed job is held by a lease that must be renewed. Every later write names the attempt that the
-claim began; once the job has been claimed again, or has ended, the former holder's writes raise
-`ReplacedError` and change nothing.
+A claimed job is held by a lease that must be renewed. It lapses for a process that has watched it
+for `lease_s` without a renewal; that needs no clock that anybody can set, nor one that hosts share.
+Every later write names the attempt that the claim began; once the job has been claimed again, or
+has ended, the former holder's writes raise `ReplacedError` and change nothing.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
 
-from app.jobs.changes import IS_QUEUED, IS_RUNNING, WAITING, change, ended
+from app.jobs.changes import IS_QUEUED, IS_RUNNING, WAITING, change, ended, has_come
 from app.jobs.database import Database
 from app.jobs.errors import ReplacedError
 from app.jobs.job import Fault, Job, JobStatus, Progress
 from app.jobs.tables import job, to_job
-from app.jobs.turns import in_turn
+from app.jobs.turns import in_turn, note_served
+from app.jobs.unchanged import Unchanged
 
 MAX_CRASHES = 3
 MAX_RETRIES = 3
 _SLOWEST = 12
+
+_Held = tuple[int, int, float]
+"""A lease: the number of its job, the attempt, and the end that the last renewal has set."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +47,25 @@ class Leases:
 
         Args:
             database: where the jobs are.
-            lease_s: how long a job stays a worker's without a sign of life.
+            lease_s: how long a job stays a worker's without a sign of life; also how long this
+                process watches a lease before it takes the job away.
             retry_s: how long a job waits after its first error that may pass; then twice that,
                 and so on.
         """
         self._database = database
         self._lease_s = lease_s
         self._retry_s = retry_s
+        self._unrenewed = Unchanged[_Held](lease_s)
 
     def has_work(self) -> bool:
-        """Whether `reap` or `claim` would find something; cheaper than either."""
-        now = self._database.now()
-        work = (IS_QUEUED & (job.c.run_after <= now)) | (IS_RUNNING & (job.c.lease_until < now))
+        """Return whether `reap` or `claim` would find something; cheaper than either."""
+        waits = select(exists().where(IS_QUEUED, self._is_due()))
         with self._database.read() as connection:
-            return bool(connection.execute(select(exists().where(work))).scalar())
+            return bool(connection.execute(waits).scalar() or self._lapsed(connection))
 
     def claim(self, worker: str) -> Job | None:
         """Take the job whose turn it is, if there is one and no other worker was faster."""
-        now = self._database.now()
-        is_due = job.c.run_after <= now
+        now, is_due = self._database.now(), self._is_due()
         with self._database.write() as connection:
             first = in_turn(is_due).limit(1).scalar_subquery()
             claimed = change(
@@ -73,6 +78,8 @@ class Leases:
                 lease_owner=worker,
                 lease_until=now + self._lease_s,
             )
+            for each in claimed:
+                note_served(self._database, connection, each)
         return claimed[0] if claimed else None
 
     def replace_announcement(self, named: str, claimed: Job) -> None:
@@ -87,7 +94,11 @@ class Leases:
 
     def reap(self) -> list[Job]:
         """Take the jobs whose lease has lapsed from their workers; returns what became of them."""
-        return self._lose(job.c.lease_until < self._database.now())
+        with self._database.read() as connection:
+            lapsed = self._lapsed(connection)
+        if not lapsed:
+            return []
+        return self._lose(or_(*(and_(*_lease_is(held)) for held in sorted(lapsed))))
 
     def release(self, workers: str, *, crashed: bool = True) -> list[Job]:
         """Take the jobs of workers that are known to have ended, at once.
@@ -171,6 +182,15 @@ class Leases:
         now = self._database.now()
         return self._write(mine, **ended(JobStatus.FAILED, now, error=asdict(fault), **kept))
 
+    def _is_due(self) -> ColumnElement[bool]:
+        return has_come(job.c.run_after, self._database.now())
+
+    def _lapsed(self, connection: Connection) -> set[_Held]:
+        """Look at all leases; return those that have not been renewed for too long."""
+        columns = (job.c.number, job.c.attempt, job.c.lease_until)
+        rows = connection.execute(select(*columns).where(IS_RUNNING)).all()
+        return self._unrenewed.among((number, attempt, until) for number, attempt, until in rows)
+
     def _write(self, mine: Job, **values: Any) -> Job:
         with self._database.write() as connection:
             return _only(change(connection, _is_held(mine), **values), mine)
@@ -219,6 +239,11 @@ _CRASHED = Fault(
     f"the worker ended {MAX_CRASHES} times without getting further; "
     "try a smaller size or fewer images",
 )
+
+
+def _lease_is(held: _Held) -> tuple[ColumnElement[bool], ...]:
+    number, attempt, until = held
+    return (job.c.number == number, job.c.attempt == attempt, job.c.lease_until == until)
 
 
 def _is_held(mine: Job) -> ColumnElement[bool]:

@@ -1,23 +1,29 @@
 """What has to be done now and then, by any process, several at a time if need be."""
 
+import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import delete, select, update
 
 from app.jobs.blobs import Blobs
-from app.jobs.changes import IS_QUEUED, IS_RUNNING
 from app.jobs.database import Database
 from app.jobs.job import folder_of
 from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
+from app.jobs.service_time import ServiceTime
 from app.jobs.spool import Spool
-from app.jobs.tables import allowance, job
+from app.jobs.tables import allowance, job, served
+from app.jobs.unchanged import Unchanged
 
 log = structlog.stdlib.get_logger(__name__)
 
-_LIVE = IS_QUEUED | IS_RUNNING
+_BATCH = 500  # rows that one transaction changes
+_BATCHES = 20  # of them in one tick
 _LONGEST_BETWEEN_SWEEPS_S = 3600.0
 _OWNER = "database-id"
 _FOLDER = "jobs"  # where the files of all jobs are
@@ -25,15 +31,28 @@ _FOLDER = "jobs"  # where the files of all jobs are
 
 @dataclass(frozen=True)
 class Retention:
-    """How long things are kept after their job has ended, or were never part of one."""
+    """How long things are kept after their job has ended, or were never part of one.
+
+    Of more than `finished_per_owner` finished jobs of one owner, the oldest go before.
+    """
 
     files_s: float
     job_s: float
     orphan_s: float
+    finished_per_owner: int
+
+    @property
+    def longest_pause_s(self) -> float:
+        """How much of a time in which the service did not run counts, for all that is kept."""
+        return max(60.0, min(86_400.0, self.files_s / 10))
 
 
 class Maintenance:
-    """Takes lapsed jobs from their workers, and removes what nobody needs any longer."""
+    """Takes lapsed jobs from their workers, and removes what nobody needs any longer.
+
+    What is removed has been old for a time in which this or another process ran, so that one wrong
+    reading of a clock removes nothing.
+    """
 
     def __init__(
         self,
@@ -48,7 +67,11 @@ class Maintenance:
         self._blobs = blobs
         self._spool = spool
         self._retention = retention
-        self._swept_at = -_LONGEST_BETWEEN_SWEEPS_S
+        self._time = ServiceTime(database, retention.longest_pause_s)
+        self._between_s = min(_LONGEST_BETWEEN_SWEEPS_S, retention.orphan_s)
+        self._swept_at = -math.inf
+        self._growing: set[str] = set()  # owners who may have too many finished jobs
+        self._orphans = Unchanged[str](self._between_s / 2)
 
     def tick(self) -> None:
         """Do what is due.
@@ -59,45 +82,79 @@ class Maintenance:
         """
         self._spool.sweep()
         note_lost(self._leases.reap(), self._blobs)
-        self._expire_files()
-        self._forget_jobs()
+        now = self._time.now()
+        _in_batches(partial(self._note_ended, now))
+        _in_batches(partial(self._expire_files, now - self._retention.files_s))
+        _in_batches(partial(self._forget_jobs, now - self._retention.job_s))
+        self._forget_surplus()
         self._forget_counts()
-        between_s = min(_LONGEST_BETWEEN_SWEEPS_S, self._retention.orphan_s)
-        if time.monotonic() - self._swept_at >= between_s:
+        if time.monotonic() - self._swept_at >= self._between_s:
             self._swept_at = time.monotonic()
+            self._growing |= self._owners()
             self._sweep()
 
-    def _expire_files(self) -> None:
-        """Remove the files of jobs that ended long ago; the jobs themselves stay known a while."""
+    def _note_ended(self, now: float) -> int:
+        """Begin to count the age of jobs that have ended."""
+        is_new = ~job.c.expired & job.c.kept_since.is_(None) & job.c.finished_at.is_not(None)
+        mine = select(job.c.number).where(is_new).limit(_BATCH).with_for_update(skip_locked=True)
+        statement = update(job).where(job.c.number.in_(mine)).values(kept_since=now)
         with self._database.write() as connection:
-            latest = self._database.now() - self._retention.files_s
-            old = select(job.c.number).where(~_LIVE, ~job.c.expired, job.c.finished_at < latest)
-            mine = old.with_for_update(skip_locked=True)  # others may do the same just now
-            statement = (
-                update(job)
-                .where(job.c.number.in_(mine))
-                .values(
-                    expired=True,
-                    inputs={},
-                    checkpoints=[],
-                    preview=None,
-                    result=None,
-                    painting=None,
-                    extras=None,
-                    stored_bytes=0,
-                    version=job.c.version + 1,
-                )
+            owners = connection.execute(statement.returning(job.c.owner)).scalars().all()
+        self._growing.update(owners)
+        return len(owners)
+
+    def _expire_files(self, latest: float) -> int:
+        """Remove the files of jobs that ended long ago; the jobs themselves stay known a while."""
+        old = select(job.c.number).where(~job.c.expired, job.c.kept_since <= latest)
+        mine = old.order_by(job.c.kept_since).limit(_BATCH)
+        statement = (
+            update(job)
+            .where(job.c.number.in_(mine.with_for_update(skip_locked=True)))
+            .values(
+                expired=True,
+                inputs={},
+                checkpoints=[],
+                preview=None,
+                result=None,
+                painting=None,
+                extras=None,
+                stored_bytes=0,
+                version=job.c.version + 1,
             )
+        )
+        with self._database.write() as connection:
             ids = connection.execute(statement.returning(job.c.id)).scalars().all()
         for job_id in ids:
             self._blobs.keep_only(folder_of(job_id), set())
+        return len(ids)
 
-    def _forget_jobs(self) -> None:
+    def _forget_jobs(self, latest: float) -> int:
+        old = select(job.c.number).where(job.c.expired, job.c.kept_since <= latest)
+        mine = old.order_by(job.c.kept_since).limit(_BATCH).with_for_update(skip_locked=True)
         with self._database.write() as connection:
-            latest = self._database.now() - self._retention.job_s
-            old = select(job.c.number).where(job.c.expired, job.c.finished_at < latest)
-            mine = old.with_for_update(skip_locked=True)
-            connection.execute(delete(job).where(job.c.number.in_(mine)))
+            return connection.execute(delete(job).where(job.c.number.in_(mine))).rowcount
+
+    def _forget_surplus(self) -> None:
+        """Remove the oldest finished jobs of owners who have too many, with their files."""
+        for owner in sorted(self._growing):
+            if _in_batches(partial(self._forget_oldest, owner)):
+                self._growing.discard(owner)
+
+    def _forget_oldest(self, owner: str) -> int:
+        has_ended = (job.c.owner == owner) & job.c.kept_since.is_not(None)
+        newest_first = select(job.c.number).where(has_ended).order_by(job.c.number.desc())
+        surplus = newest_first.offset(self._retention.finished_per_owner).limit(_BATCH)
+        mine = select(job.c.number).where(job.c.number.in_(surplus))
+        statement = delete(job).where(job.c.number.in_(mine.with_for_update(skip_locked=True)))
+        with self._database.write() as connection:
+            ids = connection.execute(statement.returning(job.c.id)).scalars().all()
+        for job_id in ids:
+            self._blobs.keep_only(folder_of(job_id), set())
+        return len(ids)
+
+    def _owners(self) -> set[str]:
+        with self._database.read() as connection:
+            return set(connection.execute(select(served.c.owner)).scalars())
 
     def _forget_counts(self) -> None:
         """Remove what callers had used in minutes that are over."""
@@ -131,20 +188,40 @@ class Maintenance:
         return owner == mine
 
     def _sweep(self) -> None:
-        """Remove old files that no job names: of requests that broke off, of attempts that died."""
+        """Remove old files that no job names: of attempts that died, of requests that broke off.
+
+        They are removed when they are found for the second time.
+        """
         if not self._is_owner():
             return
-        count = self._blobs.sweep(_FOLDER, self._retention.orphan_s, self._named)
+        count = self._blobs.sweep(_FOLDER, self._retention.orphan_s, self._lasting_orphans)
         if count:
             log.info("files of no job removed", count=count)
 
+    def _lasting_orphans(self, old: set[str]) -> set[str]:
+        return self._orphans.among(old - self._named() if old else set())
+
     def _named(self) -> set[str]:
-        """Keys of all files that jobs have."""
+        """Keys of all files that jobs have; no file is given from one job to another meanwhile."""
+        keys: set[str] = set()
+        last = 0
+        while rows := self._naming(last):
+            for row in rows:
+                named = (*row.inputs.values(), *(row.extras or {}).values(), *row.checkpoints)
+                single = (row.preview, row.result, row.painting)
+                keys.update(named, (key for key in single if key))
+            last = rows[-1].number
+        return keys
+
+    def _naming(self, last: int) -> Sequence[Any]:
+        """Some of the jobs that may have files, after the last one seen."""
         maps, single = (job.c.inputs, job.c.extras), (job.c.preview, job.c.result, job.c.painting)
+        columns = (job.c.number, *maps, job.c.checkpoints, *single)
+        more = select(*columns).where(job.c.number > last, ~job.c.expired)
         with self._database.read() as connection:
-            rows = connection.execute(select(*maps, job.c.checkpoints, *single)).all()
-        return {
-            key
-            for inputs, extras, checkpoints, *rest in rows
-            for key in (*inputs.values(), *(extras or {}).values(), *checkpoints, *rest)
-        }
+            return connection.execute(more.order_by(job.c.number).limit(_BATCH)).all()
+
+
+def _in_batches(remove: Callable[[], int]) -> bool:
+    """Remove in short transactions; return whether all is removed, or the rest is for later."""
+    return any(remove() < _BATCH for _ in range(_BATCHES))

@@ -130,10 +130,9 @@ class ObjectStore:
         latest = datetime.now(UTC) - timedelta(seconds=age_s)
         return [key for key, written in self._listed(folder) if written <= latest]
 
-    def sweep(self, folder: str, age_s: float, needed: Callable[[], set[str]]) -> int:
-        """Delete old objects that are not needed."""
-        old = set(self.older_than(folder, age_s))
-        orphans = old - needed() if old else set()
+    def sweep(self, folder: str, age_s: float, choose: Callable[[set[str]], set[str]]) -> int:
+        """Delete the chosen old objects."""
+        orphans = choose(set(self.older_than(folder, age_s)))
         self._delete_all(sorted(orphans))
         return len(orphans)
 

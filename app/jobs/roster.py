@@ -44,8 +44,12 @@ class Roster:
             "started_at": now,
             "seen_at": now,
         }
+        newest = select(func.max(worker.c.seen_at)).scalar_subquery()  # as the clock was then
+        is_old = (worker.c.seen_at < now - _FORGET_AFTER_S) & (
+            worker.c.seen_at < newest - _FORGET_AFTER_S
+        )
         with self._database.write() as connection:
-            connection.execute(delete(worker).where(worker.c.seen_at < now - _FORGET_AFTER_S))
+            connection.execute(delete(worker).where(is_old))
             connection.execute(insert(worker).values(values))
 
     def beat(self, name: str) -> None:
@@ -78,7 +82,8 @@ class Roster:
             return connection.execute(query).scalar_one()
 
     def _is_alive(self) -> ColumnElement[bool]:
-        return worker.c.seen_at > self._database.now() - self._lease_s
+        ago_s = self._database.now() - worker.c.seen_at
+        return (ago_s < self._lease_s) & (ago_s > -self._lease_s)  # the clock may have been set
 
     def _set(self, name: str, **values: Any) -> None:
         with self._database.write() as connection:

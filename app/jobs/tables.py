@@ -68,15 +68,40 @@ job = Table(
     Column("extras", JSON(none_as_null=True)),
     Column("checkpoints", JSON, nullable=False, default=list),
     Column("stored_bytes", BigInteger),
+    Column("kept_since", Double),
     UniqueConstraint("owner", "idempotency_key"),
-    Index("job_by_status", "status"),
-    Index("job_by_turn", "owner", "kind", "claimed_at"),
-    Index("job_by_end", "expired", "finished_at"),
+    Index("job_by_status", "status", "kind"),
+    Index("job_by_owner", "owner", "number", "kept_since"),
+    Index("job_by_owner_status", "owner", "status", "number"),
+    Index("job_by_owner_kind", "owner", "kind", "number"),
+    Index("job_by_files", "owner", "stored_bytes", "finished_at"),
+    Index("job_by_age", "expired", "kept_since"),
     sqlite_autoincrement=True,  # a number is never used again, so that cursors stay valid
 )
 
+served = Table(
+    "served",
+    metadata,
+    Column("owner", String(128), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("turn", BigInteger, nullable=False),
+)
+"""When a job of an owner and a kind was last claimed: the higher `turn`, the later."""
+
 identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
 """One row: which database this is."""
+
+service_time = Table(
+    "service_time",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seconds", Double, nullable=False),
+    Column("noted_at", Double, nullable=False),
+)
+"""One row: for how long the service has run, and the wall clock's time when that was written.
+
+`job.kept_since` is in service time: when the end of a job was first seen.
+"""
 
 worker = Table(
     "worker",

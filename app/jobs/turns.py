@@ -1,24 +1,25 @@
-"""In which order waiting jobs are claimed. One definition, for workers and for those who wait."""
+"""The order in which waiting jobs are claimed: one definition, for workers and for clients."""
 
-from sqlalchemy import ColumnElement, Select, Subquery, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from app.jobs.changes import IS_QUEUED
-from app.jobs.tables import job
+from app.jobs.database import Database
+from app.jobs.job import Job
+from app.jobs.tables import job, served
 
 
 def in_turn(*conditions: ColumnElement[bool]) -> Select[tuple[int]]:
-    """Numbers of the queued jobs that meet the conditions, in the order in which they come up.
+    """Return the numbers of the queued jobs that meet the conditions, the next one first.
 
     Higher priorities first. Within one, the owners take turns, each kind of an owner's jobs on its
     own: an evaluation does not wait behind the twenty paintings that somebody asked for before.
-    Who was served least recently is next.
+    The owner who was served least recently is next.
     """
-    served = _last_served()
     waiting = (
         select(
             job.c.number,
             job.c.priority,
-            served.c.at,
+            served.c.turn,
             func.row_number()
             .over(
                 partition_by=(job.c.owner, job.c.kind),
@@ -26,22 +27,23 @@ def in_turn(*conditions: ColumnElement[bool]) -> Select[tuple[int]]:
             )
             .label("round"),
         )
-        .join(served, (served.c.owner == job.c.owner) & (served.c.kind == job.c.kind))
+        .outerjoin(served, (served.c.owner == job.c.owner) & (served.c.kind == job.c.kind))
         .where(IS_QUEUED, *conditions)
         .subquery()
     )
     return select(waiting.c.number).order_by(
         waiting.c.priority.desc(),
         waiting.c.round,
-        waiting.c.at.asc().nulls_first(),
+        waiting.c.turn.asc().nulls_first(),
         waiting.c.number,
     )
 
 
-def _last_served() -> Subquery:
-    return (
-        select(job.c.owner, job.c.kind, func.max(job.c.claimed_at).label("at"))
-        .where(job.c.owner.in_(select(job.c.owner).where(IS_QUEUED)))
-        .group_by(job.c.owner, job.c.kind)
-        .subquery()
+def note_served(database: Database, connection: Connection, claimed: Job) -> None:
+    """Put the owner of a claimed job behind all others; turns are counted, whatever the clock."""
+    last = select(func.coalesce(func.max(served.c.turn), 0)).scalar_subquery()
+    new = database.insert(served).values(owner=claimed.owner, kind=claimed.kind, turn=last + 1)
+    keys = [served.c.owner, served.c.kind]
+    connection.execute(
+        new.on_conflict_do_update(index_elements=keys, set_={"turn": new.excluded.turn})
     )

@@ -64,6 +64,25 @@ def test_too_many_pixels_of_one_caller_wait_for_the_next_minute(hurried: Service
         assert bob.post("/classify?model=mnist", files=large).status_code == 200
 
 
+def test_too_many_submissions_of_one_caller_wait_for_the_next_minute(tmp_path: Path) -> None:
+    with (
+        running_service(tmp_path, api_keys=API_KEYS, max_submissions_per_minute=3) as service,
+        client_of(service, "ann") as ann,
+        client_of(service, "bob") as bob,
+    ):
+        made = [Studio(ann).submit() for _ in range(2)]
+        assert [each.status_code for each in made] == [202] * 2
+        assert ann.post("/evaluate?model=mnist").status_code == 422
+        refused = Studio(ann).submit()
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert 0 < int(refused.headers["Retry-After"]) <= 60
+        assert "3 submissions" in refused.json()["detail"]
+        again = ann.post(f"/jobs/{made[0].json()['id']}/continue", json={})
+        assert again.status_code == 429
+        assert ann.get("/jobs").status_code == 200
+        assert Studio(bob).submit().status_code == 202
+
+
 def test_a_broken_picture_counts_as_well(hurried: Service) -> None:
     broken = {"file": encode(photograph(400, 300), "JPEG")[:-2000]}
     with client_of(hurried, "ann") as ann:

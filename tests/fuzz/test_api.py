@@ -27,7 +27,8 @@ def test_every_answer_is_as_documented(tmp_path: Path, pytestconfig: pytest.Conf
     write(tmp_path / "jobs", jobs.painting, jobs.report)
     write(tmp_path / "reports", jobs.report)
     write(tmp_path / "doomed", *jobs.doomed)
-    limits = {"max_queued_jobs": 1_000_000, "max_queued_jobs_per_caller": 1_000_000}
+    names = ("max_queued_jobs", "max_queued_jobs_per_caller", "max_submissions_per_minute")
+    limits = dict.fromkeys(names, 1_000_000)
     with running_service(tmp_path, datasets=tmp_path / "data", **limits) as service:
         seed, seconds = (pytestconfig.getoption(f"fuzz_{name}") for name in ("seed", "seconds"))
         fuzz(service.url, tmp_path, seconds, "--seed", str(seed))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.jobs.database import Database
+from app.jobs.folder import Folder
 from app.jobs.leases import Leases
 from app.jobs.store import JobStore, QueueLimits
 
@@ -35,6 +36,11 @@ def store(database: Database) -> JobStore:
 @pytest.fixture
 def leases(database: Database) -> Leases:
     return Leases(database, LEASE_S, retry_s=0.2)
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "var")
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def reap(self) -> None:
-        self._lost(self.leases.reap())
+        self._lost(self.lapsing.reap())
 
     @rule(worker=WORKERS)
     def release(self, worker: str) -> None:

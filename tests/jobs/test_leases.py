@@ -14,6 +14,7 @@ from app.jobs.store import JobStore
 from app.jobs.tables import job as job_table
 from tests.jobs.conftest import LEASE_S
 from tests.jobs.orders import order
+from tests.service import wait_until
 
 HALF = Progress(step=5, steps=10, size=64, content_loss=1.0, style_loss=2.0)
 OUTCOME = Outcome("jobs/x/1/result.png", "jobs/x/1/preview.jpg", "jobs/x/1/painting")
@@ -90,7 +91,7 @@ def test_who_was_replaced_can_write_nothing(
 ) -> None:
     store.create(order())
     old = claimed(lapsing)
-    assert [job.status for job in leases.reap()] == [JobStatus.QUEUED]
+    assert [job.status for job in lapsing.reap()] == [JobStatus.QUEUED]
     new = claimed(leases)
     assert (new.attempt, new.crashes) == (2, 1)
     before = store.find(new.id)
@@ -110,13 +111,15 @@ def test_who_was_replaced_can_write_nothing(
     assert store.find(new.id) == before
 
 
-def test_a_renewed_lease_does_not_lapse(store: JobStore, lapsing: Leases, leases: Leases) -> None:
+def test_only_a_lease_that_is_not_renewed_lapses(store: JobStore, database: Database) -> None:
+    watching = Leases(database, 0.1, retry_s=0.1)
     store.create(order())
-    mine = claimed(lapsing)
-    assert leases.has_work()
-    leases.renew(mine)
-    assert not leases.has_work()
-    assert leases.reap() == []
+    mine = claimed(watching)
+    wait_until(watching.has_work)
+    watching.renew(mine)
+    assert watching.reap() == []
+    wait_until(watching.has_work)
+    assert [job.id for job in watching.reap()] == [mine.id]
 
 
 def test_a_job_that_kills_its_workers_fails(store: JobStore, leases: Leases) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -20,15 +21,10 @@ from app.jobs.spool import Spool
 from app.jobs.store import JobStore
 from app.jobs.tables import allowance
 from app.style.estimate import Calibration
-from tests.jobs.orders import order
+from tests.jobs.orders import fill, order
 
 NEVER_S = 1e9
 DONE = Progress(step=9, steps=9)
-
-
-@pytest.fixture
-def blobs(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "var")
 
 
 def finished(store: JobStore, leases: Leases, blobs: Folder) -> Job:
@@ -47,8 +43,9 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "var")
 
 
-def maintenance(database: Database, leases: Leases, blobs: Folder, **kept: float) -> Maintenance:
-    usual = {"files_s": NEVER_S, "job_s": NEVER_S, "orphan_s": NEVER_S}
+def maintenance(database: Database, leases: Leases, blobs: Folder, **kept: Any) -> Maintenance:
+    usual: dict[str, Any] = {"files_s": NEVER_S, "job_s": NEVER_S, "orphan_s": NEVER_S}
+    usual["finished_per_owner"] = 1000
     spool = Spool(blobs.path(""))
     return Maintenance(database, leases, blobs, spool, Retention(**(usual | kept)))
 
@@ -67,6 +64,43 @@ def test_files_expire_before_their_job(
     with pytest.raises(UnknownJobError):
         store.find(old.id)
     assert store.find(waiting.id).status is JobStatus.QUEUED
+
+
+def test_the_oldest_finished_jobs_of_an_owner_who_has_too_many_go(
+    database: Database, store: JobStore, leases: Leases, blobs: Folder
+) -> None:
+    done = [finished(store, leases, blobs) for _ in range(5)]
+    waiting = store.create(order())[0]
+    other = [store.cancel(store.create(order("bob"))[0].id) for _ in range(2)]
+    maintenance(database, leases, blobs, finished_per_owner=3).tick()
+    assert [job.id for job in store.page("ann", limit=9)] == [
+        waiting.id,
+        *(job.id for job in done[:1:-1]),
+    ]
+    assert len(store.page("bob", limit=9)) == len(other)
+    assert [blobs.path(folder_of(job.id)).exists() for job in done] == [False] * 2 + [True] * 3
+
+
+def test_a_smaller_limit_holds_for_jobs_that_finished_before(
+    database: Database, store: JobStore, leases: Leases, blobs: Folder
+) -> None:
+    done = [finished(store, leases, blobs) for _ in range(3)]
+    maintenance(database, leases, blobs).tick()
+    stricter = maintenance(database, leases, blobs, finished_per_owner=1)
+    stricter.tick()
+    stricter.tick()
+    assert [job.id for job in store.page("ann", limit=9)] == [done[-1].id]
+
+
+def test_more_than_one_batch_is_removed_in_one_tick(
+    database: Database, store: JobStore, leases: Leases, blobs: Folder
+) -> None:
+    finished(store, leases, blobs)
+    fill(database, "ann", 1200)
+    maintenance(database, leases, blobs, finished_per_owner=10).tick()
+    assert sum(store.counts().values()) == 10
+    maintenance(database, leases, blobs, files_s=0, job_s=0).tick()
+    assert sum(store.counts().values()) == 0
 
 
 def test_old_files_of_no_job_are_removed(

@@ -4,7 +4,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 
 from app.jobs.errors import DatabaseRevisionError
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """From the oldest to the one that this program works with."""
 
 LATEST = REVISIONS[-1]

@@ -4,6 +4,7 @@ import io
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -16,9 +17,13 @@ from sqlalchemy.engine import Engine
 
 from app.jobs.database import Database
 from app.jobs.errors import DatabaseRevisionError, StoreUnavailableError
+from app.jobs.folder import Folder
 from app.jobs.job import JobStatus
+from app.jobs.leases import Leases
+from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.migrations.revision import LATEST, REVISIONS, revision_of
 from app.jobs.migrations.upgrade import scripts
+from app.jobs.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
 from app.jobs.tables import metadata
 from tests.jobs.migrations import older
@@ -99,6 +104,20 @@ def test_an_older_database_keeps_its_jobs_and_a_copy_of_itself(tmp_path: Path) -
         assert store.find(older.FINISHED).status is JobStatus.SUCCEEDED
     assert copies(path) == [f"atelier.db.before-{LATEST}"]
     assert older.dump(tmp_path / f"atelier.db.before-{LATEST}") == before
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 4e8, -4e8])
+def test_no_job_is_old_at_once_after_an_upgrade_with_a_wrong_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: float
+) -> None:
+    path = older.make(tmp_path)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + ahead_s)
+    with closing(opened(path)) as database:
+        database.migrate()
+        leases, retention = Leases(database, 30, 1), Retention(86_400, 86_400, 86_400, 9)
+        Maintenance(database, leases, Folder(tmp_path), Spool(tmp_path), retention).tick()
+        assert not JobStore(database, QueueLimits(10, 10)).find(older.FINISHED).expired
 
 
 def test_a_copy_is_never_overwritten(tmp_path: Path) -> None:

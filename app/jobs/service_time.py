@@ -1,0 +1,76 @@
+"""The age of what is kept, by a clock that nobody can set."""
+
+import time
+
+import structlog
+from sqlalchemy import select, update
+
+from app.jobs.database import Database
+from app.jobs.tables import service_time
+
+log = structlog.stdlib.get_logger(__name__)
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""On Linux it goes on while the machine is suspended."""
+
+_NOTE_EVERY_S = 60.0
+_JUMP_S = 60.0
+"""More than a clock is corrected by in ordinary use."""
+
+
+class ServiceTime:
+    """Seconds for which the service has run, in one row that all processes advance together.
+
+    Each process adds what its monotonic clock has counted since its first look, and the one that
+    is ahead writes. A pause, in which no process ran, can only be measured by the wall clock, which
+    may be wrong: it counts for `longest_pause_s` at most. docs/decisions/0017 says why.
+    """
+
+    def __init__(self, database: Database, longest_pause_s: float) -> None:
+        self._database = database
+        self._longest_pause_s = longest_pause_s
+        self._began: float | None = None  # service time when the monotonic clock was 0
+        self._offset_s: float | None = None  # of the wall clock from the monotonic one
+
+    def now(self) -> float:
+        """Return the service time, and write it down now and then.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+        """
+        columns = (service_time.c.seconds, service_time.c.noted_at, self._database.now())
+        with self._database.read() as connection:
+            noted, noted_at, wall = connection.execute(select(*columns)).one()
+        counted = time.clock_gettime(_BOOT_CLOCK)
+        self._warn_of_jump(wall - counted)
+        if self._began is None:
+            self._began = noted + self._pause_s(wall - noted_at) - counted
+        found = max(noted, self._began + counted)
+        if found >= noted + _NOTE_EVERY_S:
+            self._note(found)
+        return float(found)
+
+    def _pause_s(self, by_wall_s: float) -> float:
+        if by_wall_s > self._longest_pause_s:
+            log.info(
+                "the service did not run for long, or the clock is wrong: "
+                "only a part of the pause counts towards the expiry of jobs",
+                pause_s=round(by_wall_s),
+                counted_s=round(self._longest_pause_s),
+            )
+        return min(max(0.0, by_wall_s), self._longest_pause_s)
+
+    def _warn_of_jump(self, offset_s: float) -> None:
+        before_s, self._offset_s = self._offset_s, offset_s
+        if before_s is not None and abs(offset_s - before_s) > _JUMP_S:
+            log.warning(
+                "the clock was set: new jobs and log lines have the new time; "
+                "leases and expiry do not go by it, and nothing has to be done",
+                by_s=round(offset_s - before_s),
+            )
+
+    def _note(self, seconds: float) -> None:
+        is_ahead = service_time.c.seconds < seconds
+        values = {"seconds": seconds, "noted_at": self._database.now()}
+        with self._database.write() as connection:
+            connection.execute(update(service_time).where(is_ahead).values(values))

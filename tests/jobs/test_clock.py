@@ -1,0 +1,312 @@
+"""The clock of a host that is wrong, is set, or stood still while the machine was off."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from app.jobs import tables
+from app.jobs.database import Database
+from app.jobs.errors import UnknownJobError
+from app.jobs.folder import Folder
+from app.jobs.job import Fault, Job, JobStatus, Progress, folder_of
+from app.jobs.leases import Leases, Outcome
+from app.jobs.maintenance import Maintenance, Retention
+from app.jobs.roster import Roster, Worker
+from app.jobs.service_time import ServiceTime
+from app.jobs.spool import Spool
+from app.jobs.store import JobStore
+from tests.jobs.orders import order
+from tests.service import wait_until
+
+DAY_S = 86_400.0
+WEEK = Retention(files_s=7 * DAY_S, job_s=30 * DAY_S, orphan_s=DAY_S, finished_per_owner=1000)
+
+Shift = Callable[[float], None]
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Shift:
+    """Set the wall clock of this process so many seconds ahead."""
+    real = time.time
+    return lambda ahead_s: monkeypatch.setattr(time, "time", lambda: real() + ahead_s)
+
+
+@pytest.fixture
+def suspend(monkeypatch: pytest.MonkeyPatch, set_clock: Shift) -> Shift:
+    """Let time pass as a suspended machine does."""
+    real = time.clock_gettime
+
+    def asleep(seconds: float) -> None:
+        set_clock(seconds)
+        monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + seconds)
+
+    return asleep
+
+
+def upkeep(database: Database, leases: Leases, blobs: Folder) -> Maintenance:
+    """What a process that starts now does now and then."""
+    return Maintenance(database, leases, blobs, Spool(blobs.path("")), WEEK)
+
+
+def finished(store: JobStore, leases: Leases, blobs: Folder) -> Job:
+    store.create(order(inputs={}))
+    mine = leases.claim("w")
+    assert mine is not None
+    result = blobs.put(f"{mine.folder()}/result.png", b"picture")
+    return leases.finish(mine, Progress(9, 9), Outcome(result))
+
+
+def serve_for(database: Database, seconds: float) -> None:
+    """Have the service run for so long."""
+    _change(database, seconds=tables.service_time.c.seconds + seconds)
+
+
+def rest_for(database: Database, seconds: float) -> None:
+    """Have the service not run for so long: its last sign of life is from before."""
+    _change(database, noted_at=tables.service_time.c.noted_at - seconds)
+
+
+def _change(database: Database, **values: Any) -> None:
+    with database.write() as connection:
+        connection.execute(update(tables.service_time).values(**values))
+
+
+def is_kept(store: JobStore, blobs: Folder, done: Job) -> bool:
+    assert done.result is not None
+    return not store.find(done.id).expired and blobs.exists(done.result)
+
+
+@pytest.mark.parametrize("ahead_s", [8 * DAY_S, 400 * DAY_S, -8 * DAY_S])
+def test_no_result_is_lost_when_the_clock_is_set(
+    database: Database,
+    store: JobStore,
+    leases: Leases,
+    blobs: Folder,
+    set_clock: Shift,
+    ahead_s: float,
+) -> None:
+    done = finished(store, leases, blobs)
+    running = upkeep(database, leases, blobs)
+    running.tick()
+    set_clock(ahead_s)
+    running.tick()
+    upkeep(database, leases, blobs).tick()  # of a process that starts meanwhile
+    later = finished(store, leases, blobs)
+    running.tick()
+    set_clock(0)
+    running.tick()
+    upkeep(database, leases, blobs).tick()
+    assert is_kept(store, blobs, done)
+    assert is_kept(store, blobs, later)
+    serve_for(database, 8 * DAY_S)
+    running.tick()
+    assert store.find(done.id).expired
+    assert store.find(later.id).expired
+    assert not blobs.path(folder_of(done.id)).exists()
+
+
+def test_a_process_with_a_wrong_clock_costs_no_result(
+    database: Database, store: JobStore, leases: Leases, blobs: Folder, set_clock: Shift
+) -> None:
+    done = finished(store, leases, blobs)
+    upkeep(database, leases, blobs).tick()
+    for ahead_s in (400 * DAY_S, -400 * DAY_S, 0):
+        set_clock(ahead_s)
+        starting = upkeep(database, leases, blobs)
+        starting.tick()
+        starting.tick()
+    assert is_kept(store, blobs, done)
+
+
+def test_results_expire_after_the_machine_was_off_without_an_operator(
+    database: Database, store: JobStore, leases: Leases, blobs: Folder
+) -> None:
+    done = finished(store, leases, blobs)
+    upkeep(database, leases, blobs).tick()
+    rest_for(database, 14 * DAY_S)
+    running = upkeep(database, leases, blobs)
+    running.tick()
+    assert is_kept(store, blobs, done)
+    serve_for(database, 6 * DAY_S)
+    running.tick()
+    assert is_kept(store, blobs, done)
+    serve_for(database, 0.4 * DAY_S)  # a part of the pause counts as well
+    running.tick()
+    assert store.find(done.id).expired
+    serve_for(database, 30 * DAY_S)
+    running.tick()
+    with pytest.raises(UnknownJobError):
+        store.find(done.id)
+
+
+def test_nights_in_which_the_machine_is_off_count(
+    database: Database, store: JobStore, leases: Leases, blobs: Folder
+) -> None:
+    done = finished(store, leases, blobs)
+    for _ in range(7):
+        upkeep(database, leases, blobs).tick()
+        assert is_kept(store, blobs, done)
+        serve_for(database, DAY_S / 2)
+        upkeep(database, leases, blobs).tick()
+        rest_for(database, DAY_S / 2)
+    upkeep(database, leases, blobs).tick()
+    assert store.find(done.id).expired
+
+
+def test_a_suspended_machine_grows_older_and_takes_no_job_from_its_workers(
+    database: Database, store: JobStore, leases: Leases, blobs: Folder, suspend: Shift
+) -> None:
+    done = finished(store, leases, blobs)
+    store.create(order())
+    held = leases.claim("w")
+    assert held is not None
+    running = upkeep(database, leases, blobs)
+    running.tick()
+    with capture_logs() as lines:
+        suspend(8 * DAY_S)
+        running.tick()
+    assert store.find(held.id).status is JobStatus.RUNNING
+    assert store.find(done.id).expired
+    if not database.is_shared:  # the server was not suspended with it
+        assert [line["event"] for line in lines if line["log_level"] == "warning"] == []
+
+
+@pytest.mark.parametrize(("ahead_s", "count"), [(8 * DAY_S, 1), (-3600, 1), (5, 0), (-5, 0)])
+def test_a_clock_that_is_set_by_more_than_a_correction_is_logged_once(
+    tmp_path: Path, set_clock: Shift, ahead_s: float, count: int
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
+    database.migrate()
+    clock = ServiceTime(database, DAY_S)
+    clock.now()
+    with capture_logs() as lines:
+        set_clock(ahead_s)
+        clock.now()
+        clock.now()
+    database.close()
+    assert len([line for line in lines if "the clock was set" in line["event"]]) == count
+
+
+@pytest.mark.parametrize("ahead_s", [8 * DAY_S, -8 * DAY_S])
+def test_a_worker_keeps_its_job_when_the_clock_is_set(
+    database: Database,
+    store: JobStore,
+    leases: Leases,
+    blobs: Folder,
+    set_clock: Shift,
+    ahead_s: float,
+) -> None:
+    store.create(order())
+    held = leases.claim("w")
+    assert held is not None
+    running, starting = (upkeep(database, Leases(database, 30, 1), blobs) for _ in range(2))
+    running.tick()
+    set_clock(ahead_s)
+    running.tick()
+    starting.tick()
+    assert leases.renew(held).attempt == held.attempt
+    assert store.find(held.id).crashes == 0
+
+
+def test_a_job_is_taken_from_a_worker_that_died_while_the_clock_was_wrong(
+    database: Database, store: JobStore, set_clock: Shift
+) -> None:
+    watching = Leases(database, 0.1, retry_s=1)
+    store.create(order())
+    set_clock(8 * DAY_S)
+    held = watching.claim("w")
+    assert held is not None
+    set_clock(0)
+    (lost,) = wait_until(watching.reap)
+    assert (lost.id, lost.status) == (held.id, JobStatus.QUEUED)
+
+
+def test_a_job_that_was_put_back_while_the_clock_was_wrong_is_tried_again(
+    database: Database, store: JobStore, set_clock: Shift
+) -> None:
+    leases = Leases(database, 30, retry_s=10)
+    store.create(order())
+    set_clock(8 * DAY_S)
+    held = leases.claim("w")
+    assert held is not None
+    leases.retry(held, Fault("storage_failed", "try again"))
+    assert not leases.has_work()
+    set_clock(0)
+    if database.is_shared:
+        return  # the clock of its server was right
+    assert leases.has_work()
+    assert leases.claim("w") is not None
+
+
+def test_files_that_are_being_received_survive_a_clock_that_is_set(
+    database: Database, leases: Leases, blobs: Folder, set_clock: Shift
+) -> None:
+    running = upkeep(database, leases, blobs)
+    running.tick()
+    stored = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that goes on")
+    with Spool(blobs.path("")).incoming() as incoming:
+        set_clock(8 * DAY_S)
+        for each in (upkeep(database, leases, blobs), running):
+            each.tick()
+        assert incoming.path.exists()
+    assert blobs.exists(stored)
+
+
+def test_files_of_no_job_are_removed_when_they_are_found_twice(
+    database: Database, leases: Leases, blobs: Folder, tmp_path: Path
+) -> None:
+    upkeep(database, leases, blobs).tick()
+    stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
+    spool = Spool(tmp_path / "var")
+    kept = Retention(files_s=DAY_S, job_s=DAY_S, orphan_s=0.2, finished_per_owner=9)
+    running = Maintenance(database, leases, blobs, spool, kept)
+
+    def is_swept() -> bool:
+        running.tick()
+        return not blobs.exists(stray)
+
+    wait_until(lambda: time.time() - blobs.path(stray).stat().st_ctime > 0.2)
+    assert not is_swept()
+    wait_until(is_swept)
+
+
+def test_workers_that_live_are_not_forgotten_when_the_clock_is_set(
+    database: Database, set_clock: Shift
+) -> None:
+    roster = Roster(database, lease_s=30)
+    roster.join(Worker("old", "cpu", "float32", 1, None))
+    set_clock(8 * DAY_S)
+    roster.join(Worker("new", "cpu", "float32", 1, None))
+    roster.beat("old")
+    assert {each.name for each in roster.workers()} == {"old", "new"}
+    set_clock(0)
+    roster.beat("old")
+    roster.join(Worker("newer", "cpu", "float32", 1, None))
+    assert {each.name for each in roster.workers()} == {"old", "new", "newer"}
+
+
+def test_processes_that_run_together_count_no_second_twice(database: Database) -> None:
+    together = [ServiceTime(database, DAY_S) for _ in range(5)]
+    first = together[0].now()
+    started = time.monotonic()
+    found = [each.now() for each in together * 3]
+    assert max(found) - first <= time.monotonic() - started + 0.5
+
+
+def test_a_worker_that_died_while_the_clock_was_ahead_does_not_count(
+    tmp_path: Path, set_clock: Shift
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
+    database.migrate()
+    roster = Roster(database, lease_s=30)
+    set_clock(8 * DAY_S)
+    roster.join(Worker("dead", "cpu", "float32", 1, None))
+    assert roster.count() == 1
+    set_clock(0)
+    assert roster.count() == 0
+    database.close()
