@@ -113,8 +113,7 @@ class Allowance:
         ends_at = self._limiter.get_window_stats(limit, caller).reset_time
         wait_s = max(1, math.ceil(ends_at - time.time()))
         return RateLimitedError(
-            f"a caller may send {limit.amount:,} {limit.namespace} in a minute; "
-            f"go on in {wait_s} s",
+            f"one may send {limit.amount:,} {limit.namespace} in a minute; go on in {wait_s} s",
             wait_s,
         )
 

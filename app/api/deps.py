@@ -13,12 +13,14 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.api.allowance import Allowance
 from app.api.archives import Archives
-from app.api.identity import Identification
+from app.api.concurrency import ConcurrencyLimit
+from app.api.identity import ANONYMOUS, Identification
 from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.threads import in_store
 from app.api.uploads import Uploads
 from app.api.watch import JobWatch
+from app.connections import peer_of
 from app.jobs.blobs import Blobs
 from app.jobs.job import Job
 from app.jobs.roster import Roster
@@ -52,6 +54,7 @@ class Services:
     roster: Roster
     submissions: Submissions
     watch: JobWatch
+    followers: ConcurrencyLimit
     limits: LimitsOut
     classify_deadline_s: float
 
@@ -72,6 +75,17 @@ async def _caller(request: Request) -> str:
 
 
 CallerDep = Annotated[str, Depends(_caller)]
+
+
+def follower(request: Request) -> str:
+    """Return the name under which requests that follow jobs are counted.
+
+    Without keys all callers have one name, so that their addresses are counted.
+    """
+    caller = request.state.caller
+    if caller != ANONYMOUS or request.client is None:
+        return str(caller)
+    return peer_of(request.client.host)
 
 
 async def _admin(caller: CallerDep, services: ServicesDep) -> str:

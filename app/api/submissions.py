@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from starlette.concurrency import run_in_threadpool
 
+from app.api.concurrency import TooManyAtOnceError
 from app.api.threads import in_blobs, in_store
 from app.jobs.blobs import Blobs
 from app.jobs.errors import (
@@ -43,6 +44,7 @@ JOB_REFUSALS = (
     StillReceivingError,
     JobQueueFullError,
     QuotaError,
+    TooManyAtOnceError,
     FilesTooLargeError,
     StorageFullError,
     StorageUnavailableError,
