@@ -200,7 +200,7 @@ def test_event_streams_end_with_their_connection_also_when_requests_were_pipelin
         with connect(guarded) as connection:
             connection.sendall(stream + get("/"))
             received_until(connection, b"event: progress")
-    wait_until(lambda: is_taken(guarded, stream))
+    wait_until(lambda: is_taken(guarded, stream), timeout_s=10)  # a ping every 15 s would find out
 
 
 def is_taken(service: Service, request: bytes) -> bool:
