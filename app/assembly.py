@@ -8,6 +8,7 @@ import torch
 from app.api.allowance import Allowance
 from app.api.archives import Archives
 from app.api.arriving import Patience
+from app.api.concurrency import follower_limit
 from app.api.deps import Services
 from app.api.gate import Entry
 from app.api.identity import Identification, SecretError, kept_secret
@@ -98,6 +99,7 @@ def make_services(parts: Parts, loader: Loader) -> Services:
         roster=Roster(database, settings.lease_s),
         submissions=Submissions(store, blobs, spool, entry.allowance, settings.min_free_bytes),
         watch=parts.watch,
+        followers=follower_limit(settings.max_streams_per_caller),
         limits=LimitsOut.model_validate(settings),
         classify_deadline_s=settings.classify_deadline_s,
     )
@@ -129,7 +131,13 @@ def _make_entry(settings: Settings, database: Database) -> Entry:
     if not allowed_hosts and settings.keyring:
         allowed_hosts = frozenset({ANY})  # who has no key gets nothing under any name
     open_paths = {"/metrics"} if settings.metrics == "open" else set()
-    return Entry(identification, allowance, allowed_hosts, open_paths)
+    return Entry(
+        identification,
+        allowance,
+        allowed_hosts,
+        open_paths,
+        keyless=Allowance(settings.max_keyless_requests_per_minute, None, None),
+    )
 
 
 def _session_secret(settings: Settings, *, is_shared: bool) -> str:

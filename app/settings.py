@@ -116,6 +116,39 @@ class Settings(BaseSettings):
     head_timeout_s: float = Field(
         20.0, gt=0, description="seconds in which the head of a request has to arrive"
     )
+    download_stall_s: float = Field(
+        30.0,
+        gt=0,
+        description="seconds in which a client has to read the next 16 KB of an answer; then its "
+        "connection is aborted",
+    )
+    max_connections: int = Field(
+        4096,
+        gt=0,
+        description="connections at one time, as far as the hard limit on file descriptors allows "
+        "(two each); 32 more are taken for health probes",
+    )
+    max_connections_per_peer: int | None = Field(
+        None,
+        gt=0,
+        description="connections of one peer (an IPv4 address, or an IPv6 /64) at one time; "
+        "default: half of all, as a reverse proxy is one peer for all of its clients: lower it "
+        "only where clients connect directly, and let a proxy limit its own clients",
+    )
+    max_streams_per_caller: int = Field(
+        100,
+        gt=0,
+        description="event streams and requests with `Prefer: wait` of one caller at one time; "
+        "then 429; without keys, of one client address",
+    )
+    max_keyless_requests_per_minute: int = Field(
+        600,
+        gt=0,
+        description="where there are keys, requests without a valid one from one client address "
+        "in a minute, but for the page's files and health probes; then 429. Behind a proxy all "
+        "clients share this, unless `FORWARDED_ALLOW_IPS` names the proxy, whose "
+        "`X-Forwarded-For` then counts; requests with a key never count",
+    )
     upload_stall_s: float = Field(
         10.0, gt=0, description="seconds without a byte after which an upload is given up"
     )

@@ -128,8 +128,7 @@ class Allowance:
             self._limiter.clear(limit, caller)
             return
         raise RateLimitedError(
-            f"a caller may send {limit.amount:,} {limit.namespace} in a minute; "
-            f"go on in {wait_s} s",
+            f"one may send {limit.amount:,} {limit.namespace} in a minute; go on in {wait_s} s",
             wait_s,
         )
 

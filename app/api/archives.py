@@ -1,8 +1,7 @@
 """Receives an archive over HTTP, straight to the disk: it may be larger than the memory."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -11,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.api.arriving import Patience, UploadTooLargeError, arriving
+from app.api.concurrency import ConcurrencyLimit
 from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
 from app.api.uploads import UnsupportedUploadError
 from app.evaluation.sources import ArchiveLimits
@@ -38,7 +38,12 @@ class Archives:
         self._patience = patience
         self._min_free_bytes = min_free_bytes
         self._one_at_a_time = CapacityLimiter(1)
-        self._arriving = Counter[str]()  # by caller
+        self._arriving = ConcurrencyLimit(
+            _AT_ONCE,
+            lambda: QuotaError(
+                f"{_AT_ONCE} archives of yours arrive already; send this one afterwards", _WAIT_S
+            ),
+        )
 
     @asynccontextmanager
     async def receive(self, request: Request, caller: str) -> AsyncIterator[Incoming]:
@@ -54,25 +59,13 @@ class Archives:
             ClientDisconnect: the client has gone.
         """
         with ExitStack() as stack:
-            stack.enter_context(self._counted(caller))
+            stack.enter_context(self._arriving.taken(caller))
             try:
                 incoming = stack.enter_context(self._spool.incoming())
                 await self._read(request, _receiver(request, incoming))
             except OSError as error:
                 raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
             yield incoming
-
-    @contextmanager
-    def _counted(self, caller: str) -> Iterator[None]:
-        if self._arriving[caller] >= _AT_ONCE:
-            raise QuotaError(
-                f"{_AT_ONCE} archives of yours arrive already; send this one afterwards", _WAIT_S
-            )
-        self._arriving[caller] += 1
-        try:
-            yield
-        finally:
-            self._arriving[caller] -= 1
 
     async def opened(self, call: Callable[[], T]) -> T:
         """Call what opens an archive or a folder, in a thread, one such call at a time.

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.api.allowance import Allowance
 from app.api.archives import Archives
+from app.api.concurrency import ConcurrencyLimit
 from app.api.identity import Identification, flow_of
 from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
@@ -54,6 +55,7 @@ class Services:
     roster: Roster
     submissions: Submissions
     watch: JobWatch
+    followers: ConcurrencyLimit
     limits: LimitsOut
     classify_deadline_s: float
 
@@ -76,12 +78,12 @@ async def _caller(request: Request) -> str:
 CallerDep = Annotated[str, Depends(_caller)]
 
 
-async def _flow(request: Request, caller: CallerDep) -> str:
-    return flow_of(caller, request.client.host if request.client else None)
+async def _flow(request: Request) -> str:
+    return flow_of(request.state.caller, request.client.host if request.client else None)
 
 
 FlowDep = Annotated[str, Depends(_flow)]
-"""Whose pictures take turns with those of others."""
+"""The name under which a request shares what all want: its caller, or its peer."""
 
 
 async def _admin(caller: CallerDep, services: ServicesDep) -> str:

@@ -29,6 +29,8 @@ from app.vision.errors import AtelierError
 log = structlog.stdlib.get_logger(__name__)
 M = TypeVar("M", bound=BaseModel)
 _PROBLEM_SCHEMA = f"#/components/schemas/{Problem.__name__}"
+_ERRORS_SHOWN = 20
+_LONGEST_FIELD = 100
 _CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it keeps the log and the metrics honest
 
 
@@ -76,8 +78,13 @@ def validated(model: type[M], values: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-        raise RequestValidationError(found) from error
+        raise invalid_body(error) from error
+
+
+def invalid_body(error: ValidationError) -> RequestValidationError:
+    """Place the errors of a model in the request's body."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in errors])
 
 
 def problem_responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
@@ -169,13 +176,18 @@ def _on_known_error(_request: Request, error: Exception) -> Response:
 
 def _on_invalid_request(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [
-        FieldProblem(field=".".join(map(str, found["loc"])), message=found["msg"])
-        for found in error.errors()
-    ]
+    found = error.errors()
+    errors = [_field_problem(each) for each in found[:_ERRORS_SHOWN]]
     detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
+    if len(found) > _ERRORS_SHOWN:
+        detail += f"; and {len(found) - _ERRORS_SHOWN:,} more"
     document = problem(INVALID_REQUEST, detail, errors, _only_field(error))
     return _response(INVALID_REQUEST, document)
+
+
+def _field_problem(found: Mapping[str, Any]) -> FieldProblem:
+    field = ".".join(map(str, found["loc"]))  # may be a name that the client made up
+    return FieldProblem(field=field[:_LONGEST_FIELD], message=found["msg"])
 
 
 def _only_field(error: RequestValidationError) -> str | None:

@@ -104,7 +104,10 @@ class ReportOut(Schema):
     worst_mistakes: list[MistakeOut]
     skipped: list[SkippedOut] = Field(description="the first of them")
     skipped_count: int
-    unknown_folders: dict[str, int] = Field(description="files in folders that are no class")
+    unknown_folders: dict[str, int] = Field(
+        description="files in folders that are no class, of those folders with the most files"
+    )
+    unknown_folder_count: int = Field(description="how many such folders there are")
     seconds: float
     images_per_s: float
 
@@ -112,7 +115,8 @@ class ReportOut(Schema):
 def report_out(document: Mapping[str, Any], job_id: str) -> ReportOut:
     """Build the answer from a stored report of a job."""
     mistakes = [_linked(mistake, job_id) for mistake in document["worst_mistakes"]]
-    return ReportOut.model_validate({**document, "worst_mistakes": mistakes})
+    folders = {"unknown_folder_count": len(document["unknown_folders"])}  # reports of before
+    return ReportOut.model_validate({**folders, **document, "worst_mistakes": mistakes})
 
 
 def _linked(mistake: Mapping[str, Any], job_id: str) -> dict[str, Any]:

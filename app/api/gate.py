@@ -4,7 +4,6 @@ What is not open is closed, so that a new route needs no thought.
 """
 
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -14,12 +13,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.allowance import Allowance
 from app.api.errors import response_to
 from app.api.identity import ANONYMOUS, Identification, KeyRequiredError, UnknownKeyError
+from app.api.kinds import InvalidRequestError
 from app.api.origins import check_host, check_origin
+from app.connections import peer_of
 from app.vision.errors import AtelierError
 
 _OPEN = {"/", "/session", "/openapi.json"}
+_MAX_PARAMETERS = 64
+_PAGE_FILES = "/web/"
 _HEALTH = ("/health/", "/v2/health/")  # asked for by orchestrators, under whatever name they know
-_OPEN_FOLDERS = (*_HEALTH, "/web/")
+_OPEN_FOLDERS = (*_HEALTH, _PAGE_FILES)
+
+
+def is_health_probe(path: str) -> bool:
+    """Whether a path is one of those by which orchestrators see how the service is."""
+    return path.startswith(_HEALTH)
 
 
 def is_open(path: str) -> bool:
@@ -34,7 +42,8 @@ class Entry:
     identification: Identification
     allowance: Allowance
     allowed_hosts: Collection[str]
-    open_paths: Collection[str] = ()
+    open_paths: Collection[str]
+    keyless: Allowance
 
     async def admit(self, scope: Scope) -> str | None:
         """Return the caller's name; None for nobody in particular, where everybody may come.
@@ -43,16 +52,45 @@ class Entry:
             AtelierError: the request may not come in.
         """
         headers, path = Headers(scope=scope), scope["path"]
-        if not path.startswith(_HEALTH):
+        _check_parameters(scope["query_string"])
+        if not is_health_probe(path):
             check_host(headers, self.allowed_hosts)
         check_origin(scope["method"], headers)
-        if is_open(path) or path in self.open_paths:
-            with suppress(KeyRequiredError, UnknownKeyError):
-                return self.identification.caller(headers)
-            return None
-        caller = self.identification.caller(headers)
-        await self.allowance.take_request(caller)
+        is_for_all = is_open(path) or path in self.open_paths
+        try:
+            caller = self.identification.caller(headers)
+        except (KeyRequiredError, UnknownKeyError):
+            if not _is_cheap(path):
+                await self.keyless.take_request(_address(scope))
+            if is_for_all:
+                return None
+            raise
+        if not is_for_all:
+            await self.allowance.take_request(caller)
         return caller
+
+
+def _check_parameters(query: bytes) -> None:
+    """Refuse a query of very many parameters: each unknown one would become an error.
+
+    Raises:
+        InvalidRequestError: it has too many.
+    """
+    count = query.count(b"&") + 1
+    if count > _MAX_PARAMETERS:
+        raise InvalidRequestError(
+            f"The query has {count:,} parameters; the limit is {_MAX_PARAMETERS}."
+        )
+
+
+def _is_cheap(path: str) -> bool:
+    """Tell requests that are answered from memory: one view of the page makes dozens of them."""
+    return path == "/" or path.startswith(_PAGE_FILES) or is_health_probe(path)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return peer_of(client[0]) if client else ""
 
 
 class Gate:

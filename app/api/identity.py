@@ -4,7 +4,6 @@ Without keys everybody is `ANONYMOUS`.
 """
 
 import fcntl
-import ipaddress
 import os
 import secrets
 from collections.abc import Collection
@@ -14,6 +13,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from app.connections import peer_of
 from app.jobs.durable import write
 from app.keys import ApiKey, Keyring
 from app.vision.errors import AtelierError
@@ -21,7 +21,7 @@ from app.vision.errors import AtelierError
 ANONYMOUS = "anonymous"
 COOKIE = "atelier_session"
 
-_IPV6_NETWORK_BITS = 64
+_MAX_COOKIES = 200
 _SECRET_BYTES = 32
 _SECRET_FILE = "session-secret"  # noqa: S105 - its name
 
@@ -85,7 +85,7 @@ class Identification:
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._found(key.strip()).name
-        session = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+        session = _cookies(headers.get("cookie", "")).get(COOKIE)
         if session is not None:
             return self._opened_by(session).name
         raise KeyRequiredError("send a key: `Authorization: Bearer KEY`")
@@ -133,22 +133,16 @@ class Identification:
 
 
 def flow_of(caller: str, address: str | None) -> str:
-    """Return the name under which a request waits for its turn.
+    """Return the name under which a request shares with others what there is not enough of.
 
-    It is the caller; where there are no keys, the address of the client, of which an IPv6 network
-    counts as one, since a single host may have all of its 2**64.
+    It is the caller; where there are no keys, the peer that the client is counted as.
     """
-    if caller != ANONYMOUS or address is None:
-        return caller
-    try:
-        client = ipaddress.ip_address(address)
-    except ValueError:  # a name, given by a proxy
-        return address
-    if isinstance(client, ipaddress.IPv4Address):
-        return str(client)
-    if client.ipv4_mapped is not None:
-        return str(client.ipv4_mapped)
-    return str(ipaddress.ip_network((client.packed, _IPV6_NETWORK_BITS), strict=False))
+    return caller if caller != ANONYMOUS or address is None else peer_of(address)
+
+
+def _cookies(text: str) -> dict[str, str]:
+    """Parse a Cookie header; none with more cookies than browsers send, as that takes long."""
+    return cookie_parser(text) if text.count(";") < _MAX_COOKIES else {}
 
 
 def kept_secret(folder: Path) -> str:

@@ -1,8 +1,8 @@
-"""A body that arrives compressed: counted as it unfolds, so that little cannot become too much."""
+"""Decompression of bodies, piece by piece and with a size limit."""
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from app.api.arriving import UploadTooLargeError
 from app.api.multipart import MalformedUploadError
@@ -16,32 +16,37 @@ class UnsupportedEncodingError(AtelierError):
     """The body is compressed in another way than is read."""
 
 
-def inflated(chunks: AsyncIterator[bytes], encoding: str, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield a body as it was before its Content-Encoding: `gzip`, `deflate`, or none.
+def window_bits_of(encoding: str) -> int | None:
+    """Return the `wbits` of zlib for a Content-Encoding; None where a body is not compressed.
 
     Raises:
-        UnsupportedEncodingError: at once, for another one.
+        UnsupportedEncodingError: it is neither `gzip` nor `deflate`.
+    """
+    encoding = encoding.lower()
+    if encoding in ("", "identity"):
+        return None
+    if encoding not in _WINDOW_BITS:
+        raise UnsupportedEncodingError("compress the body with gzip or deflate, or not at all")
+    return _WINDOW_BITS[encoding]
+
+
+async def inflated(
+    chunks: Iterable[bytes], window_bits: int, max_bytes: int
+) -> AsyncIterator[bytes]:
+    """Decompress a body that has arrived; others have their turn between the pieces.
+
+    Raises:
         UploadTooLargeError: it becomes more than `max_bytes`.
         MalformedUploadError: it is not compressed like this, or is cut short.
     """
-    if encoding in ("", "identity"):
-        return chunks
-    if encoding not in _WINDOW_BITS:
-        raise UnsupportedEncodingError("compress the body with gzip or deflate, or not at all")
-    return _inflated(chunks, encoding, max_bytes)
-
-
-async def _inflated(
-    chunks: AsyncIterator[bytes], encoding: str, max_bytes: int
-) -> AsyncIterator[bytes]:
-    unpacker = zlib.decompressobj(_WINDOW_BITS[encoding])
+    unpacker = zlib.decompressobj(window_bits)
     unpacked_bytes = 0
-    async for chunk in chunks:
+    for chunk in chunks:
         while True:
             try:
                 piece = unpacker.decompress(chunk, _PIECE_BYTES)
             except zlib.error as error:
-                raise MalformedUploadError(f"the body is not {encoding}: {error}") from None
+                raise MalformedUploadError(f"the body cannot be decompressed: {error}") from None
             unpacked_bytes += len(piece)
             if unpacked_bytes > max_bytes:
                 raise UploadTooLargeError(
@@ -49,10 +54,12 @@ async def _inflated(
                 )
             yield piece
             if unpacker.unused_data:
-                raise MalformedUploadError(f"bytes follow the end of the {encoding}; send one part")
-            chunk = unpacker.unconsumed_tail  # noqa: PLW2901 - what is left of it
+                raise MalformedUploadError(
+                    "bytes follow the end of the compressed data; send one part"
+                )
+            chunk = unpacker.unconsumed_tail  # noqa: PLW2901 - the rest of it
             if not chunk and len(piece) < _PIECE_BYTES:
                 break
             await asyncio.sleep(0)  # others' turn
     if not unpacker.eof:
-        raise MalformedUploadError(f"the body is cut short: its {encoding} has no end")
+        raise MalformedUploadError("the body is cut short: the compressed data have no end")

@@ -2,20 +2,24 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import RedirectResponse
 
-from app.api.deps import CallerDep, JobDep, ServicesDep
+from app.api.blob_response import BlobResponse
+from app.api.concurrency import TooManyAtOnceError
+from app.api.deps import CallerDep, FlowDep, JobDep, ServicesDep
 from app.api.errors import StreamEndedError, problem_responses
 from app.api.evaluate_schemas import ReportOut, report_out
 from app.api.job_schemas import JobOut, JobsOut, job_out
 from app.api.media import BINARY, CACHE_CONTROL, files, header
 from app.api.replies import described
 from app.api.threads import in_blobs, in_store
+from app.jobs.blobs import Blobs
 from app.jobs.errors import (
     JobStateError,
     ResultExpiredError,
@@ -103,13 +107,24 @@ async def _streamed_job(
     return job
 
 
+async def _counted_stream(
+    job: Annotated[Job, Depends(_streamed_job)], flow: FlowDep, services: ServicesDep
+) -> AsyncIterator[Job]:
+    """Count a stream from before its first byte, when it can still be refused, to its end."""
+    with services.followers.taken(flow):
+        yield job
+
+
 @router.get(
     "/{job_id}/events",
     response_class=EventSourceResponse,
-    responses={204: {"description": "The client has had the end"}, **_KNOWN},
+    responses={
+        204: {"description": "The client has had the end"},
+        **problem_responses(UnknownJobError, TooManyAtOnceError, StoreUnavailableError),
+    },
 )
 async def watch_job(
-    job: Annotated[Job, Depends(_streamed_job)], services: ServicesDep
+    job: Annotated[Job, Depends(_counted_stream)], services: ServicesDep
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream what happens: `progress` and `preview` events, then one `end` with the whole job.
 
@@ -149,13 +164,13 @@ async def preview(job: JobDep, services: ServicesDep) -> Response:
     if job.preview is None:
         raise JobStateError(f"there is no preview yet; the job is {job.status}")
     try:
-        data = await _stored(services.blobs.get, job.preview)
+        reader = await _stored(services.blobs.open, job.preview)
     except ResultExpiredError:  # a newer one may have taken its place just now
         latest = (await in_store(services.jobs.find, job.id)).preview
         if latest in (None, job.preview):
             raise
-        data = await _stored(services.blobs.get, str(latest))
-    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+        reader = await _stored(services.blobs.open, str(latest))
+    return BlobResponse(reader, "image/jpeg", {"Cache-Control": "no-cache"})
 
 
 @router.get(
@@ -201,12 +216,11 @@ async def result(
     link = await _stored(services.blobs.link, job.result) if is_picture else None
     if link is not None:
         return RedirectResponse(link, headers=_LINKED)
-    data = await _stored(services.blobs.get, job.result)
     if job.kind is JobKind.EVALUATE:
-        document = report_out(json.loads(data), job.id)
-        return JSONResponse(document.model_dump(mode="json"), headers=headers)
-    file_format = job.result.rpartition(".")[2]
-    return Response(data, media_type=_MEDIA_TYPES[file_format], headers=headers)
+        report = await _stored(partial(_report, job.id, services.blobs), job.result)
+        return Response(report, media_type="application/json", headers=headers)
+    reader = await _stored(services.blobs.open, job.result)
+    return BlobResponse(reader, _MEDIA_TYPES[job.result.rpartition(".")[2]], headers)
 
 
 @router.get(
@@ -233,8 +247,8 @@ async def extra_file(
         raise ResultExpiredError("the job's files have been removed")
     if name not in job.extras:
         raise UnknownFileError(f"the job has no file {name!r}")
-    data = await _stored(services.blobs.get, job.extras[name])
-    return Response(data, media_type="image/jpeg", headers=_UNCHANGING)
+    reader = await _stored(services.blobs.open, job.extras[name])
+    return BlobResponse(reader, "image/jpeg", _UNCHANGING)
 
 
 @router.post("/{job_id}/finish", responses=_WITH_STATE)
@@ -262,6 +276,11 @@ async def delete_job(job: JobDep, services: ServicesDep) -> None:
     """Remove a finished job with its files."""
     await in_store(services.jobs.remove, job.id)
     await in_blobs(remove_files, job.id, services.blobs)
+
+
+def _report(job_id: str, blobs: Blobs, key: str) -> bytes:
+    """Read a report as clients see it. A large one takes too long for the event loop."""
+    return report_out(json.loads(blobs.get(key)), job_id).model_dump_json().encode()
 
 
 def _matches(etag: str, if_none_match: str | None) -> bool:

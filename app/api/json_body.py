@@ -3,16 +3,18 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from app.api.arriving import UploadTimeoutError, UploadTooLargeError, arriving
+from app.api.arriving import Patience, UploadTimeoutError, UploadTooLargeError, arriving
 from app.api.deps import ServicesDep
+from app.api.errors import invalid_body
+from app.api.kinds import InvalidRequestError
 from app.api.media import REFERENCES
 from app.api.uploads import UnsupportedUploadError
 
-_MAX_BYTES = 65_536
+_MAX_BYTES = 4_096
+_MAX_MEMBERS = 64
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -20,8 +22,15 @@ REFUSALS = (UploadTimeoutError, UploadTooLargeError, UnsupportedUploadError)
 """What may be wrong with such a body, besides its fields."""
 
 
-def json_body(model: type[M]) -> Callable[[Request, ServicesDep], Awaitable[M]]:
+def json_body(
+    model: type[M], *, max_bytes: int = _MAX_BYTES, patience: Patience | None = None
+) -> Callable[[Request, ServicesDep], Awaitable[M]]:
     """Make a dependency that reads the body as `model`; declare it with `described`.
+
+    Args:
+        model: of an object with a few members.
+        max_bytes: of the body.
+        patience: how long it may take to arrive; None stands for that of uploads.
 
     The dependency raises one of `REFUSALS`, or RequestValidationError.
     """
@@ -31,13 +40,14 @@ def json_body(model: type[M]) -> Callable[[Request, ServicesDep], Awaitable[M]]:
         if media_type != "application/json":
             raise UnsupportedUploadError("send JSON with Content-Type: application/json")
         body = bytearray()
-        async for chunk in arriving(request, _MAX_BYTES, services.uploads.patience):
+        async for chunk in arriving(request, max_bytes, patience or services.uploads.patience):
             body += chunk
+        if body.count(b",") >= _MAX_MEMBERS:  # each unknown one would become an error
+            raise InvalidRequestError(f"The body may have at most {_MAX_MEMBERS} members.")
         try:
             return model.model_validate_json(bytes(body))
         except ValidationError as error:
-            found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-            raise RequestValidationError(found) from error
+            raise invalid_body(error) from error
 
     return read
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from app.api import (
     allowance,
     arriving,
+    concurrency,
     foresight,
     identity,
     inflating,
@@ -61,6 +62,9 @@ KINDS: dict[type[Exception], Kind] = {
     identity.NotAdminError: Kind(403, "not_admin", "Only for administrators"),
     allowance.RateLimitedError: Kind(
         429, "rate_limited", "Too much in one minute", retry_after_s=60
+    ),
+    concurrency.TooManyAtOnceError: Kind(
+        429, "too_many_at_once", "Too much at one time", retry_after_s=10
     ),
     vision.UnsupportedFormatError: Kind(415, "unsupported_format", "Not a supported image"),
     vision.UndecodableImageError: Kind(422, "undecodable_image", "The image cannot be decoded"),

@@ -65,9 +65,15 @@ def _files() -> Mapping[str, Path]:
     return web.files()
 
 
-def _answer(path: Path, if_none_match: str | None, headers: Mapping[str, str]) -> Response:
+@functools.cache
+def _read(path: Path) -> tuple[bytes, str]:
+    """Return a file with its ETag; clients that do not read share the bytes."""
     data = path.read_bytes()
-    etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    return data, f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+
+
+def _answer(path: Path, if_none_match: str | None, headers: Mapping[str, str]) -> Response:
+    data, etag = _read(path)
     headers = {**headers, "ETag": etag}
     if if_none_match is not None and etag in if_none_match:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=dict(headers))

@@ -1,18 +1,20 @@
 """What every request that makes a job has in common: its headers and its answer."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Header, Response, status
+from fastapi import Depends, Header, Response, status
 from pydantic import BaseModel, Field
 
-from app.api.deps import Services
+from app.api.deps import FlowDep, Services, ServicesDep
 from app.api.job_schemas import JobOut, job_out
 from app.api.media import RETRY_AFTER, header
 from app.api.threads import in_store
 from app.jobs.job import Job, JobStatus
 
 _LONGEST_WAIT_S = 60
+_MAX_PREFERENCES = 20
 _JOB = "b9b9d41073574dfbbb2d26943f985afc"
 _LINKED = (
     "show_job",
@@ -65,7 +67,18 @@ class JobHeaders(BaseModel):
     )
 
 
-JobHeadersDep = Annotated[JobHeaders, Header()]
+async def _counted_headers(
+    headers: Annotated[JobHeaders, Header()], flow: FlowDep, services: ServicesDep
+) -> AsyncIterator[JobHeaders]:
+    """Count a request that prefers to wait from the start, so that none is refused with its job."""
+    if _wanted_wait_s(headers.prefer) is None:
+        yield headers
+        return
+    with services.followers.taken(flow):
+        yield headers
+
+
+JobHeadersDep = Annotated[JobHeaders, Depends(_counted_headers)]
 
 
 async def described(job: Job, services: Services) -> JobOut:
@@ -93,7 +106,7 @@ async def reply(job: Job, headers: JobHeaders, services: Services, response: Res
 
 def _wanted_wait_s(prefer: list[str]) -> int | None:
     """Read `wait` from the preferences of a request (RFC 7240), which may have parameters."""
-    for preference in ",".join(prefer).split(","):
+    for preference in ",".join(prefer).split(",", _MAX_PREFERENCES)[:_MAX_PREFERENCES]:
         wait = _WAIT.fullmatch(preference.partition(";")[0].strip())
         if wait:
             return min(int(wait[1]), _LONGEST_WAIT_S)

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.api.arriving import Patience
 from app.api.deps import ServicesDep
 from app.api.errors import problem_responses
 from app.api.identity import COOKIE, UnknownKeyError
@@ -24,6 +25,10 @@ class SessionIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     key: str = Field(max_length=200, description="as `python -m app key new` has shown it")
+
+
+_SHOWN_KEY = json_body(SessionIn, max_bytes=1_000, patience=Patience(timeout_s=5.0, stall_s=5.0))
+"""Without a key nobody may send more, or take longer."""
 
 
 class SessionOut(Schema):
@@ -50,7 +55,7 @@ async def show_session(request: Request, services: ServicesDep) -> SessionOut:
 async def open_session(
     request: Request,
     response: Response,
-    shown: Annotated[SessionIn, Depends(json_body(SessionIn))],
+    shown: Annotated[SessionIn, Depends(_SHOWN_KEY)],
     services: ServicesDep,
 ) -> None:
     """Exchange a key for a cookie."""

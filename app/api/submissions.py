@@ -13,6 +13,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from app.api.allowance import Allowance
+from app.api.concurrency import TooManyAtOnceError
 from app.api.threads import in_blobs, in_store
 from app.jobs.blobs import Blobs
 from app.jobs.errors import (
@@ -44,6 +45,7 @@ JOB_REFUSALS = (
     StillReceivingError,
     JobQueueFullError,
     QuotaError,
+    TooManyAtOnceError,
     FilesTooLargeError,
     StorageFullError,
     StorageUnavailableError,

@@ -6,15 +6,15 @@ that is too large costs only itself: its bytes are dropped as they arrive, and i
 kept. `Uploads.receive_whole` is for bodies that are read in another way.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from app.api.arriving import Patience, UploadTimeoutError, UploadTooLargeError, arriving
-from app.api.inflating import inflated
+from app.api.inflating import inflated, window_bits_of
 from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
 from app.serving.errors import QueueFullError
 from app.vision.errors import (
@@ -26,6 +26,7 @@ from app.vision.errors import (
 
 _MAX_FIELD_BYTES = 2000
 _MAX_FIELDS = 64
+_PIECE_BYTES = 65_536
 
 
 class UnsupportedUploadError(AtelierError):
@@ -126,42 +127,70 @@ class Uploads:
             ClientDisconnect: the client has gone.
         """
         receiver = _receiver(request.headers.get("content-type", ""), layout, self._limits)
-        async with self._holding(self._arriving(request), receiver.feed):
+        with self._counted() as count:
+            async for chunk in self._arriving(request):
+                count(len(chunk))
+                receiver.feed(chunk)
             yield receiver.finish()
 
     @asynccontextmanager
     async def receive_whole(self, request: Request) -> AsyncIterator[bytearray]:
         """Receive a body of any kind, unpacked; its bytes count as held until the exit.
 
+        It is unpacked once it has arrived: a slow client holds no more than it has sent.
+
         Raises:
             UnsupportedEncodingError: it is compressed, and neither with gzip nor with deflate.
             MalformedUploadError: it cannot be unpacked.
             UploadTooLargeError, UploadTimeoutError, UploadsBusyError, ClientDisconnect: as above.
         """
-        encoding = request.headers.get("content-encoding", "").lower()
-        most = self._limits.max_request_bytes
+        window_bits = window_bits_of(request.headers.get("content-encoding", ""))
         body = bytearray()
-        async with self._holding(inflated(self._arriving(request), encoding, most), body.extend):
+        with self._counted() as count:
+            async for chunk in self._arriving(request):
+                count(len(chunk))
+                body += chunk
+            if window_bits is not None:
+                packed, body = body, bytearray()
+                chunks = _taken(packed, count)
+                async for piece in inflated(chunks, window_bits, self._limits.max_request_bytes):
+                    count(len(piece))
+                    body += piece
             yield body
 
     def _arriving(self, request: Request) -> AsyncIterator[bytes]:
         return arriving(request, self._limits.max_request_bytes, self._limits.patience)
 
-    @asynccontextmanager
-    async def _holding(
-        self, chunks: AsyncIterator[bytes], feed: Callable[[bytes], None]
-    ) -> AsyncIterator[None]:
+    @contextmanager
+    def _counted(self) -> Iterator[Callable[[int], None]]:
+        """Count bytes as held until the exit; fewer than none are bytes let go."""
         held_bytes = 0
+
+        def count(more_bytes: int) -> None:
+            nonlocal held_bytes
+            held_bytes += more_bytes
+            self._held_bytes += more_bytes
+            if held_bytes > self._limits.max_held_bytes:
+                raise UploadTooLargeError(
+                    f"a request may take at most {self._limits.max_held_bytes:,} bytes of memory, "
+                    "compressed and decompressed; send less"
+                )
+            if self._held_bytes > self._limits.max_held_bytes:
+                raise UploadsBusyError("other uploads take all the memory for uploads")
+
         try:
-            async for chunk in chunks:
-                held_bytes += len(chunk)
-                self._held_bytes += len(chunk)
-                if self._held_bytes > self._limits.max_held_bytes:
-                    raise UploadsBusyError("other uploads take all the memory for uploads")
-                feed(chunk)
-            yield
+            yield count
         finally:
             self._held_bytes -= held_bytes
+
+
+def _taken(data: bytearray, count: Callable[[int], None]) -> Iterator[bytes]:
+    """Take data from the front, piece by piece, and count them as let go."""
+    while data:
+        piece = bytes(data[:_PIECE_BYTES])
+        del data[:_PIECE_BYTES]
+        count(-len(piece))
+        yield piece
 
 
 def _receiver(content_type: str, layout: Layout, limits: UploadLimits) -> "_RawImage | _FormParts":

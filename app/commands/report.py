@@ -72,6 +72,9 @@ def _show_mistakes(report: "Report", console: Console) -> None:
 def _show_skipped(report: "Report", console: Console) -> None:
     for folder, count in report.unknown_folders.items():
         console.print(f"{count:,} files in {escape(repr(folder))}, which is not a class")
+    more = report.unknown_folder_count - len(report.unknown_folders)
+    if more:
+        console.print(f"  ... and {more:,} more folders that are not classes")
     if not report.skipped_count:
         return
     console.print(f"{report.skipped_count:,} files skipped:")

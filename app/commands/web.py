@@ -8,10 +8,12 @@ import structlog
 
 from app.commands.loading import loading
 from app.commands.options import add_address, read_settings
+from app.connections import ConnectionLimits
 from app.hangup import Hangup
 from app.jobs.errors import StoreUnavailableError
 from app.listening import listen
 from app.logs import configure_logging
+from app.settings import Settings
 from app.supervised import exit_with_supervisor
 
 log = structlog.stdlib.get_logger(__name__)
@@ -44,10 +46,14 @@ def run(options: argparse.Namespace) -> int:
         except StoreUnavailableError as error:  # for now: it may be started again
             log.error("the store does not answer", error=str(error))  # noqa: TRY400
             return 1
-        server.run(
-            web_app,
-            listener,
-            grace_s=settings.shutdown_grace_s,
-            head_timeout_s=settings.head_timeout_s,
-        )
+        server.run(web_app, listener, _limits(settings), grace_s=settings.shutdown_grace_s)
     return 0
+
+
+def _limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        max_connections=settings.max_connections,
+        max_per_peer=settings.max_connections_per_peer,
+        head_timeout_s=settings.head_timeout_s,
+        download_stall_s=settings.download_stall_s,
+    )

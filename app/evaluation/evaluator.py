@@ -29,6 +29,7 @@ _AHEAD_CHUNKS = 24
 _SMALLEST_BATCH, _LARGEST_BATCH = 8, 128
 _WORTHWHILE = 0.95  # of the cost before: a larger batch also takes more memory
 _SKIPPED_SHOWN = 1000
+_FOLDERS_SHOWN = 100
 _YIELD_S = 1.0
 
 
@@ -85,7 +86,8 @@ class Evaluator:
             skipped=skipped[:_SKIPPED_SHOWN],
             skipped_count=len(skipped),
             labelled=len(labels.files),
-            unknown_folders=dict(labels.unknown_folders),
+            unknown_folders=dict(labels.unknown_folders.most_common(_FOLDERS_SHOWN)),
+            unknown_folder_count=len(labels.unknown_folders),
             seconds=answers.seconds,
             images_per_s=len(files) / answers.seconds,
         )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile, zip_longest
@@ -48,7 +48,7 @@ class Labels:
 
     files: Sequence[LabelledFile]
     skipped: Sequence[Skipped]
-    unknown_folders: Mapping[str, int]
+    unknown_folders: Counter[str]
 
     @property
     def digest(self) -> str:

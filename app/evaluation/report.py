@@ -90,7 +90,7 @@ class Report(Metrics):
     `labelled` counts the images of the set: more than `n` and the skipped ones together where the
     evaluation was cut short. `skipped` are the first of the files that count for nothing,
     `skipped_count` is how many there are, and `unknown_folders` counts the files in folders that
-    are not named after a class.
+    are not named after a class: in those with the most files, of `unknown_folder_count` in all.
     `images_per_s` counts images from reading to probabilities.
     """
 
@@ -101,6 +101,7 @@ class Report(Metrics):
     skipped_count: int
     labelled: int
     unknown_folders: Mapping[str, int]
+    unknown_folder_count: int
     seconds: float
     images_per_s: float
 

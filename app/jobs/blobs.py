@@ -5,6 +5,23 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+PIECE_BYTES = 64 * 1024
+"""The most that a `BlobReader` reads at a time."""
+
+
+class BlobReader(Protocol):
+    """An open file, read from its start; errors are those of `Blobs`."""
+
+    size_bytes: int
+
+    def read(self) -> bytes:
+        """Read the next piece; empty at the end."""
+        ...
+
+    def close(self) -> None:
+        """Let the file go."""
+        ...
+
 
 class Blobs(Protocol):
     """Bytes under keys such as `jobs/ID/1/result.png`.
@@ -30,6 +47,10 @@ class Blobs(Protocol):
 
     def get(self, key: str) -> bytes:
         """Read all of it."""
+        ...
+
+    def open(self, key: str) -> BlobReader:
+        """Open it, to read it piece by piece; it may be deleted meanwhile."""
         ...
 
     def at_hand(self, key: str, came: Callable[[], None]) -> AbstractContextManager[Path]:

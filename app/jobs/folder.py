@@ -7,7 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from app.jobs.blobs import PIECE_BYTES
 from app.jobs.durable import make_folder, sync, unnamed
+
+
+class FileReader:
+    """An open file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self.size_bytes = os.fstat(self._file.fileno()).st_size
+
+    def read(self) -> bytes:
+        """Read the next piece."""
+        return self._file.read(PIECE_BYTES)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class Folder:
@@ -47,6 +64,10 @@ class Folder:
     def get(self, key: str) -> bytes:
         """Read all of it."""
         return self.path(key).read_bytes()
+
+    def open(self, key: str) -> FileReader:
+        """Open it."""
+        return FileReader(self.path(key))
 
     @contextmanager
     def at_hand(self, key: str, came: Callable[[], None]) -> Iterator[Path]:  # noqa: ARG002

@@ -19,6 +19,7 @@ import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import from_url
 
+from app.jobs.blobs import PIECE_BYTES
 from app.jobs.durable import make_folder
 from app.jobs.errors import BlobsAwayError, BlobsUrlError
 
@@ -33,6 +34,30 @@ _UPLOADS_AT_ONCE = 4  # of the pieces of a file
 _CHUNK_BYTES = 8_000_000
 _LINK_LIFE = timedelta(hours=1)
 _LONGEST_ERROR = 200
+
+
+class ObjectReader:
+    """An object that comes from the store as it is read."""
+
+    def __init__(self, store: Any, key: str) -> None:
+        self._key = key
+        with _as_files(key):
+            found = obstore.get(store, key)
+            self.size_bytes = int(found.meta["size"])
+            self._chunks: Iterator[Any] = iter(found.stream(min_chunk_size=PIECE_BYTES))
+        self._rest = memoryview(b"")
+
+    def read(self) -> bytes:
+        """Read the next piece."""
+        if not self._rest:
+            with _as_files(self._key):
+                self._rest = memoryview(next(self._chunks, b""))
+        piece, self._rest = self._rest[:PIECE_BYTES], self._rest[PIECE_BYTES:]
+        return bytes(piece)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._chunks = iter(())
 
 
 class ObjectStore:
@@ -84,6 +109,10 @@ class ObjectStore:
         """Read all of it."""
         with _as_files(key):
             return bytes(obstore.get(self._store, key).bytes())
+
+    def open(self, key: str) -> ObjectReader:
+        """Ask the store for it."""
+        return ObjectReader(self._store, key)
 
     @contextmanager
     def at_hand(self, key: str, came: Callable[[], None]) -> Iterator[Path]:

@@ -100,12 +100,19 @@ function mistakes(list) {
   return make("ul", { class: "mistakes" }, ...list.map(item));
 }
 
-function leftOut({ skipped, skipped_count: all, unknown_folders: folders }) {
+function leftOut({
+  skipped,
+  skipped_count: all,
+  unknown_folders: folders,
+  unknown_folder_count: allFolders,
+}) {
+  const moreFolders = allFolders - Object.keys(folders).length;
   const items = [
     ...Object.entries(folders).map(([name, files]) => [
       named(`${name}/`),
       `: ${plural(files, "file")}, as it is not the name of a class`,
     ]),
+    ...(moreFolders ? [[`${count(moreFolders)} more folders that are not classes`]] : []),
     ...skipped.map(({ filename, reason }) => [named(filename), `: ${reason}`]),
   ];
   const more =

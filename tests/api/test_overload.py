@@ -94,13 +94,15 @@ def test_overload_answers_503_and_recovers(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_idle_connections_leave_room_for_the_service(tmp_path: Path) -> None:
+def test_idle_connections_of_one_peer_leave_room_for_others(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     try:
         with running_service(tmp_path) as service:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             idle = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(300)]
+            assert http_client.get(f"{service.url}/models").status_code == 200
+            assert "Too many open files" not in service.log.read_text()
             for connection in idle:
                 connection.close()
             wait_until(service.is_ready)

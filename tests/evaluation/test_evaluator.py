@@ -52,6 +52,19 @@ def digits(tmp_path: Path) -> Source:
     return Folder(put(tmp_path, files))
 
 
+def test_report_names_only_the_largest_of_many_unknown_folders(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    files = dict.fromkeys(
+        ["3/1.png", "large/1.png", "large/2.png"], encode(Image.new("L", (28, 28)))
+    )
+    files |= {f"other-{number}/1.png": b"" for number in range(200)}
+    report = whole(evaluator, Folder(put(tmp_path, files)))
+    assert len(report.unknown_folders) == 100
+    assert report.unknown_folders["large"] == 2
+    assert report.unknown_folder_count == 201
+
+
 class _Gated(Source):
     """Lets some files be read, and then none until the gate is opened."""
 
@@ -96,7 +109,7 @@ def test_the_report_of_a_network_whose_answers_are_known(
     assert report.classes[5].recall == 0
     assert report.confusion_matrix.counts[5][3] == 20
     assert report.calibration.ece == pytest.approx(0.99 - 0.75, abs=1e-6)
-    assert report.unknown_folders == {"ten": 1}
+    assert (report.unknown_folders, report.unknown_folder_count) == ({"ten": 1}, 1)
     skipped = {each.filename: each.reason for each in report.skipped}
     assert report.skipped_count == len(skipped) == 3
     assert "broken" in skipped["5/broken.png"]

@@ -5,6 +5,7 @@ import socket
 import string
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.service import ROOT, free_port, wait_until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 
+PEER_CONNECTIONS = 20
 TEMPLATE = ROOT / "deploy/nginx/atelier.conf.template"
 
 
@@ -80,6 +82,7 @@ def _configured(folder: Path, port: int, webs: list[str], store: str) -> Path:
         ATELIER_WEB=servers,
         ATELIER_STORE=f"server {store.removeprefix('http://')};",
         ATELIER_MAX_BODY="2m",
+        ATELIER_PEER_CONNECTIONS=str(PEER_CONNECTIONS),
     )
     text = text.replace("resolver 127.0.0.11 valid=5s;", "").replace("8080", f"127.0.0.1:{port}")
     text = text.replace("/atelier-files/", f"/{BUCKET}/")
@@ -155,6 +158,25 @@ def test_no_body_becomes_a_request(site: Site) -> None:
     answers = smuggle(lambda: socket.create_connection(("127.0.0.1", port), timeout=patient()))
     assert b"HTTP/1.1 404" in answers
     assert b'"live"' not in answers
+
+
+def test_requests_of_one_address_at_one_time_are_limited(site: Site) -> None:
+    job_id, port = site.jobs.start(**LONG), site.jobs.client.base_url.port
+    request = f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    answers = []
+    with ExitStack() as stack:
+        for _ in range(PEER_CONNECTIONS + 5):
+            stream = socket.create_connection(("127.0.0.1", port), timeout=patient())
+            stack.enter_context(stream).sendall(request)
+            answers.append(stream.recv(12))
+        other = socket.create_connection(
+            ("127.0.0.1", port), timeout=patient(), source_address=("127.0.0.2", 0)
+        )
+        stack.enter_context(other).sendall(request)
+        assert other.recv(12) == b"HTTP/1.1 200"
+    assert answers == [b"HTTP/1.1 200"] * PEER_CONNECTIONS + [b"HTTP/1.1 429"] * 5
+    wait_until(lambda: site.jobs.client.get("/models").status_code == 200)
+    site.jobs.cancel(job_id)
 
 
 def test_a_web_process_that_dies_is_not_noticed(site: Site) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.jobs.blobs import Blobs
+from app.jobs.blobs import PIECE_BYTES, Blobs
 from app.jobs.errors import BlobsUrlError
 from app.jobs.opening import BlobOptions, open_blobs
 from tests import http_client
@@ -59,6 +59,20 @@ def test_what_was_put_can_be_got(blobs: Blobs) -> None:
         assert path.read_bytes() == b"picture"
 
 
+def test_open_file_is_read_in_small_pieces_and_outlives_its_deletion(blobs: Blobs) -> None:
+    data = bytes(range(256)) * 1000
+    blobs.put(KEY, data)
+    reader = blobs.open(KEY)
+    assert reader.size_bytes == len(data)
+    pieces = [reader.read()]
+    blobs.delete(KEY)
+    while piece := reader.read():
+        pieces.append(piece)
+    reader.close()
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= PIECE_BYTES
+
+
 def test_what_is_there_stays(blobs: Blobs) -> None:
     blobs.put(KEY, b"first")
     blobs.put(KEY, b"second")
@@ -66,7 +80,7 @@ def test_what_is_there_stays(blobs: Blobs) -> None:
 
 
 def test_what_is_not_there_is_missed_as_files_are(blobs: Blobs) -> None:
-    for missed in (blobs.get, blobs.size_bytes):
+    for missed in (blobs.get, blobs.open, blobs.size_bytes):
         with pytest.raises(FileNotFoundError):
             missed(KEY)
     with pytest.raises(FileNotFoundError), blobs.at_hand(KEY, nothing) as path:

@@ -1,0 +1,243 @@
+"""Clients that take more connections, memory or time than is theirs."""
+
+import gzip
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from app.keys import entry_for, new_key
+from tests import http_client
+from tests.jobs.studio import Studio
+from tests.patience import patient
+from tests.service import Service, running_service, wait_until
+
+pytestmark = pytest.mark.processes
+
+KEYS = {name: new_key() for name in ("ann", "bob")}
+STREAMS = 3
+KEYLESS = 20
+LARGE = "/web/samples/digits.zip"
+HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with small limits, except for those on uploads."""
+    limits: dict[str, Any] = {
+        "api_keys": " ".join(str(entry_for(name, key)) for name, key in KEYS.items()),
+        "metrics": "open",
+        "upload_timeout_s": patient(1000),
+        "upload_stall_s": patient(1000),
+        "head_timeout_s": patient(60),
+        "download_stall_s": patient(0.5),
+        "max_connections": 20,
+        "max_streams_per_caller": STREAMS,
+        "max_keyless_requests_per_minute": KEYLESS,
+    }
+    with running_service(tmp_path_factory.mktemp("guarded"), **limits) as service:
+        yield service
+
+
+@pytest.fixture
+def ann(guarded: Service) -> Iterator[httpx.Client]:
+    with client_of(guarded, "ann") as client:
+        yield client
+
+
+@pytest.fixture
+def job_id(ann: httpx.Client) -> Iterator[str]:
+    """A job that waits, as there are no workers."""
+    studio = Studio(ann)
+    yield studio.start()
+    studio.cancel_all()
+
+
+def client_of(service: Service, name: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {KEYS[name]}"}
+    return http_client.connect(base_url=service.url, headers=headers)
+
+
+def connect(service: Service, source: str = HERE, receive_bytes: int = 0) -> socket.socket:
+    connection = socket.socket()
+    connection.settimeout(patient())
+    if receive_bytes:  # and small segments, so that the service's buffer is small, too
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 500)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    connection.bind((source, 0))
+    connection.connect(("127.0.0.1", service.port))
+    return connection
+
+
+def get(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+
+
+def ask(service: Service, request: bytes, source: str = HERE) -> bytes:
+    """Send a request on a connection of its own; return the answer up to the end of its head."""
+    with connect(service, source) as connection:
+        connection.sendall(request)
+        return head_of(connection)
+
+
+def head_of(connection: socket.socket) -> bytes:
+    return received_until(connection, b"\r\n\r\n")
+
+
+def received_until(connection: socket.socket, mark: bytes) -> bytes:
+    answer = b""
+    while mark not in answer and (piece := connection.recv(65_536)):
+        answer += piece
+    return answer
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Tell, without reading, whether the service has broken a connection."""
+    poll = select.poll()
+    poll.register(connection, 0)  # errors and hang-ups are always reported
+    return bool(poll.poll(0))
+
+
+def test_connection_of_a_client_that_does_not_read_is_aborted(guarded: Service) -> None:
+    with connect(guarded, receive_bytes=4096) as connection:
+        connection.sendall(get(LARGE) * 3)
+        wait_until(lambda: is_closed(connection))
+
+
+def test_client_that_reads_slowly_gets_everything(guarded: Service) -> None:
+    with connect(guarded, receive_bytes=16_384) as connection:
+        connection.sendall(get(LARGE, "Connection: close"))
+        time.sleep(patient(0.2))  # less than it may wait
+        answer = b""
+        while piece := connection.recv(16_384):
+            answer += piece
+    body = answer.partition(b"\r\n\r\n")[2]
+    assert body == http_client.get(f"{guarded.url}{LARGE}").content
+
+
+def test_only_a_few_pipelined_requests_are_answered(guarded: Service) -> None:
+    with connect(guarded) as connection:
+        connection.sendall(get("/health/live") * 100)
+        answers = b""
+        with suppress(ConnectionResetError):
+            while piece := connection.recv(65_536):
+                answers += piece
+    assert 1 <= answers.count(b"HTTP/1.1 200") < 10
+
+
+def test_request_with_many_headers_is_refused(guarded: Service) -> None:
+    headers = [f"a{number}: b" for number in range(150)]
+    answer = ask(guarded, get("/health/live", *headers))
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+def test_compressed_body_that_stalls_holds_what_was_sent(guarded: Service) -> None:
+    with connect(guarded) as connection:
+        packed = gzip.compress(bytes(90_000_000), 9)[:-8]
+        head = (
+            f"POST /v2/models/mnist/infer HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n"
+            f"Authorization: Bearer {KEYS['ann']}\r\nContent-Length: {len(packed) + 8}\r\n\r\n"
+        )
+        connection.sendall(head.encode() + packed)
+        wait_until(lambda: held_bytes(guarded) >= len(packed))
+        assert held_bytes(guarded) == len(packed)
+    wait_until(lambda: held_bytes(guarded) == 0)
+
+
+def held_bytes(service: Service) -> float:
+    lines = http_client.get(f"{service.url}/metrics").text.splitlines()
+    (line,) = (line for line in lines if line.startswith("atelier_upload_bytes "))
+    return float(line.split()[1])
+
+
+def test_health_and_other_peers_are_served_when_one_peer_takes_all_it_may(
+    guarded: Service,
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(connect(guarded))
+        wait_until(lambda: ask(guarded, get("/")).startswith(b"HTTP/1.1 503"))
+        refused = ask(guarded, get("/"))
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in refused
+        probe = ask(guarded, get("/health/live"))
+        assert probe.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in probe
+        assert ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200")
+    wait_until(lambda: ask(guarded, get("/")).startswith(b"HTTP/1.1 200"))
+
+
+def test_event_streams_of_one_caller_are_limited(
+    guarded: Service, ann: httpx.Client, job_id: str
+) -> None:
+    stream = get(f"/jobs/{job_id}/events", f"Authorization: Bearer {KEYS['ann']}")
+    with ExitStack() as stack:
+        open_streams = [stack.enter_context(connect(guarded)) for _ in range(STREAMS)]
+        for connection in open_streams:
+            connection.sendall(stream)
+            assert head_of(connection).startswith(b"HTTP/1.1 200")
+        refused = ann.get(f"/jobs/{job_id}/events")
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_at_once")
+        assert int(refused.headers["Retry-After"]) > 0
+        waiting = Studio(ann).submit({"Prefer": "wait=60"})
+        assert (waiting.status_code, waiting.json()["code"]) == (429, "too_many_at_once")
+        assert len(ann.get("/jobs?status=queued").json()["jobs"]) == 1
+        with client_of(guarded, "bob") as bob:
+            assert Studio(bob).submit({"Prefer": "wait=1"}).status_code == 202
+    wait_until(lambda: is_taken(guarded, stream))
+
+
+def test_event_streams_end_with_their_connection_also_when_requests_were_pipelined(
+    guarded: Service, job_id: str
+) -> None:
+    stream = get(f"/jobs/{job_id}/events", f"Authorization: Bearer {KEYS['ann']}")
+    for _ in range(STREAMS):
+        with connect(guarded) as connection:
+            connection.sendall(stream + get("/"))
+            received_until(connection, b"event: progress")
+    wait_until(lambda: is_taken(guarded, stream), timeout_s=10)  # a ping every 15 s would find out
+
+
+def is_taken(service: Service, request: bytes) -> bool:
+    return ask(service, request).startswith(b"HTTP/1.1 200")
+
+
+def test_body_of_a_session_has_seconds_to_arrive(guarded: Service) -> None:
+    with connect(guarded) as connection:
+        head = "POST /session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: 900\r\n\r\n{{".encode())
+
+        def is_answered() -> bool:
+            with suppress(OSError):
+                connection.sendall(b" ")
+            return bool(select.select([connection], [], [], 0.5)[0])
+
+        wait_until(is_answered)
+        assert head_of(connection).startswith(b"HTTP/1.1 408")
+
+
+def test_keyless_requests_of_one_peer_are_limited(guarded: Service) -> None:
+    keyless = get("/models")
+    answers = [ask(guarded, keyless, "127.0.0.3") for _ in range(KEYLESS + 1)]
+    assert all(answer.startswith(b"HTTP/1.1 401") for answer in answers[:-1])
+    assert answers[-1].startswith(b"HTTP/1.1 429")
+    assert b"retry-after: " in answers[-1]
+    assert ask(guarded, get("/session"), "127.0.0.3").startswith(b"HTTP/1.1 429")
+    for path in ("/", LARGE, "/health/live"):
+        assert ask(guarded, get(path), "127.0.0.3").startswith(b"HTTP/1.1 200")
+    keyed = get("/models", f"Authorization: Bearer {KEYS['ann']}")
+    assert ask(guarded, keyed, "127.0.0.3").startswith(b"HTTP/1.1 200")
+    assert ask(guarded, keyless, "127.0.0.4").startswith(b"HTTP/1.1 401")
+
+
+def test_clients_of_a_trusted_proxy_are_counted_one_by_one(guarded: Service) -> None:
+    one, other = (
+        get("/models", f"X-Forwarded-For: {address}") for address in ("192.0.2.1", "192.0.2.2")
+    )
+    wait_until(lambda: ask(guarded, one).startswith(b"HTTP/1.1 429"))
+    assert ask(guarded, other).startswith(b"HTTP/1.1 401")
