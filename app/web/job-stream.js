@@ -25,7 +25,7 @@ export function watchJob(id, tell) {
     tell.onJob(job);
   };
   let source = null;
-  addEventListener("offline", tell.onLost, { signal });
+  addEventListener("offline", reconnect, { signal }); // a service on this machine is still there
   addEventListener("online", reconnect, { signal }); // an old connection may be dead and silent
   document.addEventListener("visibilitychange", reconnect, { signal });
   signal.addEventListener("abort", () => source?.close());
