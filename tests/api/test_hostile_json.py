@@ -8,7 +8,8 @@ import pytest
 from tests.api.hostile import assert_still_serves, exchange
 from tests.service import Service
 
-JSON_PATHS = ["/stylize/estimate", "/jobs/nosuch/continue"]
+CONTINUE = f"/jobs/{'0' * 32}/continue"
+JSON_PATHS = ["/stylize/estimate", CONTINUE]
 
 
 @pytest.mark.parametrize("path", JSON_PATHS)
@@ -53,7 +54,7 @@ def test_only_the_first_errors_are_listed(strict_client: httpx.Client, method: s
     if method == "GET":
         response = strict_client.get("/jobs", params=unknown)
     else:
-        response = strict_client.post("/jobs/nosuch/continue", json=unknown)
+        response = strict_client.post(CONTINUE, json=unknown)
     document = response.json()
     assert response.status_code == 422
     assert len(document["errors"]) == 20

@@ -1,11 +1,12 @@
 """The clock of a host that is wrong, is set, or stood still while the machine was off."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
@@ -27,6 +28,13 @@ DAY_S = 86_400.0
 WEEK = Retention(files_s=7 * DAY_S, job_s=30 * DAY_S, orphan_s=DAY_S, finished_per_owner=1000)
 
 Shift = Callable[[float], None]
+
+
+@pytest.fixture(autouse=True)
+def default_logging() -> Iterator[None]:
+    """Take back what `capture_logs` leaves: that structlog counts as configured."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
