@@ -14,6 +14,7 @@ SELF := .$(if $(shell command -v nvidia-smi 2>/dev/null),,[cpu])# with an engine
 # Most tests wait for processes, so that two run side by side; each process computes in one thread.
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 \
 	--dist loadfile --no-loadscope-reorder
+ONE_BY_ONE := --dist worksteal# for tests that share nothing within their files
 SUITES := test test-avx2 test-models test-processes test-failures test-fuzz test-e2e test-deploy \
 	test-fleet
 
@@ -37,13 +38,13 @@ test-models: $(DEV)  ## Measure the shipped models on whole data sets, and train
 	$(PYTEST) -m models tests
 
 test-processes: $(DEV)  ## Start, reload and stop services and commands
-	$(PYTEST) -m processes tests
+	$(PYTEST) $(ONE_BY_ONE) -m processes tests
 
 test-failures: $(DEV)  ## Kill, stop and starve a service, and see that no job is lost
-	$(PYTEST) -m failures tests/jobs
+	$(PYTEST) $(ONE_BY_ONE) -m failures tests/jobs
 
 test-e2e: $(DEV)  ## Use the page in Chromium, which has to be installed
-	$(PYTEST) -m e2e tests/e2e
+	$(PYTEST) $(ONE_BY_ONE) -m e2e tests/e2e
 
 test-fuzz: $(DEV)  ## Compare every answer with the OpenAPI document; FUZZ="--fuzz-seconds 3600"
 	$(PYTEST) --numprocesses 0 -m fuzz tests/fuzz $(FUZZ)
