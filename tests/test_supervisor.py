@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -29,7 +30,10 @@ def web_pid(service: Service) -> int:
 
 def sockets(pid: int) -> set[str]:
     """The sockets that a process has open."""
-    links = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    links = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            links.add(str(each.readlink()))
     return {each for each in links if each.startswith("socket:")}
 
 
@@ -100,8 +104,7 @@ def test_nothing_is_orphaned_when_the_supervisor_is_killed(tmp_path: Path) -> No
 
 def test_only_the_web_process_has_the_listening_socket(tmp_path: Path) -> None:
     with running_service(tmp_path, workers=1) as service:
-        wait_until(service.worker_pid)
-        worker = service.worker_pid()
+        worker = wait_until(service.worker_pid)
         assert worker is not None
         ours = sockets(service.process.pid)
         assert len(ours & sockets(web_pid(service))) == 1

@@ -150,8 +150,7 @@ def test_an_engine_that_cannot_be_chosen_leaves_the_old_one(tmp_path: Path, mode
         three = shown(service.url)
         save_always(7, models)
         reloading = first.submit(reload, service.url)
-        wait_until(lambda: service.child_of_web("prepare"))
-        preparing = service.child_of_web("prepare")
+        preparing = wait_until(lambda: service.child_of_web("prepare"))
         assert preparing is not None
         os.kill(preparing, signal.SIGKILL)  # as the kernel does when memory is short
         found = reloading.result()["mnist"]

@@ -287,8 +287,7 @@ def test_an_evaluation_survives_its_worker(tmp_path: Path, many: bytes) -> None:
         os.kill(pid, signal.SIGKILL)
         done = jobs.wait(job_id)
         assert done["status"] == "succeeded"
-        wait_until(lambda: service.events("job left"))
-        (left,) = service.events("job left")
+        (left,) = wait_until(lambda: service.events("job left"))
         assert left["attempt"] == 2
         report = jobs.result(job_id).json()
         assert (report["n"], report["accuracy"]) == (100, 1)

@@ -128,8 +128,7 @@ def test_a_truncated_checkpoint_is_passed_over(tmp_path: Path, damaged: str) -> 
         assert len(service.events("a checkpoint cannot be read; an older one is tried")) == (
             1 if damaged == "newest" else 2
         )
-        wait_until(lambda: service.events("job left"))
-        (left,) = service.events("job left")
+        (left,) = wait_until(lambda: service.events("job left"))
         began_at = done["progress"]["step"] - left["steps"]
         assert began_at == (_step_of(checkpoints[0]) if damaged == "newest" else 0)
 

@@ -43,8 +43,7 @@ def test_a_killed_worker_loses_only_the_steps_after_its_checkpoint(tmp_path: Pat
         jobs.wait(job_id, has_gone_on)
         assert steps == sorted(steps), "the step fell"
         done = jobs.finish(job_id)
-        wait_until(lambda: service.events("job left"))
-        (left,) = service.events("job left")
+        (left,) = wait_until(lambda: service.events("job left"))
         assert left["attempt"] == 2
         assert done["progress"]["step"] - left["steps"] >= kept
         assert jobs.result(job_id).status_code == 200
@@ -105,8 +104,7 @@ def test_a_worker_that_slept_too_long_fences_itself(tmp_path: Path) -> None:
             )
         )
         jobs.finish(job_id)
-        wait_until(lambda: service.events("job left"))
-        (left,) = service.events("job left")
+        (left,) = wait_until(lambda: service.events("job left"))
         assert left["attempt"] == 2
 
 
@@ -137,8 +135,7 @@ def test_sigterm_keeps_what_was_painted(tmp_path: Path) -> None:
         seen = jobs.show(job_id)
         assert seen["progress"]["step"] >= 20
         done = jobs.finish(job_id)
-        wait_until(lambda: service.events("job left"))
-        (left,) = service.events("job left")
+        (left,) = wait_until(lambda: service.events("job left"))
         assert done["progress"]["step"] - left["steps"] >= 20
 
 
