@@ -7,7 +7,8 @@ import mmap
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import structlog
@@ -63,7 +64,6 @@ class Child:
         """Open what is worked with; in the child."""
         self._parent.close()
         threading.Thread(target=self._await_stop, name="stop", daemon=True).start()
-        signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
         try:
             self._work = self._open_work(self._stopping)
         except Exception as error:
@@ -86,7 +86,8 @@ class Child:
             log.warning("this process was told to stop, and its parent was not; another follows")
             os._exit(1)
         try:
-            self._work.take(job_id, is_redelivered=is_redelivered)
+            with self._stopping_on_sigterm():
+                self._work.take(job_id, is_redelivered=is_redelivered)
         except Exception:
             log.exception("the work failed; another process takes the place of this one")
             os._exit(1)
@@ -95,6 +96,19 @@ class Child:
         """Close what was worked with; in the child."""
         if self._work is not None:
             self._work.close()
+
+    @contextmanager
+    def _stopping_on_sigterm(self) -> Iterator[None]:
+        """Let SIGTERM stop the work where it can go on later.
+
+        At other times it ends this process: the pool, which sets its handlers after `begin`, has
+        it raise an exception, wherever in the work that may be.
+        """
+        before = signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def _await_stop(self) -> None:
         self._end.read(1)

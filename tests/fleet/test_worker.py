@@ -75,6 +75,7 @@ def test_a_child_that_is_told_to_stop_by_somebody_else_is_replaced(
         (child,) = fleet.workers[0].children()
         os.kill(child, signal.SIGTERM)
         wait_until(lambda: len(fleet.events("job claimed", job_id=job_id)) == 2)
+        assert fleet.events("job left", job_id=job_id, status="queued")  # it was not torn away
         jobs.finish(job_id)
         assert child not in fleet.workers[0].children()
 
