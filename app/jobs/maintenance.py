@@ -17,7 +17,7 @@ from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
 from app.jobs.service_time import ServiceTime
 from app.jobs.spool import Spool
-from app.jobs.tables import allowance, job, served
+from app.jobs.tables import allowance, job
 from app.jobs.unchanged import Unchanged
 
 log = structlog.stdlib.get_logger(__name__)
@@ -154,7 +154,7 @@ class Maintenance:
 
     def _owners(self) -> set[str]:
         with self._database.read() as connection:
-            return set(connection.execute(select(served.c.owner)).scalars())
+            return set(connection.execute(select(job.c.owner).distinct()).scalars())
 
     def _forget_counts(self) -> None:
         """Remove what callers had used in minutes that are over."""

@@ -132,7 +132,9 @@ class Batcher:
         return batch
 
     def _take(self) -> _Request:
-        flow, request = self._waiting.take()
+        taken = self._waiting.take()
+        assert taken is not None
+        flow, request = taken
         self._waiting.charge(flow, 1)
         return request
 
