@@ -158,8 +158,8 @@ class Settings(BaseSettings):
     decode_threads: int = Field(
         default_factory=available_cores,
         gt=0,
-        description="threads that decode images of one caller, and one more for others; default: one "
-        "per core",
+        description="threads that decode images of one caller, and one more for others; "
+        "default: one per core",
     )
     max_evaluation_s: float = Field(
         3600.0, gt=0, description="seconds after which an evaluation reports on what it has seen"
