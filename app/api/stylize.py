@@ -108,7 +108,7 @@ async def _submitted(
     with services.submissions.receiving(caller, key) as receiving:
         await services.allowance.check_pixels(caller)
         await receiving.check_room()
-        async with services.uploads.receive(request, _LAYOUT) as form:
+        async with services.uploads.receive(request, _LAYOUT, flow) as form:
             fields = validated(StylizeFields, _single(form.fields))
             content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
             files = {"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}}

@@ -131,7 +131,7 @@ async def _infer(model: ServedModel, call: _Call) -> Response:
     services = call.services
     await services.allowance.check_pixels(call.caller)
     async with (
-        services.uploads.receive_whole(call.request) as body,
+        services.uploads.receive_whole(call.request, call.flow) as body,
         services.allowance.counting(call.caller) as count_pixels,
     ):
         length = call.headers.inference_header_content_length
