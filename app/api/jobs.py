@@ -98,21 +98,20 @@ async def show_job(job: JobDep, services: ServicesDep) -> JobOut:
     return await described(job, services)
 
 
+async def _count_stream(flow: FlowDep, services: ServicesDep) -> AsyncIterator[None]:
+    """Count a stream from before its first byte, when it can still be refused, to its end."""
+    with services.followers.taken(flow):
+        yield
+
+
 async def _streamed_job(
+    _counted: Annotated[None, Depends(_count_stream)],  # before the database is asked for the job
     job: JobDep,
     last_event_id: Annotated[str | None, Header(description="the `id` of the last event")] = None,
 ) -> Job:
     if job.status.is_terminal and last_event_id == str(job.version):
         raise StreamEndedError  # a browser would connect again and again
     return job
-
-
-async def _counted_stream(
-    job: Annotated[Job, Depends(_streamed_job)], flow: FlowDep, services: ServicesDep
-) -> AsyncIterator[Job]:
-    """Count a stream from before its first byte, when it can still be refused, to its end."""
-    with services.followers.taken(flow):
-        yield job
 
 
 @router.get(
@@ -124,7 +123,7 @@ async def _counted_stream(
     },
 )
 async def watch_job(
-    job: Annotated[Job, Depends(_counted_stream)], services: ServicesDep
+    job: Annotated[Job, Depends(_streamed_job)], services: ServicesDep
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream what happens: `progress` and `preview` events, then one `end` with the whole job.
 
