@@ -44,6 +44,14 @@ class Archives:
                 f"{_AT_ONCE} archives of yours arrive already; send this one afterwards", _WAIT_S
             ),
         )
+        self._opening = ConcurrencyLimit(
+            _AT_ONCE,
+            lambda: QuotaError(
+                f"{_AT_ONCE} archives or data sets of yours are being opened already; "
+                "send this request afterwards",
+                _WAIT_S,
+            ),
+        )
 
     @asynccontextmanager
     async def receive(self, request: Request, caller: str) -> AsyncIterator[Incoming]:
@@ -67,12 +75,16 @@ class Archives:
                 raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
             yield incoming
 
-    async def opened(self, call: Callable[[], T]) -> T:
+    async def opened(self, call: Callable[[], T], flow: str) -> T:
         """Call what opens an archive or a folder, in a thread, one such call at a time.
 
         A hostile archive takes memory and time; what needs other threads does not wait behind it.
+
+        Raises:
+            QuotaError: several calls of the same flow wait already.
         """
-        return await to_thread.run_sync(call, limiter=self._one_at_a_time)
+        with self._opening.taken(flow):
+            return await to_thread.run_sync(call, limiter=self._one_at_a_time)
 
     async def _read(self, request: Request, receiver: "_RawArchive | _FormArchive") -> None:
         piece = bytearray()
