@@ -7,7 +7,7 @@ import torch
 
 from app.api.allowance import Allowance
 from app.api.archives import Archives
-from app.api.arriving import Patience
+from app.api.arriving import ArrivalTimeouts
 from app.api.concurrency import follower_limit
 from app.api.deps import Services
 from app.api.gate import Entry
@@ -176,7 +176,7 @@ def _uploads(settings: Settings) -> Uploads:
             max_request_bytes=settings.max_request_bytes,
             max_request_files=settings.max_request_files,
             max_held_bytes=settings.max_upload_bytes,
-            patience=Patience(settings.upload_timeout_s, settings.upload_stall_s),
+            timeouts=ArrivalTimeouts(settings.upload_timeout_s, settings.upload_stall_s),
         )
     )
 
@@ -185,7 +185,7 @@ def _archives(settings: Settings, spool: Spool) -> Archives:
     return Archives(
         spool,
         ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
-        Patience(settings.archive_timeout_s, settings.upload_stall_s),
+        ArrivalTimeouts(settings.archive_timeout_s, settings.upload_stall_s),
         settings.min_free_bytes,
     )
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from app.api.arriving import Patience, UploadTimeoutError, UploadTooLargeError, arriving
+from app.api.arriving import ArrivalTimeouts, UploadTimeoutError, UploadTooLargeError, arriving
 from app.api.inflating import inflated, window_bits_of
-from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
+from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, part_called
 from app.serving.errors import QueueFullError
 from app.vision.errors import (
     AtelierError,
@@ -60,7 +60,7 @@ class UploadLimits:
     max_request_bytes: int
     max_request_files: int
     max_held_bytes: int
-    patience: Patience
+    timeouts: ArrivalTimeouts
 
     @property
     def max_flow_bytes(self) -> int:
@@ -111,9 +111,9 @@ class Uploads:
         self._held_bytes = Counter[str]()
 
     @property
-    def patience(self) -> Patience:
-        """How long a request may take to arrive."""
-        return self._limits.patience
+    def timeouts(self) -> ArrivalTimeouts:
+        """Limits on the time in which a request arrives."""
+        return self._limits.timeouts
 
     @property
     def held_bytes(self) -> int:
@@ -165,7 +165,7 @@ class Uploads:
             yield body
 
     def _arriving(self, request: Request) -> AsyncIterator[bytes]:
-        return arriving(request, self._limits.max_request_bytes, self._limits.patience)
+        return arriving(request, self._limits.max_request_bytes, self._limits.timeouts)
 
     @contextmanager
     def _counted(self, flow: str) -> Iterator[Callable[[int], None]]:
@@ -260,7 +260,9 @@ class _FormParts:
         if name in self._layout.fields:
             part = _Part(name, None, _MAX_FIELD_BYTES)
             return _appended(part, self._fields, _MAX_FIELDS, "fields")
-        raise MalformedUploadError(f"{described(name)}; send {self._layout}{self._other_fields()}")
+        raise MalformedUploadError(
+            f"{part_called(name)}; send {self._layout}{self._other_fields()}"
+        )
 
     def _other_fields(self) -> str:
         names = ", ".join(sorted(self._layout.fields))
