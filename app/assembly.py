@@ -7,12 +7,13 @@ import torch
 
 from app.api.allowance import Allowance
 from app.api.archives import Archives
-from app.api.arriving import Patience
+from app.api.arriving import ArrivalTimeouts
 from app.api.concurrency import follower_limit
 from app.api.deps import Services
 from app.api.gate import Entry
 from app.api.identity import Identification, SecretError, kept_secret
 from app.api.origins import ANY
+from app.api.recent import Recent
 from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.uploads import UploadLimits, Uploads
@@ -38,6 +39,8 @@ from app.upkeep import make_announcer
 from app.vision.device import choose_device
 from app.vision.images import ImageLimits
 from app.vision.specs import SPECS
+
+_WORKERS_MAX_AGE_S = 1.0  # health probes are not limited
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def make_services(parts: Parts, loader: Loader) -> Services:
     settings, database, blobs = parts.settings, parts.database, parts.blobs
     store, entry, metrics = _make_store(settings, database), parts.entry, parts.metrics
     spool = Spool(settings.data_dir)
+    roster = Roster(database, settings.lease_s)
     registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
         identification=entry.identification,
@@ -96,7 +100,8 @@ def make_services(parts: Parts, loader: Loader) -> Services:
         jobs=store,
         blobs=blobs,
         spool=spool,
-        roster=Roster(database, settings.lease_s),
+        roster=roster,
+        recent_workers=Recent(roster.workers, _WORKERS_MAX_AGE_S),
         submissions=Submissions(store, blobs, spool, entry.allowance, settings.min_free_bytes),
         watch=parts.watch,
         followers=follower_limit(settings.max_streams_per_caller),
@@ -171,7 +176,7 @@ def _uploads(settings: Settings) -> Uploads:
             max_request_bytes=settings.max_request_bytes,
             max_request_files=settings.max_request_files,
             max_held_bytes=settings.max_upload_bytes,
-            patience=Patience(settings.upload_timeout_s, settings.upload_stall_s),
+            timeouts=ArrivalTimeouts(settings.upload_timeout_s, settings.upload_stall_s),
         )
     )
 
@@ -180,7 +185,7 @@ def _archives(settings: Settings, spool: Spool) -> Archives:
     return Archives(
         spool,
         ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
-        Patience(settings.archive_timeout_s, settings.upload_stall_s),
+        ArrivalTimeouts(settings.archive_timeout_s, settings.upload_stall_s),
         settings.min_free_bytes,
     )
 

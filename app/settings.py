@@ -93,7 +93,11 @@ class Settings(BaseSettings):
     max_request_files: int = Field(64, gt=0, description="images in one request")
     max_request_bytes: int = Field(100_000_000, gt=0, description="bytes of one request")
     max_upload_bytes: int = Field(
-        500_000_000, gt=0, description="bytes of all requests held in memory at one time"
+        500_000_000,
+        gt=0,
+        description="bytes of all requests held in memory at one time; one caller (without keys, "
+        "one client address) may hold half, or one request of `ATELIER_MAX_REQUEST_BYTES` if that "
+        "is more",
     )
     max_archive_bytes: int = Field(
         2_000_000_000, gt=0, description="bytes of an archive to evaluate on"

@@ -24,7 +24,7 @@ from app.jobs.job import Job, JobKind
 from app.jobs.journal import Pace
 from app.jobs.leases import Leases
 from app.jobs.leavings import note_lost
-from app.jobs.liveness import Liveness, Patience
+from app.jobs.liveness import Liveness, WatchdogTimeouts
 from app.jobs.opening import open_blobs
 from app.jobs.painting import Painting
 from app.jobs.roster import Roster, Worker
@@ -72,13 +72,13 @@ class Workbench:
         limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
         self._painting = Painting(self._targets, self.blobs, limits, memory)
         self._painting.calibration = self._calibrations.find(cost_key(self._targets.network))
-        patience = Patience(
+        timeouts = WatchdogTimeouts(
             renew_s=settings.lease_renew_s,
             give_up_s=settings.lease_give_up_s,
             stall_s=settings.stall_s,
             cancel_s=settings.cancel_s,
         )
-        self._liveness = Liveness(name, self._leases, self._roster, patience)
+        self._liveness = Liveness(name, self._leases, self._roster, timeouts)
         self._runner = Runner(
             self._leases,
             self.blobs,

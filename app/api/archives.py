@@ -9,9 +9,9 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from app.api.arriving import Patience, UploadTooLargeError, arriving
+from app.api.arriving import ArrivalTimeouts, UploadTooLargeError, arriving
 from app.api.concurrency import ConcurrencyLimit
-from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
+from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, part_called
 from app.api.uploads import UnsupportedUploadError
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.errors import QuotaError, StorageFullError
@@ -31,17 +31,25 @@ class Archives:
     """Receives archives within limits."""
 
     def __init__(
-        self, spool: Spool, limits: ArchiveLimits, patience: Patience, min_free_bytes: int
+        self, spool: Spool, limits: ArchiveLimits, timeouts: ArrivalTimeouts, min_free_bytes: int
     ) -> None:
         self._spool = spool
         self.limits = limits
-        self._patience = patience
+        self._timeouts = timeouts
         self._min_free_bytes = min_free_bytes
         self._one_at_a_time = CapacityLimiter(1)
         self._arriving = ConcurrencyLimit(
             _AT_ONCE,
             lambda: QuotaError(
                 f"{_AT_ONCE} archives of yours arrive already; send this one afterwards", _WAIT_S
+            ),
+        )
+        self._opening = ConcurrencyLimit(
+            _AT_ONCE,
+            lambda: QuotaError(
+                f"{_AT_ONCE} archives or data sets of yours are being opened already; "
+                "send this request afterwards",
+                _WAIT_S,
             ),
         )
 
@@ -67,17 +75,21 @@ class Archives:
                 raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
             yield incoming
 
-    async def opened(self, call: Callable[[], T]) -> T:
+    async def opened(self, call: Callable[[], T], flow: str) -> T:
         """Call what opens an archive or a folder, in a thread, one such call at a time.
 
         A hostile archive takes memory and time; what needs other threads does not wait behind it.
+
+        Raises:
+            QuotaError: several calls of the same flow wait already.
         """
-        return await to_thread.run_sync(call, limiter=self._one_at_a_time)
+        with self._opening.taken(flow):
+            return await to_thread.run_sync(call, limiter=self._one_at_a_time)
 
     async def _read(self, request: Request, receiver: "_RawArchive | _FormArchive") -> None:
         piece = bytearray()
         most = self.limits.max_bytes + _FORM_BYTES
-        async for chunk in arriving(request, most, self._patience):
+        async for chunk in arriving(request, most, self._timeouts):
             piece += chunk
             if len(piece) >= _PIECE_BYTES:
                 await run_in_threadpool(self._write, receiver, bytes(piece))
@@ -137,7 +149,7 @@ class _FormArchive:
 
     def _begin(self, name: str, _filename: str | None) -> Incoming:
         if name != _PART:
-            raise MalformedUploadError(f"{described(name)}; send the archive as '{_PART}'")
+            raise MalformedUploadError(f"{part_called(name)}; send the archive as '{_PART}'")
         self._files += 1
         if self._files > 1:
             raise UploadTooLargeError("send one archive at a time")

@@ -18,14 +18,16 @@ class UploadTimeoutError(AtelierError):
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long a request may take to arrive, and how long it may send nothing."""
+class ArrivalTimeouts:
+    """The time in which a request has to arrive, and that for which it may send nothing."""
 
     timeout_s: float
     stall_s: float
 
 
-async def arriving(request: Request, max_bytes: int, patience: Patience) -> AsyncIterator[bytes]:
+async def arriving(
+    request: Request, max_bytes: int, timeouts: ArrivalTimeouts
+) -> AsyncIterator[bytes]:
     """Yield the body in pieces.
 
     Raises:
@@ -38,12 +40,12 @@ async def arriving(request: Request, max_bytes: int, patience: Patience) -> Asyn
     if announced.isdecimal() and int(announced) > max_bytes:
         raise too_large
     now = asyncio.get_running_loop().time
-    deadline = now() + patience.timeout_s
+    deadline = now() + timeouts.timeout_s
     stream = request.stream()
     received = 0
     while True:
         try:
-            async with asyncio.timeout_at(min(now() + patience.stall_s, deadline)):
+            async with asyncio.timeout_at(min(now() + timeouts.stall_s, deadline)):
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return

@@ -106,7 +106,7 @@ async def classify(
     most_s = services.classify_deadline_s
     deadline_s = min(headers.x_request_timeout or most_s, most_s)
     async with (
-        services.uploads.receive(request, _LAYOUT) as form,
+        services.uploads.receive(request, _LAYOUT, flow) as form,
         services.allowance.counting(caller) as count_pixels,
         while_awaited(request, deadline_s),
     ):

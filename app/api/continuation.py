@@ -9,7 +9,7 @@ from app.api.deps import CallerDep, JobId, Services, ServicesDep
 from app.api.errors import problem_responses
 from app.api.foresight import foresee
 from app.api.job_schemas import JobOut
-from app.api.json_body import REFUSALS, described, json_body
+from app.api.json_body import REFUSALS, json_body, json_request_body
 from app.api.kinds import InvalidRequestError
 from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.stylize import SUBMITTING
@@ -27,7 +27,7 @@ router = APIRouter(tags=["stylize"])
 @router.post(
     "/jobs/{job_id}/continue",
     status_code=status.HTTP_202_ACCEPTED,
-    openapi_extra=described(ContinueIn),
+    openapi_extra=json_request_body(ContinueIn),
     responses={
         **JOB_MADE,
         **problem_responses(

@@ -16,6 +16,7 @@ from app.api.allowance import Allowance
 from app.api.archives import Archives
 from app.api.concurrency import ConcurrencyLimit
 from app.api.identity import Identification, flow_of
+from app.api.recent import Recent
 from app.api.schemas import LimitsOut
 from app.api.submissions import Submissions
 from app.api.threads import in_store
@@ -24,7 +25,7 @@ from app.api.watch import JobWatch
 from app.jobs.blobs import Blobs
 from app.jobs.errors import UnknownJobError
 from app.jobs.job import Job
-from app.jobs.roster import Roster
+from app.jobs.roster import Roster, Worker
 from app.jobs.spool import Spool
 from app.jobs.store import JobStore
 from app.serving.decoder import Decoder
@@ -53,6 +54,7 @@ class Services:
     blobs: Blobs
     spool: Spool
     roster: Roster
+    recent_workers: Recent[list[Worker]]
     submissions: Submissions
     watch: JobWatch
     followers: ConcurrencyLimit

@@ -186,8 +186,12 @@ def _on_invalid_request(_request: Request, error: Exception) -> Response:
 
 
 def _field_problem(found: Mapping[str, Any]) -> FieldProblem:
-    field = ".".join(map(str, found["loc"]))  # may be a name that the client made up
-    return FieldProblem(field=field[:_LONGEST_FIELD], message=found["msg"])
+    return FieldProblem(field=_name_of(found["loc"]), message=found["msg"])
+
+
+def _name_of(place: Sequence[str | int]) -> str:
+    """Return the name of a place in a request, cut short: the client may have made it up."""
+    return ".".join(map(str, place))[:_LONGEST_FIELD]
 
 
 def _only_field(error: RequestValidationError) -> str | None:
@@ -195,7 +199,7 @@ def _only_field(error: RequestValidationError) -> str | None:
     places = [found["loc"] for found in error.errors()]
     fields = {place[1] if place[0] == "body" and len(place) > 1 else None for place in places}
     only = fields.pop() if len(fields) == 1 else None
-    return only if isinstance(only, str) else None
+    return _name_of([only]) if isinstance(only, str) else None
 
 
 def _on_http_error(request: Request, error: Exception) -> Response:

@@ -1,16 +1,17 @@
 """`POST /evaluate`: labelled images in, a job out whose result says how good a model is."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.arriving import UploadTimeoutError, UploadTooLargeError
-from app.api.deps import CallerDep, Services, ServicesDep
+from app.api.deps import CallerDep, FlowDep, Services, ServicesDep
 from app.api.errors import problem_responses
 from app.api.evaluate_schemas import DatasetOut, DatasetsOut
 from app.api.job_schemas import JobOut
@@ -80,6 +81,21 @@ class EvaluateQuery(BaseModel):
     )
 
 
+@dataclass(frozen=True)
+class _Sender:
+    """Names under which the sender of a request is counted."""
+
+    caller: str
+    flow: str
+
+
+async def _sender(caller: CallerDep, flow: FlowDep) -> _Sender:
+    return _Sender(caller, flow)
+
+
+SenderDep = Annotated[_Sender, Depends(_sender)]
+
+
 @router.post(
     "/evaluate",
     status_code=status.HTTP_202_ACCEPTED,
@@ -106,14 +122,14 @@ async def evaluate(
     query: Annotated[EvaluateQuery, Query()],
     headers: JobHeadersDep,
     response: Response,
-    caller: CallerDep,
+    sender: SenderDep,
     services: ServicesDep,
 ) -> JobOut:
     """Evaluate a model on a zip archive with a folder for each class, or on a data set: a job."""
     model = services.registry.get(query.model)
-    with services.submissions.receiving(caller, headers.idempotency_key) as receiving:
+    with services.submissions.receiving(sender.caller, headers.idempotency_key) as receiving:
         await receiving.check_room()
-        job = await _submitted(request, query, model, receiving, services)
+        job = await _submitted(request, query, model, receiving, sender.flow, services)
     return await reply(job, headers, services, response)
 
 
@@ -129,6 +145,7 @@ async def _submitted(
     query: EvaluateQuery,
     model: ServedModel,
     receiving: Receiving,
+    flow: str,
     services: Services,
 ) -> Job:
     """Receive a request and make its job; an archive that it does not take is let go of."""
@@ -137,11 +154,11 @@ async def _submitted(
             raise InvalidRequestError("send a zip archive, or name a data set: ?dataset=NAME")
         async with services.archives.receive(request, receiving.owner) as incoming:
             asked = _asked(query, model, {ARCHIVE: incoming})
-            return await _made(incoming.path, asked, receiving, services)
+            return await _made(incoming.path, asked, receiving, flow, services)
     if _has_body(request):
         raise InvalidRequestError("send an archive or name a data set, not both")
     path = await run_in_threadpool(find_dataset, services.datasets, query.dataset)
-    return await _made(path, _asked(query, model, {}), receiving, services)
+    return await _made(path, _asked(query, model, {}), receiving, flow, services)
 
 
 def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incoming]) -> Asked:
@@ -150,7 +167,9 @@ def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incomin
     return Asked(JobKind.EVALUATE, request, files)
 
 
-async def _made(path: Path, asked: Asked, receiving: Receiving, services: Services) -> Job:
+async def _made(
+    path: Path, asked: Asked, receiving: Receiving, flow: str, services: Services
+) -> Job:
     """Make the job, if its key did not before and there is something to evaluate on."""
     before = await receiving.made_before(asked)
     if before is not None:
@@ -162,7 +181,7 @@ async def _made(path: Path, asked: Asked, receiving: Receiving, services: Servic
         with open_source(path, services.archives.limits) as source:
             return len(label(source.names, card.spec.class_of).files)
 
-    images = await services.archives.opened(labelled)
+    images = await services.archives.opened(labelled, flow)
     options = {**asked.request, "version": card.version, "images": images}
     return await receiving.create(Order(asked, options, asked.files))
 

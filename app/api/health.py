@@ -6,7 +6,6 @@ from fastapi import APIRouter, Response, status
 
 from app.api.deps import ServicesDep
 from app.api.schemas import LiveOut, ReadyOut, WorkerOut
-from app.api.threads import soon_in_store
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.roster import Worker
 from app.serving.loader import ServedModel
@@ -29,7 +28,7 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     registry = services.registry
     workers: list[Worker] = []
     with suppress(StoreUnavailableError, TimeoutError):  # they are reported, not required
-        workers = await soon_in_store(services.roster.workers)
+        workers = await services.recent_workers.get()
     if not registry.ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return ReadyOut(

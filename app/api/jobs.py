@@ -17,7 +17,7 @@ from app.api.errors import StreamEndedError, problem_responses
 from app.api.evaluate_schemas import ReportOut, report_out
 from app.api.job_schemas import JobOut, JobsOut, job_out
 from app.api.media import BINARY, CACHE_CONTROL, files, header
-from app.api.replies import described
+from app.api.replies import job_document
 from app.api.threads import in_blobs, in_store
 from app.jobs.blobs import Blobs
 from app.jobs.errors import (
@@ -95,24 +95,23 @@ async def list_jobs(
 @router.get("/{job_id}", responses=_KNOWN)
 async def show_job(job: JobDep, services: ServicesDep) -> JobOut:
     """Show one job."""
-    return await described(job, services)
+    return await job_document(job, services)
+
+
+async def _count_stream(flow: FlowDep, services: ServicesDep) -> AsyncIterator[None]:
+    """Count a stream from before its first byte, when it can still be refused, to its end."""
+    with services.followers.taken(flow):
+        yield
 
 
 async def _streamed_job(
+    _counted: Annotated[None, Depends(_count_stream)],  # before the database is asked for the job
     job: JobDep,
     last_event_id: Annotated[str | None, Header(description="the `id` of the last event")] = None,
 ) -> Job:
     if job.status.is_terminal and last_event_id == str(job.version):
         raise StreamEndedError  # a browser would connect again and again
     return job
-
-
-async def _counted_stream(
-    job: Annotated[Job, Depends(_streamed_job)], flow: FlowDep, services: ServicesDep
-) -> AsyncIterator[Job]:
-    """Count a stream from before its first byte, when it can still be refused, to its end."""
-    with services.followers.taken(flow):
-        yield job
 
 
 @router.get(
@@ -124,7 +123,7 @@ async def _counted_stream(
     },
 )
 async def watch_job(
-    job: Annotated[Job, Depends(_counted_stream)], services: ServicesDep
+    job: Annotated[Job, Depends(_streamed_job)], services: ServicesDep
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream what happens: `progress` and `preview` events, then one `end` with the whole job.
 
@@ -254,7 +253,7 @@ async def extra_file(
 @router.post("/{job_id}/finish", responses=_WITH_STATE)
 async def finish_job(job: JobDep, services: ServicesDep) -> JobOut:
     """Stop now: the picture as it is becomes the result."""
-    return await described(await in_store(services.jobs.finish, job.id), services)
+    return await job_document(await in_store(services.jobs.finish, job.id), services)
 
 
 @router.post("/{job_id}/cancel", responses=_KNOWN)
@@ -263,7 +262,7 @@ async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
     cancelled = await in_store(services.jobs.cancel, job.id)
     if cancelled.status.is_terminal:
         await in_blobs(tidy, cancelled, services.blobs)
-    return await described(cancelled, services)
+    return await job_document(cancelled, services)
 
 
 @router.delete(

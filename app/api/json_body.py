@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from app.api.arriving import Patience, UploadTimeoutError, UploadTooLargeError, arriving
+from app.api.arriving import ArrivalTimeouts, UploadTimeoutError, UploadTooLargeError, arriving
 from app.api.deps import ServicesDep
 from app.api.errors import invalid_body
 from app.api.kinds import InvalidRequestError
@@ -23,14 +23,14 @@ REFUSALS = (UploadTimeoutError, UploadTooLargeError, UnsupportedUploadError)
 
 
 def json_body(
-    model: type[M], *, max_bytes: int = _MAX_BYTES, patience: Patience | None = None
+    model: type[M], *, max_bytes: int = _MAX_BYTES, timeouts: ArrivalTimeouts | None = None
 ) -> Callable[[Request, ServicesDep], Awaitable[M]]:
-    """Make a dependency that reads the body as `model`; declare it with `described`.
+    """Make a dependency that reads the body as `model`; declare it with `json_request_body`.
 
     Args:
         model: of an object with a few members.
         max_bytes: of the body.
-        patience: how long it may take to arrive; None stands for that of uploads.
+        timeouts: how long it may take to arrive; None means as long as uploads.
 
     The dependency raises one of `REFUSALS`, or RequestValidationError.
     """
@@ -40,7 +40,7 @@ def json_body(
         if media_type != "application/json":
             raise UnsupportedUploadError("send JSON with Content-Type: application/json")
         body = bytearray()
-        async for chunk in arriving(request, max_bytes, patience or services.uploads.patience):
+        async for chunk in arriving(request, max_bytes, timeouts or services.uploads.timeouts):
             body += chunk
         if body.count(b",") >= _MAX_MEMBERS:  # each unknown one would become an error
             raise InvalidRequestError(f"The body may have at most {_MAX_MEMBERS} members.")
@@ -52,7 +52,7 @@ def json_body(
     return read
 
 
-def described(model: type[BaseModel]) -> dict[str, Any]:
+def json_request_body(model: type[BaseModel]) -> dict[str, Any]:
     """Describe such a body for OpenAPI."""
     schema = {"application/json": {"schema": model.model_json_schema(ref_template=REFERENCES)}}
     return {"requestBody": {"required": True, "content": schema}}

@@ -113,6 +113,6 @@ def boundary_of(parameters: Mapping[bytes, bytes]) -> bytes:
     return boundary
 
 
-def described(name: str) -> str:
+def part_called(name: str) -> str:
     """Say which part was found where another was expected."""
     return f"a part named {name!r}" if name else "a part without a name"

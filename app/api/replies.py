@@ -81,7 +81,7 @@ async def _counted_headers(
 JobHeadersDep = Annotated[JobHeaders, Depends(_counted_headers)]
 
 
-async def described(job: Job, services: Services) -> JobOut:
+async def job_document(job: Job, services: Services) -> JobOut:
     """Describe a job, with its place in the queue while it waits."""
     waits = job.status is JobStatus.QUEUED
     outlooks = await in_store(services.jobs.outlooks) if waits else {}
@@ -97,8 +97,8 @@ async def reply(job: Job, headers: JobHeaders, services: Services, response: Res
         job = await services.watch.ended(job, wait_s)
     if job.status.is_terminal:
         response.status_code = status.HTTP_200_OK
-        return await described(job, services)
-    document = await described(job, services)
+        return await job_document(job, services)
+    document = await job_document(job, services)
     response.status_code = status.HTTP_202_ACCEPTED
     response.headers["Retry-After"] = str(max(1, min(_LONGEST_WAIT_S, round(document.eta_s or 1))))
     return document

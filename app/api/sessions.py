@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.arriving import Patience
+from app.api.arriving import ArrivalTimeouts
 from app.api.deps import ServicesDep
 from app.api.errors import problem_responses
 from app.api.identity import COOKIE, UnknownKeyError
-from app.api.json_body import REFUSALS, described, json_body
+from app.api.json_body import REFUSALS, json_body, json_request_body
 from app.api.origins import CrossSiteError, UnknownHostError
 from app.api.schemas import Schema
 
@@ -27,7 +27,9 @@ class SessionIn(BaseModel):
     key: str = Field(max_length=200, description="as `python -m app key new` has shown it")
 
 
-_SHOWN_KEY = json_body(SessionIn, max_bytes=1_000, patience=Patience(timeout_s=5.0, stall_s=5.0))
+_SHOWN_KEY = json_body(
+    SessionIn, max_bytes=1_000, timeouts=ArrivalTimeouts(timeout_s=5.0, stall_s=5.0)
+)
 """Without a key nobody may send more, or take longer."""
 
 
@@ -49,7 +51,7 @@ async def show_session(request: Request, services: ServicesDep) -> SessionOut:
     "",
     status_code=status.HTTP_204_NO_CONTENT,
     response_class=Response,
-    openapi_extra=described(SessionIn),
+    openapi_extra=json_request_body(SessionIn),
     responses=problem_responses(UnknownHostError, CrossSiteError, UnknownKeyError, *REFUSALS),
 )
 async def open_session(

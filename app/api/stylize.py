@@ -12,7 +12,7 @@ from app.api.errors import problem_responses, validated
 from app.api.fields import about
 from app.api.foresight import DoesNotFitError, UnpaintableError, foresee
 from app.api.job_schemas import JobOut
-from app.api.json_body import REFUSALS, described, json_body
+from app.api.json_body import REFUSALS, json_body, json_request_body
 from app.api.kinds import InvalidRequestError
 from app.api.replies import JOB_MADE, JobHeadersDep, reply
 from app.api.style_files import UnknownStyleError, style_path
@@ -80,7 +80,7 @@ async def stylize(
 
 @router.post(
     "/stylize/estimate",
-    openapi_extra=described(EstimateIn),
+    openapi_extra=json_request_body(EstimateIn),
     responses=problem_responses(*_UNPAINTABLE, *REFUSALS),
 )
 async def estimate_painting(
@@ -108,7 +108,7 @@ async def _submitted(
     with services.submissions.receiving(caller, key) as receiving:
         await services.allowance.check_pixels(caller)
         await receiving.check_room()
-        async with services.uploads.receive(request, _LAYOUT) as form:
+        async with services.uploads.receive(request, _LAYOUT, flow) as form:
             fields = validated(StylizeFields, _single(form.fields))
             content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
             files = {"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}}

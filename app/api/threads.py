@@ -34,6 +34,9 @@ in_store = Threads(_COUNT)
 in_blobs = Threads(_COUNT)
 """For the files of jobs."""
 
+in_parser = Threads(1)
+"""For large JSON objects, one at a time: parsing one holds the interpreter lock."""
+
 
 async def soon_in_store(call: Callable[[], T]) -> T:
     """Call a method of the store for somebody who does not wait while it is locked.

@@ -6,6 +6,7 @@ that is too large costs only itself: its bytes are dropped as they arrive, and i
 kept. `Uploads.receive_whole` is for bodies that are read in another way.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from app.api.arriving import Patience, UploadTimeoutError, UploadTooLargeError, arriving
+from app.api.arriving import ArrivalTimeouts, UploadTimeoutError, UploadTooLargeError, arriving
 from app.api.inflating import inflated, window_bits_of
-from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, described
+from app.api.multipart import MalformedUploadError, MultipartReader, boundary_of, part_called
 from app.serving.errors import QueueFullError
 from app.vision.errors import (
     AtelierError,
@@ -59,7 +60,12 @@ class UploadLimits:
     max_request_bytes: int
     max_request_files: int
     max_held_bytes: int
-    patience: Patience
+    timeouts: ArrivalTimeouts
+
+    @property
+    def max_flow_bytes(self) -> int:
+        """Bytes that one flow may hold: half of all, but one request always fits."""
+        return min(max(self.max_held_bytes // 2, self.max_request_bytes), self.max_held_bytes)
 
 
 @dataclass(frozen=True)
@@ -102,20 +108,20 @@ class Uploads:
 
     def __init__(self, limits: UploadLimits) -> None:
         self._limits = limits
-        self._held_bytes = 0
+        self._held_bytes = Counter[str]()
 
     @property
-    def patience(self) -> Patience:
-        """How long a request may take to arrive."""
-        return self._limits.patience
+    def timeouts(self) -> ArrivalTimeouts:
+        """Limits on the time in which a request arrives."""
+        return self._limits.timeouts
 
     @property
     def held_bytes(self) -> int:
         """Bytes that all requests hold now."""
-        return self._held_bytes
+        return self._held_bytes.total()
 
     @asynccontextmanager
-    async def receive(self, request: Request, layout: Layout) -> AsyncIterator[Form]:
+    async def receive(self, request: Request, layout: Layout, flow: str) -> AsyncIterator[Form]:
         """Receive a form with one image or more; its bytes count as held until the exit.
 
         Raises:
@@ -123,18 +129,18 @@ class Uploads:
             MalformedUploadError: the body is not what its Content-Type says, or has no image.
             UploadTooLargeError: too many bytes or files.
             UploadTimeoutError: it took too long.
-            UploadsBusyError: too many bytes are held already.
+            UploadsBusyError: the flow, or all flows together, hold too many bytes already.
             ClientDisconnect: the client has gone.
         """
         receiver = _receiver(request.headers.get("content-type", ""), layout, self._limits)
-        with self._counted() as count:
+        with self._counted(flow) as count:
             async for chunk in self._arriving(request):
                 count(len(chunk))
                 receiver.feed(chunk)
             yield receiver.finish()
 
     @asynccontextmanager
-    async def receive_whole(self, request: Request) -> AsyncIterator[bytearray]:
+    async def receive_whole(self, request: Request, flow: str) -> AsyncIterator[bytearray]:
         """Receive a body of any kind, unpacked; its bytes count as held until the exit.
 
         It is unpacked once it has arrived: a slow client holds no more than it has sent.
@@ -146,7 +152,7 @@ class Uploads:
         """
         window_bits = window_bits_of(request.headers.get("content-encoding", ""))
         body = bytearray()
-        with self._counted() as count:
+        with self._counted(flow) as count:
             async for chunk in self._arriving(request):
                 count(len(chunk))
                 body += chunk
@@ -159,29 +165,37 @@ class Uploads:
             yield body
 
     def _arriving(self, request: Request) -> AsyncIterator[bytes]:
-        return arriving(request, self._limits.max_request_bytes, self._limits.patience)
+        return arriving(request, self._limits.max_request_bytes, self._limits.timeouts)
 
     @contextmanager
-    def _counted(self) -> Iterator[Callable[[int], None]]:
-        """Count bytes as held until the exit; fewer than none are bytes let go."""
+    def _counted(self, flow: str) -> Iterator[Callable[[int], None]]:
+        """Count bytes as held by a flow until the exit; fewer than none are bytes let go."""
+        most = self._limits.max_flow_bytes
         held_bytes = 0
 
         def count(more_bytes: int) -> None:
             nonlocal held_bytes
             held_bytes += more_bytes
-            self._held_bytes += more_bytes
-            if held_bytes > self._limits.max_held_bytes:
+            self._held_bytes[flow] += more_bytes
+            if held_bytes > most:
                 raise UploadTooLargeError(
-                    f"a request may take at most {self._limits.max_held_bytes:,} bytes of memory, "
+                    f"a request may take at most {most:,} bytes of memory, "
                     "compressed and decompressed; send less"
                 )
-            if self._held_bytes > self._limits.max_held_bytes:
+            if self._held_bytes[flow] > most:
+                raise UploadsBusyError(
+                    f"your uploads together may take at most {most:,} bytes of memory; "
+                    "send this one when another has been answered"
+                )
+            if self.held_bytes > self._limits.max_held_bytes:
                 raise UploadsBusyError("other uploads take all the memory for uploads")
 
         try:
             yield count
         finally:
-            self._held_bytes -= held_bytes
+            self._held_bytes[flow] -= held_bytes
+            if not self._held_bytes[flow]:
+                del self._held_bytes[flow]
 
 
 def _taken(data: bytearray, count: Callable[[int], None]) -> Iterator[bytes]:
@@ -246,7 +260,9 @@ class _FormParts:
         if name in self._layout.fields:
             part = _Part(name, None, _MAX_FIELD_BYTES)
             return _appended(part, self._fields, _MAX_FIELDS, "fields")
-        raise MalformedUploadError(f"{described(name)}; send {self._layout}{self._other_fields()}")
+        raise MalformedUploadError(
+            f"{part_called(name)}; send {self._layout}{self._other_fields()}"
+        )
 
     def _other_fields(self) -> str:
         names = ", ".join(sorted(self._layout.fields))

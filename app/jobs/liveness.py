@@ -30,8 +30,8 @@ _LOOKS_PER_RENEWAL = 5
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How often to renew, and how long to wait for what does not come."""
+class WatchdogTimeouts:
+    """The interval of renewals, and limits on the time without progress."""
 
     renew_s: float
     give_up_s: float
@@ -49,11 +49,13 @@ class _Held:
 class Liveness:
     """Of one worker; run it as a context."""
 
-    def __init__(self, worker: str, leases: Leases, roster: Roster, patience: Patience) -> None:
+    def __init__(
+        self, worker: str, leases: Leases, roster: Roster, timeouts: WatchdogTimeouts
+    ) -> None:
         self._worker = worker
         self._leases = leases
         self._roster = roster
-        self._patience = patience
+        self._timeouts = timeouts
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -102,11 +104,11 @@ class Liveness:
         self._watch_step()
 
     def _watch_step(self) -> None:
-        longest_s = max(self._patience.stall_s, _STALL_STEPS * self._step_s)
+        longest_s = max(self._timeouts.stall_s, _STALL_STEPS * self._step_s)
         faulthandler.dump_traceback_later(longest_s, exit=True)
 
     def _renew(self) -> None:
-        while not self._ended.wait(self._patience.renew_s):
+        while not self._ended.wait(self._timeouts.renew_s):
             try:
                 if (held := self._held) is not None:
                     self._keep(held)
@@ -127,12 +129,12 @@ class Liveness:
 
     def _watch(self) -> None:
         """Judge apart from the renewals, which may wait for the store."""
-        while not self._ended.wait(self._patience.renew_s / _LOOKS_PER_RENEWAL):
+        while not self._ended.wait(self._timeouts.renew_s / _LOOKS_PER_RENEWAL):
             held, now = self._held, time.monotonic()
             if held is None:
                 continue
-            obey_s = max(self._patience.cancel_s, _OBEY_STEPS * self._step_s)
-            if now - held.renewed_at > self._patience.give_up_s:
+            obey_s = max(self._timeouts.cancel_s, _OBEY_STEPS * self._step_s)
+            if now - held.renewed_at > self._timeouts.give_up_s:
                 _end("the lease cannot be renewed", held.job)
             if held.cancel_seen_at is not None and now - held.cancel_seen_at > obey_s:
                 _end("the work does not obey a cancel", held.job)

@@ -184,6 +184,8 @@ def test_event_streams_of_one_caller_are_limited(
         refused = ann.get(f"/jobs/{job_id}/events")
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_at_once")
         assert int(refused.headers["Retry-After"]) > 0
+        unknown = ann.get(f"/jobs/{'0' * 32}/events")
+        assert unknown.status_code == 429  # before the job is looked up
         waiting = Studio(ann).submit({"Prefer": "wait=60"})
         assert (waiting.status_code, waiting.json()["code"]) == (429, "too_many_at_once")
         assert len(ann.get("/jobs?status=queued").json()["jobs"]) == 1

@@ -61,6 +61,13 @@ def test_only_the_first_errors_are_listed(strict_client: httpx.Client, method: s
     assert "and 10 more" in document["detail"]
 
 
+def test_long_name_of_an_unknown_field_is_cut_short(strict_client: httpx.Client) -> None:
+    document = strict_client.post(CONTINUE, json={"x" * 3_000: 0}).json()
+    assert document["field"] == "x" * 100
+    assert document["errors"][0]["field"] == f"body.{'x' * 95}"
+    assert len(document["detail"]) < 300
+
+
 @pytest.mark.parametrize("path", JSON_PATHS)
 def test_a_json_body_that_stalls_is_given_up(impatient: Service, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -1,8 +1,10 @@
 """Too much at a time, and clients that leave before their answer."""
 
 import resource
+import select
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -28,6 +30,25 @@ def test_uploads_together_hold_a_bounded_amount_of_memory(
         assert refused.headers["Retry-After"] == "1"
         assert_still_serves(strict_client)  # what fits is still taken
     wait_until(lambda: not _refused(strict_client))
+
+
+def test_uploads_of_one_peer_leave_memory_for_those_of_others(strict: Service) -> None:
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(
+                socket.create_connection(("127.0.0.1", strict.port), timeout=patient())
+            )
+            for _ in range(2)
+        )
+        for holder in (first, second):
+            holder.sendall(raw_head(290_000) + b"\xff" * 190_000)
+        (refused, *_), _, _ = select.select([first, second], [], [], patient())
+        answer = refused.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"your uploads together may take at most 300,000 bytes" in answer
+        elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+        other = stack.enter_context(http_client.connect(base_url=strict.url, transport=elsewhere))
+        assert _refused(other) is None
 
 
 def _refused(client: httpx.Client) -> httpx.Response | None:

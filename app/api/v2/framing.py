@@ -22,7 +22,19 @@ ELEMENT_LENGTH = struct.Struct("<I")
 """What precedes each element of a BYTES tensor in binary data."""
 
 _MAX_JSON_BYTES = 4_000_000
-_MAX_JSON_ELEMENTS = 500_000
+_LARGE_JSON_BYTES = 64_000
+_MOST_OF = {
+    b":": (1_000, "members"),
+    b"{": (100, "objects"),
+    b"[": (150_000, "lists"),
+    b",": (500_000, "elements"),
+}
+"""How often each of the signs that structure JSON may occur; only `data` needs very many of any."""
+
+
+def is_large(body: bytearray, header_length: int | None) -> bool:
+    """Tell whether the JSON object is one that stops all other threads while it is parsed."""
+    return (len(body) if header_length is None else header_length) > _LARGE_JSON_BYTES
 
 
 def take_request(body: bytearray, header_length: int | None) -> InferenceRequest:
@@ -34,7 +46,7 @@ def take_request(body: bytearray, header_length: int | None) -> InferenceRequest
 
     Raises:
         MalformedInferenceError: there is no such object, or not so many bytes.
-        UploadTooLargeError: the object is longer than is read.
+        UploadTooLargeError: the object is longer, or has more parts, than is read.
     """
     if header_length == 0:
         return _raw(body)
@@ -47,8 +59,9 @@ def take_request(body: bytearray, header_length: int | None) -> InferenceRequest
     if length > _MAX_JSON_BYTES:
         raise _too_long(f"{_MAX_JSON_BYTES:,} bytes")
     text = bytes(body[:length])
-    if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_JSON_ELEMENTS:
-        raise _too_long(f"{_MAX_JSON_ELEMENTS:,} elements")
+    for sign, (most, things) in _MOST_OF.items():
+        if text.count(sign) > most:
+            raise _too_long(f"{most:,} {things}")
     del body[:length]
     return _read(text)
 

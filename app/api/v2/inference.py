@@ -15,10 +15,11 @@ from app.api.errors import in_protocol_form, problem_responses
 from app.api.inflating import UnsupportedEncodingError
 from app.api.media import BINARY, REFERENCES, header
 from app.api.preparing import prepare
+from app.api.threads import in_parser
 from app.api.uploads import PICTURE_REFUSALS
 from app.api.v2 import kinds, tensors
 from app.api.v2.errors import MalformedInferenceError
-from app.api.v2.framing import LENGTH_HEADER, take_request
+from app.api.v2.framing import LENGTH_HEADER, is_large, take_request
 from app.api.v2.outputs import output
 from app.api.v2.schemas import (
     InferenceRequest,
@@ -130,25 +131,31 @@ async def _infer(model: ServedModel, call: _Call) -> Response:
     services = call.services
     await services.allowance.check_pixels(call.caller)
     async with (
-        services.uploads.receive_whole(call.request) as body,
+        services.uploads.receive_whole(call.request, call.flow) as body,
         services.allowance.counting(call.caller) as count_pixels,
     ):
         length = call.headers.inference_header_content_length
-        asked = await run_in_threadpool(take_request, body, length)
-        wanted = _wanted_output(asked)
         work = _Work(model, services, call.flow, count_pixels)
-        images = await run_in_threadpool(_images, asked, body, work)
-        asked = asked.model_copy(update={"inputs": []})  # numbers in JSON take much memory
+        in_thread = in_parser if is_large(body, length) else run_in_threadpool
+        asked, images = await in_thread(_read, body, length, work)
+        wanted = _wanted_output(asked)
         async with while_awaited(call.request, _deadline_s(asked, call)):
             rows = await together(*(_row(at, image, work) for at, image in enumerate(images)))
     return _answer(asked, wanted, model, rows)
 
 
+def _read(
+    body: bytearray, header_length: int | None, work: _Work
+) -> tuple[InferenceRequest, Sequence[bytes | Tensor]]:
+    """Return the request, without its inputs, and its images."""
+    asked = take_request(body, header_length)
+    images = _images(asked, body, work)
+    return asked.model_copy(update={"inputs": []}), images  # numbers in JSON take much memory
+
+
 def _wanted_output(asked: InferenceRequest) -> OutputParameters:
     if not asked.outputs:
         return OutputParameters()
-    if len(asked.outputs) != 1:
-        raise MalformedInferenceError("ask for one output, 'probabilities'")
     wanted = asked.outputs[0].parameters or OutputParameters()
     if wanted.shared_memory_region is not None:
         raise MalformedInferenceError("there is no shared memory; ask for binary data")
@@ -157,8 +164,6 @@ def _wanted_output(asked: InferenceRequest) -> OutputParameters:
 
 def _images(asked: InferenceRequest, body: bytearray, work: _Work) -> Sequence[bytes | Tensor]:
     """Take the images out of the body: files, or pictures that are prepared already."""
-    if len(asked.inputs) != 1:
-        raise MalformedInferenceError("send one input: 'encoded', 'pixels' or 'tensor'")
     (given,) = asked.inputs
     spec = work.model.classifier.card.spec.input
     kinds.check(given, spec, work.services.limits.max_request_files)

@@ -54,5 +54,5 @@ def _described(model: ServedModel) -> ModelMetadata:
         versions=[model.version],
         platform=model.choice.engine.kind.name,
         inputs=kinds(spec.input),
-        outputs=[outputs.described(spec.classes)],
+        outputs=[outputs.output_metadata(spec.classes)],
     )

@@ -13,7 +13,7 @@ from app.vision.classifier import Classifier
 NAME = "probabilities"
 
 
-def described(classes: Sequence[str]) -> OutputMetadata:
+def output_metadata(classes: Sequence[str]) -> OutputMetadata:
     """Describe the output of a model with these classes."""
     return OutputMetadata(
         name=NAME, datatype="FP32", shape=[-1, len(classes)], labels=list(classes)

@@ -76,15 +76,10 @@ class InferenceRequest(_Asked):
     id: str | None = Field(None, description="comes back with the answer")
     parameters: RequestParameters | None = None
     inputs: list[RequestInput] = Field(
-        fail_fast=True,
-        description="exactly one",
-        json_schema_extra={"minItems": 1, "maxItems": 1},
+        min_length=1, max_length=1, fail_fast=True, description="exactly one"
     )
     outputs: list[RequestOutput] | None = Field(
-        None,
-        fail_fast=True,
-        description="one, or none for the default",
-        json_schema_extra={"maxItems": 1},
+        None, max_length=1, fail_fast=True, description="one, or none for the default"
     )
 
 

@@ -7,6 +7,7 @@ import struct
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.api.hostile import assert_still_serves
@@ -125,7 +126,7 @@ def test_an_input_that_is_not_as_it_says(
     ("more", "reason"),
     [
         ({"outputs": [{"name": "logits"}]}, "outputs.0.name"),
-        ({"outputs": [OUTPUT, OUTPUT]}, "one output"),
+        ({"outputs": [OUTPUT, OUTPUT]}, "outputs: List should have at most 1 item"),
         ({"outputs": [{**OUTPUT, "parameters": {"classification": 0}}]}, "classification"),
         ({"outputs": [{**OUTPUT, "parameters": {"classification": True}}]}, "classification"),
         ({"outputs": [{**OUTPUT, "parameters": {"binary_data": 1}}]}, "binary_data"),
@@ -145,8 +146,36 @@ def test_an_answer_that_cannot_be_given(
 
 def test_one_input_at_a_time(client: httpx.Client) -> None:
     given = {**PIXELS, "data": GOOD}
-    assert_refused(client.post(URL, content=body(given, given)), 400, "send one input")
-    assert_refused(client.post(URL, content=body()), 400, "send one input")
+    assert_refused(client.post(URL, content=body(given, given)), 400, "inputs: List should have at")
+    assert_refused(client.post(URL, content=body()), 400, "inputs: List should have at least 1")
+
+
+@pytest.mark.parametrize(
+    ("content", "most"),
+    [
+        (body(*[PIXELS] * 30_000), "1,000 members"),
+        (body(*[{}] * 30_000), "100 objects"),
+        (body(PIXELS, outputs=[OUTPUT] * 60_000), "1,000 members"),
+        (body(PIXELS, **{f"{number:x}": 0 for number in range(30_000)}), "1,000 members"),
+        (body(*[{}] * 30_000)[:-2], "100 objects"),
+        (body({**PIXELS, "data": [[]] * 200_000}), "150,000 lists"),
+    ],
+    ids=["inputs", "empty inputs", "outputs", "members", "truncated", "lists"],
+)
+def test_json_of_very_many_parts_is_refused_before_it_is_parsed(
+    client: httpx.Client, content: bytes, most: str
+) -> None:
+    assert_refused(client.post(URL, content=content), 413, f"may have at most {most}")
+
+
+@pytest.mark.parametrize("name", ["pixels", "tensor"])
+def test_large_nested_tensor_in_json_is_read(client: httpx.Client, name: str) -> None:
+    shape = {"pixels": (48, 32, 32, 3), "tensor": (48, 3, 32, 32)}[name]
+    datatype = {"pixels": "UINT8", "tensor": "FP32"}[name]
+    given = {"name": name, "datatype": datatype, "shape": shape}
+    answer = client.post(URL, content=body({**given, "data": np.zeros(shape, int).tolist()}))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["outputs"][0]["shape"] == [48, 10]
 
 
 @pytest.mark.parametrize(
@@ -209,8 +238,8 @@ def test_a_header_that_lies_about_the_json(client: httpx.Client, length: str, st
         (b"{}", 400),
         (b'{"inputs": {}}', 400),
         (b'{"inputs": [[]]}', 400),
-        (b'{"inputs":' + b"[" * 400_000, 400),
-        (b'{"inputs":' + b"[" * 600_000, 413),
+        (b'{"inputs":' + b"[" * 100_000, 400),
+        (b'{"inputs":' + b"[" * 200_000, 413),
         (b'{"inputs": [], "more": "' + b"x" * 4_000_000 + b'"}', 413),
         (b'{"inputs": [{"shape": [' + b"-1," * 100_000 + b"0]}]}", 400),
     ],

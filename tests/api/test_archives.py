@@ -1,0 +1,33 @@
+"""Archives and data sets are opened one at a time."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.api.archives import Archives
+from app.api.arriving import ArrivalTimeouts
+from app.evaluation.sources import ArchiveLimits
+from app.jobs.errors import QuotaError
+from app.jobs.spool import Spool
+from tests.patience import patient
+
+
+def test_one_caller_cannot_fill_the_line_of_archives_to_open(tmp_path: Path) -> None:
+    released = threading.Event()
+
+    async def scenario() -> None:
+        archives = Archives(Spool(tmp_path), ArchiveLimits(1, 1), ArrivalTimeouts(1, 1), 0)
+        bobs = [asyncio.create_task(archives.opened(released.wait, "bob")) for _ in range(4)]
+        await asyncio.sleep(0)  # each of them waits in the line now
+        try:
+            with pytest.raises(QuotaError, match="4 archives or data sets of yours"):
+                await archives.opened(released.wait, "bob")
+            anns = asyncio.create_task(archives.opened(released.wait, "ann"))
+        finally:
+            released.set()
+        assert all(await asyncio.gather(*bobs, anns))
+        assert await archives.opened(released.wait, "bob")
+
+    asyncio.run(asyncio.wait_for(scenario(), patient()))
