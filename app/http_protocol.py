@@ -68,6 +68,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._slots = slots
         self._slot: Slot | None = None
         self._peer = ""
+        self._header_count = 0  # of the present request, with its trailers
+        self._is_head_complete = False
         self._bytes_without_body = 0  # since the last head was complete or a piece of body came
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
@@ -134,16 +136,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._is_over:
             raise _RefusedError(_MALFORMED, "No request is read after the last one.")
         super().on_message_begin()
+        self._header_count = 0
+        self._is_head_complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header or a trailer."""
-        if len(self.headers) >= _MAX_HEADERS:
+        """Keep a header, and drop a trailer: nothing here has a use for one."""
+        self._header_count += 1
+        if self._header_count > _MAX_HEADERS:
             raise _RefusedError(_HEAD_TOO_LARGE, f"at most {_MAX_HEADERS} headers are read")
-        super().on_header(name, value)
+        if not self._is_head_complete:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Stop waiting: from here on the app bounds the body."""
         self._head_arrived()
+        self._is_head_complete = True
         self._bytes_without_body = 0
         if self._slot is Slot.RESERVED and not is_health_probe(self.url.decode("latin-1")):
             raise _RefusedError(_CONNECTIONS_FULL, "There are too many connections; try again.")
@@ -160,14 +167,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Read nothing after the last request."""
-        if not self._body_follows:
+        if not self._body_follows and not self._is_over:
             super().on_message_complete()
             self._is_over = self._is_last_request
 
     def on_body(self, body: bytes) -> None:
-        """Pass on a piece of the body, which the app counts."""
-        self._bytes_without_body = 0
-        super().on_body(body)
+        """Pass on a piece of the body, which the app counts, but nothing after the last body."""
+        if not self._is_over:
+            self._bytes_without_body = 0
+            super().on_body(body)
 
     def _parse(self, data: bytes) -> None:
         try:

@@ -136,6 +136,24 @@ def test_request_with_many_headers_is_refused(guarded: Service) -> None:
     assert answer.startswith(b"HTTP/1.1 431")
 
 
+def chunked_get(path: str, trailers: str) -> bytes:
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return f"{head}2\r\n{{}}\r\n0\r\n{trailers}\r\n".encode()
+
+
+def test_trailer_of_a_body_is_no_header(guarded: Service) -> None:
+    answer = ask(guarded, chunked_get("/jobs", f"Authorization: Bearer {KEYS['ann']}\r\n"))
+    assert answer.startswith(b"HTTP/1.1 401")
+
+
+def test_trailers_are_as_few_as_headers(guarded: Service) -> None:
+    with connect(guarded) as connection:
+        connection.sendall(chunked_get("/health/live", "a: b\r\n" * 150))
+        with suppress(ConnectionResetError):
+            answers = received_until(connection, b"431")
+    assert b"HTTP/1.1 431" in answers
+
+
 def test_compressed_body_that_stalls_holds_what_was_sent(guarded: Service) -> None:
     with connect(guarded) as connection:
         packed = gzip.compress(bytes(90_000_000), 9)[:-8]
