@@ -18,7 +18,7 @@ from app.api.errors import ProblemResponse, problem
 from app.api.gate import is_health_probe
 from app.api.kinds import Kind
 from app.api.safe_headers import SAFE_HEADERS
-from app.connections import ConnectionLimits, Slot, Slots, peer_of
+from app.connections import ConnectionLimits, Place, Places, peer_of
 
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_HEADERS = 100
@@ -61,13 +61,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     of a body that was answered early is read and dropped for as long as a head may take to arrive.
     """
 
-    def __init__(self, *args: Any, limits: ConnectionLimits, slots: Slots, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: ConnectionLimits, places: Places, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timeout_s = limits.head_timeout_s
         self._download_stall_s = limits.download_stall_s
-        self._slots = slots
-        self._slot: Slot | None = None
-        self._peer = ""
+        self._places = places
+        self._place: Place | None = None
         self._header_count = 0  # of the present request, with its trailers
         self._is_head_complete = False
         self._bytes_without_body = 0  # since the last head was complete or a piece of body came
@@ -85,23 +84,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=0)  # `pause_writing` at the first unread byte
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        self._peer = peer_of(self.client[0]) if self.client else ""
-        self._slot = self._slots.take(self._peer)
-        if self._slot is None:
+        peer = peer_of(self.client[0]) if self.client else ""
+        self._place = self._places.take(peer, transport.close)
+        if self._place is None:
             transport.abort()
-        if self._slot is Slot.RESERVED:
+        elif self._place.is_reserved:
             self._head_timeout_s = min(self._head_timeout_s, _RESERVED_HEAD_TIMEOUT_S)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release the slot, and end the requests that are still being answered.
+        """Release the place, and end the requests that are still being answered.
 
         uvicorn ends the newest one only.
         """
         self._head_arrived()
         self._forget_read_timer()
-        if self._slot is not None:
-            self._slots.release(self._slot, self._peer)
+        if self._place is not None:
+            self._place.release()
         for cycle in self._unanswered:
             if not cycle.response_complete:
                 cycle.disconnected = True
@@ -130,6 +129,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Stop waiting: the client has read everything."""
         super().resume_writing()
         self._forget_read_timer()
+        self._mark_idle()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; without one, the connection is idle."""
+        super().on_response_complete()
+        self._mark_idle()
 
     def on_message_begin(self) -> None:
         """Begin a request, unless the one before was the last one."""
@@ -150,15 +155,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stop waiting: from here on the app bounds the body."""
         self._head_arrived()
+        if self._place is not None:
+            self._place.mark_busy()
         self._is_head_complete = True
         self._bytes_without_body = 0
-        if self._slot is Slot.RESERVED and not is_health_probe(self.url.decode("latin-1")):
+        is_reserved = self._place is not None and self._place.is_reserved
+        if is_reserved and not is_health_probe(self.url.decode("latin-1")):
             raise _RefusedError(_CONNECTIONS_FULL, "There are too many connections; try again.")
         super().on_headers_complete()
         self._unanswered = [each for each in self._unanswered if not each.response_complete]
         self._unanswered.append(self.cycle)
         is_upgrade = self.parser.should_upgrade()
-        is_full = self._slot is Slot.RESERVED or len(self.pipeline) >= _MAX_PIPELINED
+        is_full = is_reserved or len(self.pipeline) >= _MAX_PIPELINED
         if is_upgrade or is_full:
             self.cycle.keep_alive = False
             self._is_last_request = True
@@ -210,6 +218,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _is_between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
+
+    def _mark_idle(self) -> None:
+        """Let the connection be closed for another one, unless an answer is not yet written."""
+        is_written = self._is_between_requests() and not self.flow.write_paused
+        if is_written and self._place is not None:
+            self._place.mark_idle()
 
     def _await_head(self) -> None:
         if self._head_timer is None:

@@ -126,7 +126,8 @@ class Settings(BaseSettings):
         4096,
         gt=0,
         description="connections at one time, as far as the hard limit on file descriptors allows "
-        "(two each); 32 more are taken for health probes",
+        "(two each); 32 more are taken for health probes. When all are taken, the one that has been "
+        "idle for the longest time is closed for a new one",
     )
     max_connections_per_peer: int | None = Field(
         None,

@@ -190,6 +190,42 @@ def test_health_and_other_peers_are_served_when_one_peer_takes_all_it_may(
     wait_until(lambda: ask(guarded, get("/")).startswith(b"HTTP/1.1 200"))
 
 
+def test_idle_connections_of_two_peers_do_not_shut_out_others(guarded: Service) -> None:
+    with ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(connect(guarded, "127.0.0.5"))
+            stack.enter_context(connect(guarded, "127.0.0.6"))
+        assert ask(guarded, get("/health/live"), "127.0.0.7").startswith(b"HTTP/1.1 200")
+        assert ask(guarded, get("/"), "127.0.0.7").startswith(b"HTTP/1.1 200")
+
+
+def test_idle_connections_in_the_reserve_do_not_shut_out_health_probes(guarded: Service) -> None:
+    with ExitStack() as stack:
+        for last in range(5, 10):
+            for _ in range(20):
+                stack.enter_context(connect(guarded, f"127.0.0.{last}"))
+        for last in range(10, 15):
+            probe = ask(guarded, get("/health/live"), f"127.0.0.{last}")
+            assert probe.startswith(b"HTTP/1.1 200")
+
+
+def test_connection_of_a_running_request_is_not_closed_for_another(guarded: Service) -> None:
+    head = (
+        "POST /classify?model=mnist HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        f"Authorization: Bearer {KEYS['ann']}\r\nContent-Length: 4\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        running = stack.enter_context(connect(guarded))
+        running.sendall(head.encode())
+        wait_until(lambda: ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200"))
+        for last in range(5, 10):
+            for _ in range(10):
+                stack.enter_context(connect(guarded, f"127.0.0.{last}"))
+        assert ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200")
+        running.sendall(b"none")
+        assert head_of(running).startswith(b"HTTP/1.1 4")
+
+
 def test_event_streams_of_one_caller_are_limited(
     guarded: Service, ann: httpx.Client, job_id: str
 ) -> None:
