@@ -3,8 +3,9 @@
 import ipaddress
 import resource
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _OWN_DESCRIPTORS = 64
 _RESERVED_PLACES = 32
@@ -113,12 +114,17 @@ class _Pool:
             del self._by_peer[peer]
 
 
-def peer_of(address: str) -> str:
-    """Return the name under which a client is counted: its IPv4 address, or its IPv6 subnet."""
+def peer_of(client: Sequence[Any] | None) -> str:
+    """Return the name under which a client is counted: its IPv4 address, or its IPv6 subnet.
+
+    Args:
+        client: address and port, as ASGI has them. Clients without an IP address, such as those
+            for which a proxy names something else, are counted together, as "".
+    """
     try:
-        found = ipaddress.ip_address(address)
+        found = ipaddress.ip_address(client[0] if client else "")
     except ValueError:
-        return address
+        return ""
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
     if found.ipv4_mapped is not None:

@@ -84,8 +84,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=0)  # `pause_writing` at the first unread byte
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        peer = peer_of(self.client[0]) if self.client else ""
-        self._place = self._places.take(peer, transport.close)
+        self._place = self._places.take(peer_of(self.client), transport.close)
         if self._place is None:
             transport.abort()
         elif self._place.is_reserved:

@@ -289,6 +289,44 @@ def test_keyless_requests_of_one_peer_are_limited(guarded: Service) -> None:
     assert ask(guarded, keyless, "127.0.0.4").startswith(b"HTTP/1.1 401")
 
 
+@pytest.mark.parametrize(
+    ("request_", "source", "status"),
+    [
+        (get(f"/session?{'&' * 70}"), "127.0.1.1", 422),
+        (get("/session", "Sec-Fetch-Site: cross-site").replace(b"GET", b"POST"), "127.0.1.2", 403),
+    ],
+    ids=["parameters", "another site"],
+)
+def test_keyless_requests_that_are_refused_count_as_well(
+    guarded: Service, request_: bytes, source: str, status: int
+) -> None:
+    answers = [ask(guarded, request_, source) for _ in range(KEYLESS + 1)]
+    assert all(answer.startswith(b"HTTP/1.1 %d" % status) for answer in answers[:-1])
+    assert answers[-1].startswith(b"HTTP/1.1 429")
+
+
+def test_sign_ins_are_counted_apart_from_other_keyless_requests(guarded: Service) -> None:
+    source = "127.0.1.3"
+    wait_until(lambda: ask(guarded, get("/models"), source).startswith(b"HTTP/1.1 429"))
+    sign_in = (
+        b"POST /session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 14\r\n\r\n{"key":"none"}'
+    )
+    answers = [ask(guarded, sign_in, source) for _ in range(KEYLESS + 1)]
+    assert all(answer.startswith(b"HTTP/1.1 401") for answer in answers[:-1])
+    assert answers[-1].startswith(b"HTTP/1.1 429")
+
+
+def test_clients_that_a_proxy_names_without_an_address_are_counted_together(
+    guarded: Service,
+) -> None:
+    answers = [
+        ask(guarded, get("/models", f"X-Forwarded-For: client-{number}"))
+        for number in range(KEYLESS + 1)
+    ]
+    assert answers[-1].startswith(b"HTTP/1.1 429")
+
+
 def test_clients_of_a_trusted_proxy_are_counted_one_by_one(guarded: Service) -> None:
     one, other = (
         get("/models", f"X-Forwarded-For: {address}") for address in ("192.0.2.1", "192.0.2.2")
