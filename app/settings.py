@@ -147,8 +147,9 @@ class Settings(BaseSettings):
         gt=0,
         description="where there are keys, requests without a valid one from one client address "
         "in a minute, but for the page's files and health probes; then 429. Sign-ins are counted "
-        "apart from the others, with the same limit. Behind a proxy all clients share this, unless `FORWARDED_ALLOW_IPS` names the proxy, whose "
-        "`X-Forwarded-For` then counts; requests with a key never count",
+        "apart from the others, with the same limit. Behind a proxy all clients share this, unless "
+        "`FORWARDED_ALLOW_IPS` names the proxy, whose `X-Forwarded-For` then counts; requests with "
+        "a key never count",
     )
     upload_stall_s: float = Field(
         10.0, gt=0, description="seconds without a byte after which an upload is given up"
