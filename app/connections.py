@@ -3,11 +3,12 @@
 import ipaddress
 import resource
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from typing import Any
 
 _OWN_DESCRIPTORS = 64
-_RESERVED_SLOTS = 32
+_RESERVED_PLACES = 32
 _DESCRIPTORS_PER_CONNECTION = 2  # its socket, and a file that is sent
 _IPV6_SUBNET_BITS = 64  # what one client usually has
 
@@ -22,48 +23,86 @@ class ConnectionLimits:
     download_stall_s: float
 
 
-class Slot(Enum):
-    """A place among the connections."""
+class Place:
+    """The place of one connection. At first the connection is idle."""
 
-    ORDINARY = "ordinary"
-    RESERVED = "reserved"  # for health probes
+    def __init__(self, pool: "_Pool", peer: str, close: Callable[[], None]) -> None:
+        self._pool = pool
+        self._close = close
+        self._is_released = False
+        self.peer = peer
+
+    @property
+    def is_reserved(self) -> bool:
+        """Tell whether only health probes are answered here."""
+        return self._pool.is_reserved
+
+    def mark_busy(self) -> None:
+        """Keep the connection: there is a request to answer."""
+        self._pool.idle.pop(self, None)
+
+    def mark_idle(self) -> None:
+        """Let the connection be closed when others need its place."""
+        self.mark_busy()
+        if not self._is_released:
+            self._pool.idle[self] = None
+
+    def release(self) -> None:
+        """Give the place back; the second time, do nothing."""
+        self.mark_busy()
+        if not self._is_released:
+            self._is_released = True
+            self._pool.release(self.peer)
+
+    def take_back(self) -> None:
+        """Give the place back, and close the connection."""
+        self.release()
+        self._close()
 
 
-class Slots:
+class Places:
     """Counts connections by peer.
 
-    Connections beyond the limits get a slot of a small reserve, in which only health probes are
-    answered. No peer gets more than half of the reserve.
+    Connections beyond the limits get a place in a small reserve, in which only health probes are
+    answered. No peer gets more than a quarter of the reserve. Where everything is taken, the
+    connection that has been idle for the longest time is closed for a new one.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         """Raise the limit on file descriptors as far as the connections need it."""
         most = _affordable(limits.max_connections)
         per_peer = max(1, most // 2) if limits.max_per_peer is None else limits.max_per_peer
-        self._pools = {
-            Slot.ORDINARY: _Pool(most, per_peer),
-            Slot.RESERVED: _Pool(_RESERVED_SLOTS, _RESERVED_SLOTS // 2),
-        }
+        self._pools = (
+            _Pool(most, per_peer),
+            _Pool(_RESERVED_PLACES, _RESERVED_PLACES // 4, is_reserved=True),
+        )
 
-    def take(self, peer: str) -> Slot | None:
-        """Return a slot for a new connection; None if there is none left."""
-        return next((slot for slot, pool in self._pools.items() if pool.take(peer)), None)
-
-    def release(self, slot: Slot, peer: str) -> None:
-        """Give a slot back."""
-        self._pools[slot].release(peer)
+    def take(self, peer: str, close: Callable[[], None]) -> Place | None:
+        """Return a place for a new connection, which `close` closes; None if there is none left."""
+        for pool in self._pools:
+            if pool.take(peer):
+                place = Place(pool, peer, close)
+                place.mark_idle()
+                return place
+        return None
 
 
 class _Pool:
-    def __init__(self, most: int, per_peer: int) -> None:
+    def __init__(self, most: int, per_peer: int, *, is_reserved: bool = False) -> None:
+        self.is_reserved = is_reserved
+        self.idle: dict[Place, None] = {}  # the one that has been idle for longest comes first
         self._most = most
         self._per_peer = per_peer
         self._taken = 0
         self._by_peer = Counter[str]()
 
     def take(self, peer: str) -> bool:
-        if self._taken >= self._most or self._by_peer[peer] >= self._per_peer:
+        if self._by_peer[peer] >= self._per_peer:
             return False
+        if self._taken >= self._most:
+            if not self.idle:
+                return False
+            next(iter(self.idle)).take_back()
         self._taken += 1
         self._by_peer[peer] += 1
         return True
@@ -75,12 +114,17 @@ class _Pool:
             del self._by_peer[peer]
 
 
-def peer_of(address: str) -> str:
-    """Return the name under which a client is counted: its IPv4 address, or its IPv6 subnet."""
+def peer_of(client: Sequence[Any] | None) -> str:
+    """Return the name under which a client is counted: its IPv4 address, or its IPv6 subnet.
+
+    Args:
+        client: address and port, as ASGI has them. Clients without an IP address, such as those
+            for which a proxy names something else, are counted together, as "".
+    """
     try:
-        found = ipaddress.ip_address(address)
+        found = ipaddress.ip_address(client[0] if client else "")
     except ValueError:
-        return address
+        return ""
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
     if found.ipv4_mapped is not None:
@@ -91,10 +135,10 @@ def peer_of(address: str) -> str:
 def _affordable(connections: int) -> int:
     """Raise the limit on descriptors, and return the number of connections that it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = _OWN_DESCRIPTORS + _RESERVED_SLOTS + _DESCRIPTORS_PER_CONNECTION * connections
+    needed = _OWN_DESCRIPTORS + _RESERVED_PLACES + _DESCRIPTORS_PER_CONNECTION * connections
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return connections
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    free = allowed - _OWN_DESCRIPTORS - _RESERVED_SLOTS
+    free = allowed - _OWN_DESCRIPTORS - _RESERVED_PLACES
     return max(1, free // _DESCRIPTORS_PER_CONNECTION)

@@ -130,7 +130,8 @@ class Settings(BaseSettings):
         4096,
         gt=0,
         description="connections at one time, as far as the hard limit on file descriptors allows "
-        "(two each); 32 more are taken for health probes",
+        "(two each); 32 more are taken for health probes. When all are taken, the one that has "
+        "been idle for the longest time is closed for a new one",
     )
     max_connections_per_peer: int | None = Field(
         None,
@@ -149,9 +150,10 @@ class Settings(BaseSettings):
         600,
         gt=0,
         description="where there are keys, requests without a valid one from one client address "
-        "in a minute, but for the page's files and health probes; then 429. Behind a proxy all "
-        "clients share this, unless `FORWARDED_ALLOW_IPS` names the proxy, whose "
-        "`X-Forwarded-For` then counts; requests with a key never count",
+        "in a minute, but for the page's files and health probes; then 429. Sign-ins are counted "
+        "apart from the others, with the same limit. Behind a proxy all clients share this, unless "
+        "`FORWARDED_ALLOW_IPS` names the proxy, whose `X-Forwarded-For` then counts; requests with "
+        "a key never count",
     )
     upload_stall_s: float = Field(
         10.0, gt=0, description="seconds without a byte after which an upload is given up"

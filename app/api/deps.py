@@ -81,7 +81,7 @@ CallerDep = Annotated[str, Depends(_caller)]
 
 
 async def _flow(request: Request) -> str:
-    return flow_of(request.state.caller, request.client.host if request.client else None)
+    return flow_of(request.state.caller, request.client)
 
 
 FlowDep = Annotated[str, Depends(_flow)]

@@ -52,22 +52,29 @@ class Entry:
             AtelierError: the request may not come in.
         """
         headers, path = Headers(scope=scope), scope["path"]
+        is_for_all = is_open(path) or path in self.open_paths
+        caller, refusal = None, None
+        try:
+            caller = self.identification.caller(headers)
+        except (KeyRequiredError, UnknownKeyError) as error:
+            await self._count_keyless(scope)
+            refusal = error
+        if caller is not None and not is_for_all:
+            await self.allowance.take_request(caller)
         _check_parameters(scope["query_string"])
         if not is_health_probe(path):
             check_host(headers, self.allowed_hosts)
         check_origin(scope["method"], headers)
-        is_for_all = is_open(path) or path in self.open_paths
-        try:
-            caller = self.identification.caller(headers)
-        except (KeyRequiredError, UnknownKeyError):
-            if not _is_cheap(path):
-                await self.keyless.take_request(_address(scope))
-            if is_for_all:
-                return None
-            raise
-        if not is_for_all:
-            await self.allowance.take_request(caller)
+        if refusal is not None and not is_for_all:
+            raise refusal
         return caller
+
+    async def _count_keyless(self, scope: Scope) -> None:
+        """Count a request without a caller; sign-ins are counted apart from all the others."""
+        if not _is_cheap(scope["path"]):
+            is_sign_in = (scope["method"], scope["path"]) == ("POST", "/session")
+            peer = peer_of(scope.get("client"))
+            await self.keyless.take_request(f"{peer} signing in" if is_sign_in else peer)
 
 
 def _check_parameters(query: bytes) -> None:
@@ -86,11 +93,6 @@ def _check_parameters(query: bytes) -> None:
 def _is_cheap(path: str) -> bool:
     """Tell requests that are answered from memory: one view of the page makes dozens of them."""
     return path == "/" or path.startswith(_PAGE_FILES) or is_health_probe(path)
-
-
-def _address(scope: Scope) -> str:
-    client = scope.get("client")
-    return peer_of(client[0]) if client else ""
 
 
 class Gate:

@@ -6,8 +6,9 @@ Without keys everybody is `ANONYMOUS`.
 import fcntl
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers
@@ -132,12 +133,12 @@ class Identification:
         raise UnknownKeyError("the session's key is no longer valid")
 
 
-def flow_of(caller: str, address: str | None) -> str:
+def flow_of(caller: str, client: Sequence[Any] | None) -> str:
     """Return the name under which a request shares with others what there is not enough of.
 
     It is the caller; where there are no keys, the peer that the client is counted as.
     """
-    return caller if caller != ANONYMOUS or address is None else peer_of(address)
+    return peer_of(client) or ANONYMOUS if caller == ANONYMOUS else caller
 
 
 def _cookies(text: str) -> dict[str, str]:

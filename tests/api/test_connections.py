@@ -136,6 +136,24 @@ def test_request_with_many_headers_is_refused(guarded: Service) -> None:
     assert answer.startswith(b"HTTP/1.1 431")
 
 
+def chunked_get(path: str, trailers: str) -> bytes:
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return f"{head}2\r\n{{}}\r\n0\r\n{trailers}\r\n".encode()
+
+
+def test_trailer_of_a_body_is_no_header(guarded: Service) -> None:
+    answer = ask(guarded, chunked_get("/jobs", f"Authorization: Bearer {KEYS['ann']}\r\n"))
+    assert answer.startswith(b"HTTP/1.1 401")
+
+
+def test_trailers_are_as_few_as_headers(guarded: Service) -> None:
+    with connect(guarded) as connection:
+        connection.sendall(chunked_get("/health/live", "a: b\r\n" * 150))
+        with suppress(ConnectionResetError):
+            answers = received_until(connection, b"431")
+    assert b"HTTP/1.1 431" in answers
+
+
 def test_compressed_body_that_stalls_holds_what_was_sent(guarded: Service) -> None:
     with connect(guarded) as connection:
         packed = gzip.compress(bytes(90_000_000), 9)[:-8]
@@ -170,6 +188,42 @@ def test_health_and_other_peers_are_served_when_one_peer_takes_all_it_may(
         assert b"connection: close" in probe
         assert ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200")
     wait_until(lambda: ask(guarded, get("/")).startswith(b"HTTP/1.1 200"))
+
+
+def test_idle_connections_of_two_peers_do_not_shut_out_others(guarded: Service) -> None:
+    with ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(connect(guarded, "127.0.0.5"))
+            stack.enter_context(connect(guarded, "127.0.0.6"))
+        assert ask(guarded, get("/health/live"), "127.0.0.7").startswith(b"HTTP/1.1 200")
+        assert ask(guarded, get("/"), "127.0.0.7").startswith(b"HTTP/1.1 200")
+
+
+def test_idle_connections_in_the_reserve_do_not_shut_out_health_probes(guarded: Service) -> None:
+    with ExitStack() as stack:
+        for last in range(5, 10):
+            for _ in range(20):
+                stack.enter_context(connect(guarded, f"127.0.0.{last}"))
+        for last in range(10, 15):
+            probe = ask(guarded, get("/health/live"), f"127.0.0.{last}")
+            assert probe.startswith(b"HTTP/1.1 200")
+
+
+def test_connection_of_a_running_request_is_not_closed_for_another(guarded: Service) -> None:
+    head = (
+        "POST /classify?model=mnist HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        f"Authorization: Bearer {KEYS['ann']}\r\nContent-Length: 4\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        running = stack.enter_context(connect(guarded))
+        running.sendall(head.encode())
+        wait_until(lambda: ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200"))
+        for last in range(5, 10):
+            for _ in range(10):
+                stack.enter_context(connect(guarded, f"127.0.0.{last}"))
+        assert ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200")
+        running.sendall(b"none")
+        assert head_of(running).startswith(b"HTTP/1.1 4")
 
 
 def test_event_streams_of_one_caller_are_limited(
@@ -235,6 +289,44 @@ def test_keyless_requests_of_one_peer_are_limited(guarded: Service) -> None:
     keyed = get("/models", f"Authorization: Bearer {KEYS['ann']}")
     assert ask(guarded, keyed, "127.0.0.3").startswith(b"HTTP/1.1 200")
     assert ask(guarded, keyless, "127.0.0.4").startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize(
+    ("request_", "source", "status"),
+    [
+        (get(f"/session?{'&' * 70}"), "127.0.1.1", 422),
+        (get("/session", "Sec-Fetch-Site: cross-site").replace(b"GET", b"POST"), "127.0.1.2", 403),
+    ],
+    ids=["parameters", "another site"],
+)
+def test_keyless_requests_that_are_refused_count_as_well(
+    guarded: Service, request_: bytes, source: str, status: int
+) -> None:
+    answers = [ask(guarded, request_, source) for _ in range(KEYLESS + 1)]
+    assert all(answer.startswith(b"HTTP/1.1 %d" % status) for answer in answers[:-1])
+    assert answers[-1].startswith(b"HTTP/1.1 429")
+
+
+def test_sign_ins_are_counted_apart_from_other_keyless_requests(guarded: Service) -> None:
+    source = "127.0.1.3"
+    wait_until(lambda: ask(guarded, get("/models"), source).startswith(b"HTTP/1.1 429"))
+    sign_in = (
+        b"POST /session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 14\r\n\r\n{"key":"none"}'
+    )
+    answers = [ask(guarded, sign_in, source) for _ in range(KEYLESS + 1)]
+    assert all(answer.startswith(b"HTTP/1.1 401") for answer in answers[:-1])
+    assert answers[-1].startswith(b"HTTP/1.1 429")
+
+
+def test_clients_that_a_proxy_names_without_an_address_are_counted_together(
+    guarded: Service,
+) -> None:
+    answers = [
+        ask(guarded, get("/models", f"X-Forwarded-For: client-{number}"))
+        for number in range(KEYLESS + 1)
+    ]
+    assert answers[-1].startswith(b"HTTP/1.1 429")
 
 
 def test_clients_of_a_trusted_proxy_are_counted_one_by_one(guarded: Service) -> None:

@@ -103,14 +103,15 @@ def test_without_keys_an_address_does_not_wait_for_another(tmp_path: Path) -> No
         (ANONYMOUS, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         (ANONYMOUS, "2001:db8:1:2::1", "2001:db8:1:2::/64"),
         (ANONYMOUS, "::ffff:192.0.2.1", "192.0.2.1"),
-        (ANONYMOUS, "proxy", "proxy"),
+        (ANONYMOUS, "proxy", ANONYMOUS),
+        (ANONYMOUS, "fe80::1%" + 1000 * "x", "fe80::/64"),
         (ANONYMOUS, None, ANONYMOUS),
     ],
 )
 def test_turns_are_taken_by_callers_or_by_addresses(
     caller: str, address: str | None, flow: str
 ) -> None:
-    assert flow_of(caller, address) == flow
+    assert flow_of(caller, address and (address, 50_000)) == flow
 
 
 @pytest.mark.parametrize("scans", [32, 33])

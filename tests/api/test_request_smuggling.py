@@ -111,6 +111,22 @@ def test_a_body_beside_an_offer_of_another_protocol_is_read(
     assert b"connection: close" in answer
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_follows_the_body_beside_an_offer_is_not_added_to_it(
+    service: Service, *, chunked: bool
+) -> None:
+    head, body = post(b"/session", b"   ", UPGRADE), b"   "
+    if chunked:
+        head = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", head)
+        body = b"3\r\n   \r\n0\r\n\r\n"
+    request = head.replace(b"text/plain", b"application/json") + body
+    second = b'{"key":"another"}'
+    with connect(service) as connection:
+        connection.sendall(request + post(b"/session", second) + second)
+        answer = received(connection, b"]}")
+    assert b"EOF while parsing a value at line 1 column 3" in answer
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl_that_offers_http2_is_answered(service: Service) -> None:
     url = f"{service.url}/classify?model=mnist"

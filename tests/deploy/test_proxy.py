@@ -1,5 +1,6 @@
 """The proxy of the example encrypts, streams, and bounds what is sent."""
 
+import re
 import socket
 import ssl
 import subprocess
@@ -121,6 +122,19 @@ def test_what_is_far_too_large_does_not_come_through(proxied: httpx.Client) -> N
     answer = proxied.post("/evaluate?model=mnist", files={"file": b"".join(pieces)})
     assert answer.status_code in {413, 502}  # the latter from a Caddy before 2.7
     assert "x-request-id" not in answer.headers
+
+
+def test_idle_connections_to_the_service_are_closed_before_it_closes_them() -> None:
+    caddyfile = ROOT / "deploy/Caddyfile"
+    adapted = subprocess.run(
+        [program("caddy", package="caddy"), "adapt", "--config", caddyfile],
+        env={"ATELIER_DOMAIN": "localhost"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    idle = re.findall(r'"idle_timeout":(\d+)', adapted.stdout.partition('"transport":')[2])
+    assert [int(nanoseconds) / 1e9 for nanoseconds in idle] == [3.0]  # uvicorn closes after 5 s
 
 
 def _with_ports(folder: Path, https: int, http: int) -> Path:

@@ -75,7 +75,9 @@ def _nginx() -> str:
     return found
 
 
-def _configured(folder: Path, port: int, webs: list[str], store: str) -> Path:
+def _configured(
+    folder: Path, port: int, webs: list[str], store: str, proxy: str = "192.0.2.1"
+) -> Path:
     """The example as nginx's image completes it, for this host's addresses and an older nginx."""
     servers = " ".join(f"server {url.removeprefix('http://')};" for url in webs)
     text = string.Template(TEMPLATE.read_text()).safe_substitute(
@@ -83,6 +85,7 @@ def _configured(folder: Path, port: int, webs: list[str], store: str) -> Path:
         ATELIER_STORE=f"server {store.removeprefix('http://')};",
         ATELIER_MAX_BODY="2m",
         ATELIER_PEER_CONNECTIONS=str(PEER_CONNECTIONS),
+        ATELIER_PROXY=proxy,
     )
     text = text.replace("resolver 127.0.0.11 valid=5s;", "").replace("8080", f"127.0.0.1:{port}")
     text = text.replace("/atelier-files/", f"/{BUCKET}/")
@@ -190,30 +193,46 @@ def test_a_web_process_that_dies_is_not_noticed(site: Site) -> None:
 
 
 def test_the_store_is_told_no_secret(tmp_path: Path) -> None:
-    secrets = {"Authorization": "Bearer a-key", "Cookie": "atelier_session=a-session"}
+    lines = ["Authorization: Bearer a-key", "Cookie: atelier_session=a-session"]
+    head = _passed_on(tmp_path, f"/{BUCKET}/a.png?sign=1", lines)
+    assert head.startswith(f"get /{BUCKET}/a.png?sign=1 http/1.1\r\n")
+    assert "host: atelier.test:1\r\n" in head  # which the link signs
+    assert "a-key" not in head
+    assert "a-session" not in head
+
+
+@pytest.mark.parametrize(
+    ("proxy", "client"),
+    [("192.0.2.1", "127.0.0.1"), ("127.0.0.1", "203.0.113.9")],
+    ids=["of a client", "of a named proxy"],
+)
+def test_forwarded_addresses_of_a_named_proxy_alone_are_believed(
+    tmp_path: Path, proxy: str, client: str
+) -> None:
+    lines = ["X-Forwarded-For: 198.51.100.7, 203.0.113.9"]
+    head = _passed_on(tmp_path, "/models", lines, proxy)
+    assert f"x-forwarded-for: {client}\r\n" in head
+
+
+def _passed_on(folder: Path, path: str, lines: list[str], proxy: str = "192.0.2.1") -> str:
+    """Return the head, in small letters, that nginx makes of a request with some headers."""
     nginx, port = _nginx(), free_port()
-    with socket.create_server(("127.0.0.1", 0)) as store:
-        store.settimeout(patient())
-        url = f"http://127.0.0.1:{store.getsockname()[1]}"
-        process = subprocess.Popen(
-            [nginx, "-c", _configured(tmp_path, port, [url], url), "-e", tmp_path / "nginx.log"]
-        )
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(patient())
+        url = f"http://127.0.0.1:{upstream.getsockname()[1]}"
+        config = _configured(folder, port, [url], url, proxy)
+        process = subprocess.Popen([nginx, "-c", config, "-e", folder / "nginx.log"])
         try:
             wait_until(lambda: _listens(port))
             with socket.create_connection(("127.0.0.1", port)) as client:
-                lines = [f"GET /{BUCKET}/a.png?sign=1 HTTP/1.1", f"Host: 127.0.0.1:{port}"]
-                lines += [f"{name}: {value}" for name, value in secrets.items()]
-                client.sendall("\r\n".join([*lines, "", ""]).encode())
-                connection, _ = store.accept()
+                head = [f"GET {path} HTTP/1.1", "Host: atelier.test:1", *lines, "", ""]
+                client.sendall("\r\n".join(head).encode())
+                connection, _ = upstream.accept()
                 with connection:
-                    head = connection.recv(65_536).decode().lower()
+                    return connection.recv(65_536).decode().lower()
         finally:
             process.terminate()
             process.wait(patient())
-    assert head.startswith(f"get /{BUCKET}/a.png?sign=1 http/1.1\r\n")
-    assert f"host: 127.0.0.1:{port}\r\n" in head  # which the link signs
-    assert "a-key" not in head
-    assert "a-session" not in head
 
 
 def _listens(port: int) -> bool:
