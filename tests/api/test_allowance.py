@@ -105,7 +105,9 @@ def test_one_caller_sends_a_few_archives_at_a_time(tmp_path: Path) -> None:
             (refused,), _, _ = select.select(sending, [], [], patient())  # while four go on
             answer = b""
             while not answer.endswith(b"}"):
-                answer += refused.recv(65_536)
+                piece = refused.recv(65_536)
+                assert piece, answer
+                answer += piece
             assert answer.startswith(b"HTTP/1.1 429")
             assert b"quota_exceeded" in answer
             other = {**headers, "Authorization": f"Bearer {KEYS['bob']}"}
