@@ -132,9 +132,7 @@ class Batcher:
         return batch
 
     def _take(self) -> _Request:
-        taken = self._waiting.take()
-        assert taken is not None
-        flow, request = taken
+        flow, request = self._waiting.take()
         self._waiting.charge(flow, 1)
         return request
 

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,9 +51,7 @@ class Decoder:
     """A pool of threads with a bounded queue. It belongs to one event loop.
 
     Flows, such as callers, get equal shares of the threads, by what their images cost: their bytes
-    before anything is known of them, and their work once their header has been read. An image that
-    has been begun cannot be interrupted, so that one more thread is kept for other flows than the
-    one that has all others.
+    before anything is known of them, and their work once their header has been read.
     """
 
     def __init__(
@@ -72,7 +69,7 @@ class Decoder:
         Args:
             limits: what one image may ask for.
             metrics: where to count.
-            threads: how many images of one flow are decoded at one time.
+            threads: how many images are decoded at one time.
             max_pixels: how many pixels all threads together hold decoded.
             max_queue: images that may wait. A flow that has most of them gives way to others.
             timeout_s: the longest that an image may take before its thread counts as lost.
@@ -80,7 +77,7 @@ class Decoder:
         self._limits = limits
         self._metrics = metrics
         self._pixels = PixelBudget(max_pixels)
-        self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._threads = threads
         self._max_queue = max_queue
         self._wait_s = metrics.wait_s.labels("decode")
@@ -89,7 +86,6 @@ class Decoder:
         self._lock = threading.Lock()  # of the queue, and of how often the pool has been called
         self._queue: FairQueue[_Task] = FairQueue()
         self._calls = 0
-        self._running = Counter[str]()  # images that are being decoded, by flow
         self._started: dict[int, float] = {}  # by thread, when its present image was begun
 
     async def prepare(
@@ -131,7 +127,7 @@ class Decoder:
             del done, task  # they hold the error, whose traceback holds this frame
 
     async def until_lost(self) -> None:
-        """Return when the threads of a flow are lost in images; only the process's end frees them.
+        """Return when every thread is lost in an image; only the end of the process frees them.
 
         A decoder that hangs in native code cannot be stopped.
         """
@@ -144,11 +140,9 @@ class Decoder:
     def close(self) -> None:
         """Let the threads end; work that has not begun is dropped."""
         with self._lock:
-            dropped = []
-            while taken := self._queue.take():
-                dropped.append(taken[1])
+            dropped = [self._queue.take() for _ in range(len(self._queue))]
             self._show_length()
-        for task in dropped:
+        for _flow, task in dropped:
             task.done.cancel()
         self._pool.shutdown(wait=True)
 
@@ -161,16 +155,12 @@ class Decoder:
                 if pushed_out is None:
                     raise self._full()
             self._queue.put(flow, task)
-            self._call()
+            if self._calls < len(self._queue):
+                self._pool.submit(self._run_next)
+                self._calls += 1
             self._show_length()
         if pushed_out:
             pushed_out.fail(self._full())
-
-    def _call(self) -> None:
-        """Call a thread, unless as many have been called as tasks wait. The lock is held."""
-        if self._calls < len(self._queue):
-            self._pool.submit(self._run_next)
-            self._calls += 1
 
     def _full(self) -> QueueFullError:
         return QueueFullError(f"{self._max_queue} images are waiting to be decoded")
@@ -186,36 +176,20 @@ class Decoder:
         """Work in a thread of the pool on the task whose turn it is."""
         with self._lock:
             self._calls -= 1
-            taken = self._queue.take(lambda flow: self._running[flow] < self._threads)
-            if taken is None:  # dropped meanwhile, or of flows that have all their threads
+            if not self._queue:  # what it was called for has been dropped
                 return
-            flow, task = taken
-            del taken
+            flow, task = self._queue.take()
             self._queue.charge(flow, task.size_bytes)
-            self._running[flow] += 1
             self._show_length()
-        try:
-            self._run(task)
-        finally:
-            del task  # as above
-            with self._lock:
-                self._running[flow] -= 1
-                if not self._running[flow]:
-                    del self._running[flow]
-                self._call()
-
-    def _run(self, task: _Task) -> None:
-        if not task.done.set_running_or_notify_cancel():
-            return
-        self._wait_s.observe(time.monotonic() - task.since)
-        try:
-            result = task.work()
-        except BaseException as error:  # as executors do: it belongs to whoever awaits the task
-            task.done.set_exception(error)
-        else:
-            task.done.set_result(result)
-        finally:
-            del task  # as above
+        if task.done.set_running_or_notify_cancel():
+            self._wait_s.observe(time.monotonic() - task.since)
+            try:
+                result = task.work()
+            except BaseException as error:  # as executors do: it belongs to whoever awaits the task
+                task.done.set_exception(error)
+            else:
+                task.done.set_result(result)
+        del task  # as above
 
     def _show_length(self) -> None:
         self._queued_images.set(len(self._queue))

@@ -10,7 +10,6 @@ flow may fill it, and never at the expense of another.
 """
 
 from collections import deque
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -38,14 +37,9 @@ class FairQueue(Generic[T]):
             self._forget_flows()
         self._waiting[flow].append(item)
 
-    def take(self, may: Callable[[str], bool] = lambda _: True) -> tuple[str, T] | None:
-        """Take the next item of the flows that may have a turn, with its flow.
-
-        Returns None if there is none. The cost of an item is charged by `charge`.
-        """
-        flow = min(filter(may, self._waiting), key=self._times.__getitem__, default=None)
-        if flow is None:
-            return None
+    def take(self) -> tuple[str, T]:
+        """Take the next item, with its flow; there must be one. Its cost is charged by `charge`."""
+        flow = min(self._waiting, key=self._times.__getitem__)
         self._now = self._times[flow]
         item = self._waiting[flow].popleft()
         self._drop_empty(flow)

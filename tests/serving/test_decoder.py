@@ -180,15 +180,15 @@ async def test_a_full_queue_refuses_and_a_cancelled_image_makes_room(
     assert len(gate.begun) == THREADS + MAX_QUEUE
 
 
-async def test_a_single_picture_is_begun_at_once_whatever_another_flow_sends(
+async def test_a_single_picture_is_next_whatever_another_flow_has_waiting(
     crowd: Crowd, gate: Gate
 ) -> None:
-    await crowd.send("mallory", THREADS + MAX_QUEUE - 1)
+    await crowd.send("mallory", THREADS)
     await gate.wait_for(THREADS)
+    await crowd.send("mallory", MAX_QUEUE - 1)
     await crowd.send("ann")
-    await gate.wait_for(THREADS + 1)
-    assert gate.begun == [*["mallory"] * THREADS, "ann"]  # while no other has ended
     await crowd.answers()
+    assert "ann" in gate.begun[: 2 * THREADS]  # only those that had been begun are before it
     assert gate.begun.count("mallory") == THREADS + MAX_QUEUE - 1
 
 
@@ -201,7 +201,7 @@ async def test_a_flow_of_expensive_pictures_gets_fewer_turns(crowd: Crowd, gate:
     await crowd.send("ann", MAX_QUEUE // 2, cheap)
     await crowd.answers()
     later = gate.begun[THREADS:]
-    assert later[: MAX_QUEUE // 2].count("ann") >= MAX_QUEUE // 2 * 0.5
+    assert later[: MAX_QUEUE // 2].count("ann") > MAX_QUEUE // 2 * 0.6
     assert later.count("ann") == later.count("mallory") == MAX_QUEUE // 2
 
 
@@ -225,15 +225,14 @@ async def test_pictures_that_nobody_awaits_leave_the_queue(
 
 async def test_a_flow_that_fills_the_queue_gives_way_to_others(crowd: Crowd, gate: Gate) -> None:
     await crowd.send("mallory", THREADS)
-    await crowd.send("bob")
-    await gate.wait_for(THREADS + 1)
+    await gate.wait_for(THREADS)
     await crowd.send("mallory", MAX_QUEUE)
     await crowd.send("ann", 2)
     await crowd.send("mallory", 2)
     refused = [isinstance(answer, QueueFullError) for answer in await crowd.answers()]
     pushed_out, accepted = [True] * 2, [False] * 2
     assert refused == [
-        *[False] * (THREADS + 1 + MAX_QUEUE - 2),
+        *[False] * (THREADS + MAX_QUEUE - 2),
         *pushed_out,
         *accepted,
         *[True] * 2,
@@ -242,8 +241,7 @@ async def test_a_flow_that_fills_the_queue_gives_way_to_others(crowd: Crowd, gat
 
 async def test_a_queue_of_many_flows_is_bounded(crowd: Crowd, gate: Gate) -> None:
     await crowd.send("mallory", THREADS)
-    await crowd.send("bob")
-    await gate.wait_for(THREADS + 1)
+    await gate.wait_for(THREADS)
     for number in range(MAX_QUEUE + 3):
         await crowd.send(f"caller {number}")
     answers = await crowd.answers()

@@ -5,16 +5,10 @@ def served(queue: FairQueue[str], count: int, **costs: int) -> str:
     """Take items, each of which costs what its flow's items cost; the flows in their order."""
     flows = []
     for _ in range(count):
-        flow, _item = taken(queue)
+        flow, _item = queue.take()
         queue.charge(flow, costs[flow])
         flows.append(flow)
     return "".join(flows)
-
-
-def taken(queue: FairQueue[str]) -> tuple[str, str]:
-    found = queue.take()
-    assert found is not None
-    return found
 
 
 def filled(**counts: int) -> FairQueue[str]:
@@ -29,14 +23,6 @@ def test_items_of_one_flow_keep_their_order() -> None:
     queue = filled(a=3)
     assert [queue.take() for _ in range(3)] == [("a", "a0"), ("a", "a1"), ("a", "a2")]
     assert len(queue) == 0
-    assert queue.take() is None
-
-
-def test_flows_that_may_have_no_turn_are_passed_over() -> None:
-    queue = filled(a=1, b=1)
-    assert queue.take(lambda flow: flow == "b") == ("b", "b0")
-    assert queue.take(lambda flow: flow == "b") is None
-    assert queue.take() == ("a", "a0")
 
 
 def test_flows_take_turns_where_their_items_cost_the_same() -> None:
@@ -107,4 +93,4 @@ def test_the_memory_of_idle_flows_is_bounded_and_of_those_that_owe_least() -> No
     assert len(vars(queue)["_times"]) < 1100
     queue.put("flow 0", "item")
     queue.put("flow 9900", "item")
-    assert taken(queue)[0] == "flow 9900"
+    assert queue.take()[0] == "flow 9900"
