@@ -201,7 +201,7 @@ async def test_a_flow_of_expensive_pictures_gets_fewer_turns(crowd: Crowd, gate:
     await crowd.send("ann", MAX_QUEUE // 2, cheap)
     await crowd.answers()
     later = gate.begun[THREADS:]
-    assert later[: MAX_QUEUE // 2].count("ann") > MAX_QUEUE // 2 * 0.6
+    assert later[: MAX_QUEUE // 2].count("ann") > MAX_QUEUE // 4
     assert later.count("ann") == later.count("mallory") == MAX_QUEUE // 2
 
 
