@@ -81,7 +81,7 @@ def make_parts(settings: Settings) -> Parts:
 
 
 def make_services(parts: Parts, loader: Loader) -> Services:
-    """What every request can use."""
+    """Make the services that every request can use."""
     settings, database, blobs = parts.settings, parts.database, parts.blobs
     store, entry, metrics = _make_store(settings, database), parts.entry, parts.metrics
     spool = Spool(settings.data_dir)
@@ -111,14 +111,14 @@ def make_services(parts: Parts, loader: Loader) -> Services:
 
 
 def make_loader(parts: Parts, model_thread: ThreadPoolExecutor) -> Loader:
-    """What loads models."""
+    """Make the loader of models."""
     settings = parts.settings
     limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
     return Loader(parts.device, model_thread, parts.metrics, settings.engines, limits)
 
 
 def _make_entry(settings: Settings, database: Database) -> Entry:
-    """Who may come in."""
+    """Make the checks that every request has to pass."""
     identification = Identification(
         settings.keyring,
         words(settings.admins),

@@ -53,7 +53,7 @@ class Child:
 
     @property
     def has_failed(self) -> bool:
-        """Whether there was nothing to work with; in the parent."""
+        """Tell whether the child could not open what it works with; in the parent."""
         return self._failed[0] != 0
 
     def stop(self, **_: Any) -> None:

@@ -62,16 +62,16 @@ class BrokerOptions:
 
     @property
     def heartbeat_s(self) -> float:
-        """How often an idle connection is tried."""
+        """Seconds between two signs of life on an idle connection."""
         return max(_LEAST_HEARTBEAT_S, 2 * self.timeout_s)
 
     @property
     def is_redis(self) -> bool:
-        """Whether it is Redis; else it speaks AMQP, as RabbitMQ does."""
+        """Tell whether the broker is Redis; else it speaks AMQP, as RabbitMQ does."""
         return self.url.startswith(("redis", "sentinel"))
 
     def rank(self, priority: int) -> int:
-        """What the broker calls a job's priority: for Redis 0 is the highest, for RabbitMQ 9."""
+        """Return the broker's number for a priority: Redis serves 0 first, RabbitMQ 9."""
         clipped = min(max(priority, 0), _HIGHEST)
         return _HIGHEST - clipped if self.is_redis else clipped
 
@@ -111,7 +111,7 @@ class CeleryBroker:
         self._connected(send)
 
     def waiting(self) -> int:
-        """How many messages no worker has received yet.
+        """Count the messages that no worker has received yet.
 
         Raises:
             BrokerUnavailableError: the broker does not answer.
@@ -288,7 +288,7 @@ def _make_celery(options: BrokerOptions, *, publishing: bool) -> Any:
 
 
 def _transport(options: BrokerOptions, *, publishing: bool) -> dict[str, Any]:
-    """How to talk to the broker. Nobody waits for ever; who consumes waits for messages."""
+    """Return the transport's options: nobody waits for ever, and consumers wait for messages."""
     timeout_s = options.timeout_s
     if options.is_redis:
         return {
@@ -306,7 +306,7 @@ def _transport(options: BrokerOptions, *, publishing: bool) -> dict[str, Any]:
 
 
 def _errors(of: Any) -> tuple[type[Exception], ...]:
-    """What a producer or a connection may raise, besides what all of them do."""
+    """Return the errors that a producer or a connection may raise, besides those of all brokers."""
     connection = getattr(of, "connection", of)
     return (OSError, KombuError, *connection.connection_errors, *connection.channel_errors)
 

@@ -20,7 +20,7 @@ def reachable(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this host can reach an address."""
+    """Return whether only this host can reach an address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -126,7 +126,7 @@ async def _lifespan(parts: Parts, hangup: Hangup, _app: FastAPI) -> AsyncIterato
 
 
 def _works(parts: Parts, services: Services) -> Iterator[Coroutine[Any, Any, None]]:
-    """What goes on beside the requests."""
+    """Run the work that goes on beside the requests."""
     every_s = parts.settings.maintenance_s
     yield services.reloader.run()
     yield _end_without(services.decoder)

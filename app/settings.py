@@ -290,7 +290,7 @@ class Settings(BaseSettings):
 
     @property
     def blobs(self) -> BlobOptions:
-        """Where the files of jobs are."""
+        """The place of the files of jobs."""
         return BlobOptions(
             self.data_dir,
             self.blobs_url,
@@ -306,7 +306,7 @@ class Settings(BaseSettings):
 
     @property
     def engines(self) -> EngineOptions:
-        """What may run the networks."""
+        """The engines that may run the networks."""
         return EngineOptions(
             self.engine,
             threads=self.compute_threads,

@@ -10,7 +10,7 @@ from app.settings import Settings
 
 
 def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Maintenance:
-    """What removes things, and takes jobs from workers that are gone."""
+    """Make what removes old files and jobs, and takes jobs from workers that are gone."""
     return Maintenance(
         database,
         Leases(database, settings.lease_s, settings.retry_s),
@@ -26,7 +26,7 @@ def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Ma
 
 
 def make_announcer(settings: Settings, database: Database) -> Announcer | None:
-    """What tells the broker of waiting jobs, if there is one."""
+    """Make what tells the broker of waiting jobs, if there is a broker."""
     broker = make_broker(settings)
     return Announcer(database, broker, settings.maintenance_s) if broker else None
 

@@ -158,7 +158,7 @@ def submit(jobs: Studio, name: str) -> None:
 
 
 def left(database: Database) -> int:
-    """How many jobs have not ended."""
+    """Count the jobs that have not ended."""
     with database.read() as connection:
         return len(connection.execute(select(job.c.id).where(job.c.finished_at.is_(None))).all())
 

@@ -87,7 +87,7 @@ class Service:
         return None if web is None else child_of(web, command)
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        """What has been logged so far under a name; for a service that logs JSON."""
+        """Return what has been logged so far under a name, by a service that logs JSON."""
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [entry for entry in map(json.loads, lines) if entry.get("event") == event]
 
@@ -97,7 +97,7 @@ class Service:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def is_measured(self) -> bool:
-        """Whether there is a worker that knows what its work costs."""
+        """Return whether there is a worker that knows what its work costs."""
         known = (self.log.parent / "var" / _MEASURED).exists()
         return known and bool(http_client.get(f"{self.url}/health/ready").json()["workers"])
 

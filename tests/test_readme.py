@@ -32,7 +32,7 @@ def rounded(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the calls are made: what they need of the repository, and their archive."""
+    """Make the folder for the calls: what they need of the repository, and their archive."""
     folder = tmp_path_factory.mktemp("workplace")
     for name in ("README.md", "docs"):
         (folder / name).symlink_to(ROOT / name)

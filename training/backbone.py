@@ -117,7 +117,7 @@ def _from_file(path: Path) -> Backbone:
 
 
 def _is_torchvisions(sha256: str) -> bool:
-    """Whether this is the hash that torchvision's own file bears in its name."""
+    """Return whether this is the hash in the name of torchvision's own file."""
     name = PurePosixPath(DenseNet121_Weights.IMAGENET1K_V1.url).stem  # such as densenet121-a639ec97
     return sha256.startswith(name.rpartition("-")[2])
 

@@ -75,7 +75,7 @@ def guarded(run: Callable[[], None], advice: Callable[[], str]) -> int:
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Whether it began with Ctrl-C: in mid-file, `torch.save` fails in its own way on leaving."""
+    """Tell whether an error began with Ctrl-C: `torch.save` replaces it by one of its own."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None

@@ -100,12 +100,12 @@ class Trainer:
 
     @property
     def precision(self) -> str:
-        """What the network was multiplied in while it was trained."""
+        """The precision in which the network computed while it was trained."""
         return "bfloat16 autocast" if self._bfloat16 else "float32"
 
     @property
     def epochs_run(self) -> int:
-        """How many epochs are complete."""
+        """The number of complete epochs."""
         return sum(done.complete for done in self.history)
 
     @property
@@ -115,7 +115,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the schedule is at its end or the patience is exhausted.
+        """Tell whether the schedule is at its end or the patience is exhausted.
 
         Patience counts in the last third of the schedule only: before, the learning rate is high
         and a validation loss that rises says little.

@@ -25,5 +25,5 @@ class Options:
     overwrite: bool
 
     def run_folder(self, name: str) -> RunFolder:
-        """Where the run of that name keeps its files."""
+        """Return the folder in which the run of that name keeps its files."""
         return RunFolder(self.runs_dir / name)

@@ -68,7 +68,7 @@ def versions(*more: str) -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
-    """What to call a device in a card."""
+    """Name a device for a card."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 

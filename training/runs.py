@@ -23,7 +23,7 @@ class RunFolder:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a run stopped here before it was complete."""
+        """Tell whether a run stopped here before it was complete."""
         return self._last.exists()
 
     def save(self, state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:

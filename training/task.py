@@ -47,7 +47,7 @@ class Task:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What a checkpoint should say of the weights that training starts from, as JSON types."""
+        """Describe the weights that training starts from, in JSON types, for the checkpoint."""
         return {}
 
     def build(self) -> nn.Module:

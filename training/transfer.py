@@ -41,7 +41,7 @@ class HeadTask(Task):
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What a checkpoint should say of them."""
+        """Describe the weights for a checkpoint."""
         return {"trained": "head", "views": self.view_count, "backbone": dict(self.backbone.origin)}
 
     def build(self) -> nn.Module:
@@ -125,7 +125,7 @@ class FineTuning(Task):
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What a checkpoint should say of them."""
+        """Describe the weights for a checkpoint."""
         return {
             "trained": "all weights",
             "started_from": {"sha256": self.card.sha256, "training": self.card.training},

@@ -26,12 +26,12 @@ _OPEN_FOLDERS = (*_HEALTH, _PAGE_FILES)
 
 
 def is_health_probe(path: str) -> bool:
-    """Whether a path is one of those by which orchestrators see how the service is."""
+    """Return whether orchestrators ask at this path how the service is."""
     return path.startswith(_HEALTH)
 
 
 def is_open(path: str) -> bool:
-    """Whether everybody may come there, whatever the settings say."""
+    """Return whether a path is open to everybody, whatever the settings say."""
     return path in _OPEN or path.startswith(_OPEN_FOLDERS)
 
 

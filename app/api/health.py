@@ -40,5 +40,5 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
 
 
 def _described(worker: Worker) -> WorkerOut:
-    """What everybody may know of a worker: not on which host and in which folder it runs."""
+    """Describe a worker to everybody: without the host and the folder in which it runs."""
     return WorkerOut(name=worker.name.rpartition("#")[2], device=worker.device, dtype=worker.dtype)

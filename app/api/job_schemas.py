@@ -82,7 +82,7 @@ def job_out(job: Job, outlook: Outlook | None) -> JobOut:
 
 
 def _eta_s(job: Job) -> float | None:
-    """What the worker says, and until it says something what was foreseen."""
+    """Return what the worker says; until it says something, what was estimated."""
     begins = job.status is JobStatus.RUNNING and job.eta_s is None
     return job.estimate_s if begins else job.eta_s
 

@@ -283,7 +283,7 @@ def _report(job_id: str, blobs: Blobs, key: str) -> bytes:
 
 
 def _matches(etag: str, if_none_match: str | None) -> bool:
-    """Whether a client has this already (RFC 9110, 13.1.2)."""
+    """Return whether a client has this already (RFC 9110, 13.1.2)."""
     known = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
     return etag in known or "*" in known
 

@@ -60,7 +60,7 @@ def check_origin(method: str, headers: Headers) -> None:
 
 
 def _is_at(origin: str, host: str) -> bool:
-    """Whether an origin such as `https://example.org` is that of a host such as `example.org`."""
+    """Return whether an origin such as `https://example.org` is that of the host `example.org`."""
     try:
         asking = urlsplit(origin)
         asked = urlsplit(f"{asking.scheme}://{host}")

@@ -73,7 +73,7 @@ async def open_session(
 
 
 def _is_over_tls(request: Request) -> bool:
-    """Whether the browser uses TLS, be it only as far as a proxy that says nothing of it."""
+    """Return whether the browser uses TLS, if only as far as a proxy that does not report it."""
     return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https:")
 
 

@@ -23,7 +23,7 @@ class Sighting:
     outlook: Outlook | None = None
 
     def differs(self, known: "Sighting") -> bool:
-        """Whether a client that knows the other would see something new."""
+        """Return whether a client that knows the other would see something new."""
         if self.job.version != known.job.version:
             return self.job.version > known.job.version
         return self._position != known._position

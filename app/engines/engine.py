@@ -24,7 +24,7 @@ class Engine(Protocol):
 
     @property
     def kind(self) -> Kind:
-        """Which engine this is."""
+        """The kind of engine."""
         ...
 
     def probabilities(self, pictures: Sequence[Tensor]) -> Tensor:

@@ -57,7 +57,7 @@ def save(model: openvino.Model, card: Card, note: str, folder: Path) -> Path:
 
 
 def path_of(card: Card, folder: Path) -> Path:
-    """Where the network in INT8 of a checkpoint belongs."""
+    """Return the path of a checkpoint's network in INT8."""
     return folder / f"{card.spec.name}.int8.xml"
 
 

@@ -128,7 +128,7 @@ def _other_class(label: int, folders: Sequence[str], class_of: ClassOf) -> str |
 
 
 def _depth(paths: Set[_Path], class_of: ClassOf) -> int:
-    """How many folders lie around the class folders."""
+    """Count the folders around the class folders."""
     ordered = sorted(paths)
     innermost = [  # a folder around others is followed by one of them
         path

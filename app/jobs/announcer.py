@@ -34,7 +34,7 @@ class Broker(Protocol):
         ...
 
     def waiting(self) -> int:
-        """How many announcements no worker has received yet."""
+        """Count the announcements that no worker has received yet."""
         ...
 
     def close(self) -> None:

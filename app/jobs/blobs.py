@@ -61,11 +61,11 @@ class Blobs(Protocol):
         ...
 
     def size_bytes(self, key: str) -> int:
-        """How large it is."""
+        """Return the size of a file."""
         ...
 
     def exists(self, key: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether there is such a file."""
         ...
 
     def copy(self, key: str, new_key: str) -> str:

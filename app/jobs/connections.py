@@ -40,7 +40,7 @@ def reading(engine: Engine) -> Mapping[str, Any]:
 
 
 def address(url: str) -> str:
-    """Where a database server is, without what is needed to get in.
+    """Return the address of a database server, without user and password.
 
     Raises:
         DatabaseUrlError: as for `connect`.

@@ -26,7 +26,7 @@ class DatabaseStorage(Storage):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What the methods raise."""
+        """The errors that the methods raise."""
         return StoreUnavailableError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
@@ -54,7 +54,7 @@ class DatabaseStorage(Storage):
         return time.time() + (left_s or 0.0)
 
     def check(self) -> bool:
-        """Whether the database answers."""
+        """Return whether the database answers."""
         self.get("")
         return True
 

@@ -57,7 +57,7 @@ class Database:
 
     @property
     def is_shared(self) -> bool:
-        """Whether other hosts may use it as well."""
+        """Tell whether other hosts may use the database as well."""
         return not self._is_sqlite
 
     def migrate(self) -> None:
@@ -156,7 +156,7 @@ class Database:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether a statement is wrong, rather than the database, its address or our rights there."""
+    """Tell a wrong statement from a database that is away or refuses us."""
     if isinstance(error, DataError | IntegrityError):
         return True
     if not isinstance(error, ProgrammingError) or error.statement is None:

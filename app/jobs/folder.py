@@ -36,7 +36,7 @@ class Folder:
         self._root = root
 
     def path(self, key: str) -> Path:
-        """Where the file is, or will be."""
+        """Return the path of a file, which need not exist yet."""
         return self._root / key
 
     def put(self, key: str, data: bytes, *, download_as: str | None = None) -> str:  # noqa: ARG002
@@ -75,11 +75,11 @@ class Folder:
         yield self.path(key)
 
     def size_bytes(self, key: str) -> int:
-        """How large it is."""
+        """Return the size of a file."""
         return self.path(key).stat().st_size
 
     def exists(self, key: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether there is such a file."""
         return self.path(key).exists()
 
     def copy(self, key: str, new_key: str) -> str:

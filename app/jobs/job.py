@@ -30,7 +30,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether this is how the job stays."""
+        """Tell whether the status is final."""
         return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -128,14 +128,14 @@ class Job:
         return {*several, *(key for key in named if key)}
 
     def folder(self) -> str:
-        """Where the present attempt puts its files."""
+        """The folder in which the present attempt puts its files."""
         return f"{folder_of(self.id)}/{self.attempt}"
 
     def download_name(self, result: str) -> str:
-        """What a client calls the result, by the name or the key that it has here."""
+        """Return a client's name for the result, by the name or the key that it has here."""
         return f"atelier-{self.id[:8]}.{result.rpartition('.')[2]}"
 
 
 def folder_of(job_id: str) -> str:
-    """Where all files of a job are."""
+    """Return the folder of all files of a job."""
     return f"jobs/{job_id}"

@@ -43,7 +43,7 @@ class Retention:
 
     @property
     def longest_pause_s(self) -> float:
-        """How much of a time in which the service did not run counts, for all that is kept."""
+        """The longest part of a pause of the service that counts, in seconds."""
         return max(60.0, min(86_400.0, self.files_s / 10))
 
 
@@ -164,7 +164,7 @@ class Maintenance:
             connection.execute(delete(allowance).where(allowance.c.key.in_(mine)))
 
     def _is_owner(self) -> bool:
-        """Whether the files belong to the jobs of this database, and not to those of another.
+        """Return whether the files belong to the jobs of this database, not of another.
 
         The first database to see them marks them as its own; files that are there already must be
         named by one of its jobs.

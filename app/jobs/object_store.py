@@ -127,12 +127,12 @@ class ObjectStore:
             yield Path(f"/dev/fd/{file.fileno()}")
 
     def size_bytes(self, key: str) -> int:
-        """How large it is."""
+        """Return the size of an object."""
         with _as_files(key):
             return int(obstore.head(self._store, key)["size"])
 
     def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
+        """Return whether there is such an object."""
         try:
             self.size_bytes(key)
         except FileNotFoundError:
@@ -173,7 +173,7 @@ class ObjectStore:
             return self._signed(key)
 
     def _origin(self) -> str | None:
-        """Where links lead; nowhere, if the credentials do not suffice to sign any."""
+        """Return the origin of signed links; None if the credentials do not suffice to sign any."""
         try:
             found = urlsplit(self._signed("any"))
         except BaseError as error:

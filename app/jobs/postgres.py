@@ -39,7 +39,7 @@ def connect(url: URL, timeout_s: float) -> Engine:
 
 
 def _connect_args(url: URL, timeout_s: float) -> dict[str, Any]:
-    """What to ask of libpq and of the server; what the URL says itself goes before."""
+    """Return the options for libpq and the server; those in the URL take precedence."""
     timeout_ms = math.ceil(1000 * timeout_s)
     server = {
         "statement_timeout": timeout_ms,

@@ -76,7 +76,7 @@ class Roster:
         ]
 
     def count(self) -> int:
-        """How many workers are alive."""
+        """Count the workers that are alive."""
         query = select(func.count()).where(self._is_alive())
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()

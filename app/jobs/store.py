@@ -102,7 +102,7 @@ class JobStore:
             return _made_before(connection, owner, key, fingerprint)
 
     def knows(self, owner: str, key: str) -> bool:
-        """Whether an idempotency key has made a job."""
+        """Return whether an idempotency key has made a job."""
         with self._database.read() as connection:
             return bool(connection.execute(select(exists().where(_has_key(owner, key)))).scalar())
 
@@ -148,7 +148,7 @@ class JobStore:
         return [to_job(row) for row in rows]
 
     def outlooks(self) -> Mapping[str, Outlook]:
-        """What every waiting job can expect, by its id, with nothing unforeseen.
+        """Estimate the place and the end of every waiting job, by its id.
 
         Every worker that is alive takes the next job as soon as it is free.
         """
@@ -172,7 +172,7 @@ class JobStore:
         return outlooks
 
     def counts(self) -> Mapping[JobStatus, int]:
-        """How many jobs there are of each status."""
+        """Count the jobs of each status."""
         query = select(job.c.status, func.count()).where(IS_KNOWN).group_by(job.c.status)
         with self._database.read() as connection:
             rows = connection.execute(query).all()

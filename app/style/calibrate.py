@@ -43,7 +43,7 @@ def calibrate(targets: StyleTargets, is_urgent: Callable[[], bool] = lambda: Fal
 
 
 def untimed(network: VGG19) -> Calibration:
-    """What painting holds in memory; its time is left open."""
+    """Measure the memory that painting holds; its time is left open."""
     return Calibration(
         step_s=0,
         pixel_s=0,

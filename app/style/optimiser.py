@@ -33,7 +33,7 @@ class Optimiser(Protocol):
     """Moves a picture down its loss."""
 
     def accepts(self, loss: float) -> bool:
-        """Whether the picture of this loss is better than to be gone back from."""
+        """Return whether the picture with this loss is good enough to go on from."""
         ...
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class LBFGS:
         self._went_back = False
 
     def accepts(self, loss: float) -> bool:
-        """Whether the last step did not go too far."""
+        """Return whether the last step did not go too far."""
         return self._last is None or loss < _WORSE * self._last[1]
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ class VGG19(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where pictures must live."""
+        """The device on which pictures have to be."""
         return self.mean.device
 
     def forward(self, picture: Tensor, taps: Taps) -> dict[str, Tensor]:

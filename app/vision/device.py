@@ -37,7 +37,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def supports_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware, so that it is worth using."""
+    """Return whether the device multiplies bfloat16 in hardware, so that it is worth using."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()

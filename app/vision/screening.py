@@ -78,7 +78,7 @@ def screen(data: bytes) -> Demands:
 
 
 def is_plain(data: bytes) -> bool:
-    """Whether this is a JPEG, or a PNG without anything that is packed but pixels.
+    """Return whether this is a JPEG, or a PNG in which only the pixels are packed.
 
     How long such a file takes to decode follows from its size.
     """

@@ -136,7 +136,7 @@ def _ridge(rng: Rng) -> Array:
 
 
 def _mirrored(rng: Rng, above: Array, y: Array) -> Array:
-    """What the water shows: the upper half, rippled the more the nearer it is, and darker."""
+    """Mirror the upper half as water does: the nearer, the more rippled, and darker."""
     depth = ((y - _SHORE) / (1 - _SHORE)).clip(0, 1)
     ripples = noise(rng, _SIDE_PX, 60, octaves=2)[:, :1] + 0.4 * noise(rng, _SIDE_PX, 40)
     source = 2 * _SHORE - y + 0.02 * depth * ripples

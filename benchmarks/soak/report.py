@@ -50,7 +50,7 @@ def classified(answers: Sequence[Answer]) -> list[Answer]:
 
 
 def is_failure(answer: Answer) -> bool:
-    """Whether the service should not have answered so."""
+    """Return whether the service should not have answered so."""
     return answer.status >= 500 and answer.status not in _REFUSED
 
 

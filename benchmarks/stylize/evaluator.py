@@ -50,7 +50,7 @@ class Evaluator:
 
 
 def first(curve: Curve, score: str, goal: float) -> float | None:
-    """When a curve first is at or below a score."""
+    """Return the first time at which a curve is at or below a score."""
     return next((point["t"] for point in curve if point[score] <= goal), None)
 
 

@@ -51,7 +51,7 @@ def reload(url: str) -> Any:
 
 
 def asked(url: str) -> tuple[str, str]:
-    """What the service says to a picture: the version that answered, and the digit."""
+    """Classify a picture; return the version that answered, and the digit."""
     response = http_client.post(f"{url}/classify?model=mnist&top_k=1", files=PICTURE)
     assert response.status_code == 200, response.text
     answer = response.json()

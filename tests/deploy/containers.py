@@ -29,12 +29,12 @@ class Running:
         return self.process.wait(patient(self.grace_s))
 
     def status(self) -> dict[str, str]:
-        """What the kernel says of it."""
+        """Read the kernel's status of the process."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def writable(self) -> set[str]:
-        """Where it could write: folders that are mounted, and not read-only."""
+        """Return the folders in which it could write: mounted, and not read-only."""
         root = Path(f"/proc/{self.process.pid}/root")
         found = set()
         for line in Path(f"/proc/{self.process.pid}/mountinfo").read_text().splitlines():

@@ -8,7 +8,7 @@ from tests.service import ROOT
 
 
 def is_ignored(path: Path) -> bool:
-    """Whether `.dockerignore` keeps a path of this project out of the build."""
+    """Return whether `.dockerignore` keeps a path of this project out of the build."""
     patterns = (ROOT / ".dockerignore").read_text().splitlines()
     relative = path.relative_to(ROOT)
     names = [str(each) for each in (relative, *relative.parents)]

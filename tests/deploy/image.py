@@ -25,7 +25,7 @@ class Image:
     """ENTRYPOINT, CMD and the HEALTHCHECK's command."""
 
     def container(self, variables: dict[str, str]) -> Container:
-        """How to run it, with further environment variables."""
+        """Describe how to run the image, with further environment variables."""
         return Container(self.environment | variables, self.folder, self.user)
 
 

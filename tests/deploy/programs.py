@@ -7,7 +7,7 @@ import pytest
 
 
 def program(name: str, package: str) -> str:
-    """Where a program is. Without it a test is skipped; in CI it fails."""
+    """Return the path of a program. Without it a test is skipped; in CI it fails."""
     found = shutil.which(name)
     if found is not None:
         return found

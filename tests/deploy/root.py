@@ -90,7 +90,7 @@ class Root:
         return lines
 
     def _local(self) -> Path:
-        """What is /usr/local: the Python that runs this, or where that is the system's, a link."""
+        """Make /usr/local: the Python that runs this, or a link where that is the system's."""
         return self.path / "local" if sys.base_prefix == "/usr" else Path(sys.base_prefix)
 
     def _seen(self, source: Path) -> list[str]:

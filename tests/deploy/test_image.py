@@ -115,7 +115,7 @@ def test_behind_the_proxy_only_a_key_opens(
 
 
 def said(image: Image, *command: str) -> str:
-    """What a command of the image prints."""
+    """Return what a command of the image prints."""
     words = image.root.command(image.container({}), [*image.start["ENTRYPOINT"], *command])
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 

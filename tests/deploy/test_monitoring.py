@@ -139,7 +139,7 @@ def test_prometheus_gets_in_with_its_key(tmp_path: Path) -> None:
 
 
 def _values(port: int, query: str) -> list[str]:
-    """What a Prometheus answers; nothing while it is still starting."""
+    """Ask a Prometheus; it answers nothing while it is still starting."""
     try:
         answer = http_client.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query})
     except httpx.TransportError:

@@ -38,7 +38,7 @@ def guest(request: pytest.FixtureRequest, browser: Browser, atelier: Service) ->
 
 
 def expect_good_looks(visit: Visit) -> None:
-    """What is open now has no serious violation and is not wider than the window."""
+    """Expect no serious violation in what is open now, and nothing wider than the window."""
     found = Axe().run(visit.page).response["violations"]
     serious = [
         (each["id"], node["target"], node["failureSummary"])

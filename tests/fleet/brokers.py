@@ -35,7 +35,7 @@ class BrokerServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it is, as a setting has it."""
+        """The address of the broker, as a setting has it."""
 
     @abstractmethod
     def _command(self) -> tuple[list[str], dict[str, str]]: ...
@@ -99,7 +99,7 @@ class BrokerServer(ABC):
             return int(connection.channel().queue_purge(QUEUE) or 0)
 
     def waiting(self) -> int:
-        """How many messages wait."""
+        """Count the messages that wait."""
         with self._connection() as connection:
             try:
                 found = connection.channel().queue_declare(QUEUE, passive=True)
@@ -210,7 +210,7 @@ KINDS: dict[str, type[BrokerServer]] = {"rabbitmq": RabbitMQ, "redis": Redis}
 
 
 def is_installed(kind: str) -> bool:
-    """Whether this host has the server."""
+    """Return whether this host has the server."""
     return _RABBITMQ.exists() if kind == "rabbitmq" else shutil.which("redis-server") is not None
 
 

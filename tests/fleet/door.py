@@ -27,12 +27,12 @@ class Door:
 
     @property
     def port(self) -> int:
-        """Where to knock."""
+        """The port on which to connect."""
         return int(self._listener.getsockname()[1])
 
     @property
     def url(self) -> str:
-        """Where to knock, if it is HTTP that is passed on."""
+        """The address on which to connect, if it is HTTP that is passed on."""
         return f"http://127.0.0.1:{self.port}"
 
     def swallow(self) -> None:

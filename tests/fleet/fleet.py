@@ -48,7 +48,7 @@ class Member:
         return self.process.pid
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        """What it has logged so far under a name."""
+        """Return what it has logged so far under a name."""
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [entry for entry in map(json.loads, lines) if entry.get("event") == event]
 
@@ -161,7 +161,7 @@ class Fleet:
         return Studio(client)
 
     def events(self, event: str, **fields: object) -> list[dict[str, Any]]:
-        """What any member has logged, now or before, in the order of time."""
+        """Return what all members, now or before, have logged, in the order of time."""
         logs = self.folder.glob("*.log")
         lines = (line for log in logs for line in log.read_text().splitlines() if line[:1] == "{")
         found = [entry for entry in map(json.loads, lines) if entry.get("event") == event]

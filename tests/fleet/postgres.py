@@ -117,7 +117,7 @@ class PostgresServer:
                 _send(pid, signal.SIGCONT)
 
     def url(self, name: str = "postgres") -> str:
-        """Where a database is, as a setting has it."""
+        """Return the address of a database, as a setting has it."""
         return f"postgresql://{USER}:{_PASSWORD_IN_URL}@127.0.0.1:{self.port}/{name}"
 
     def new_database(self) -> str:

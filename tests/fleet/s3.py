@@ -61,5 +61,5 @@ def keys_of(door: Door, prefix: str) -> list[str]:
 
 
 def environment(door: Door) -> dict[str, str]:
-    """What a process has to find in its environment to use the store."""
+    """Return the environment variables that a process needs to use the store."""
     return CREDENTIALS | {"AWS_ENDPOINT_URL": door.url, "AWS_ALLOW_HTTP": "true"}

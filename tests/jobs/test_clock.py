@@ -57,7 +57,7 @@ def suspend(monkeypatch: pytest.MonkeyPatch, set_clock: Shift) -> Shift:
 
 
 def upkeep(database: Database, leases: Leases, blobs: Folder) -> Maintenance:
-    """What a process that starts now does now and then."""
+    """Make the maintenance of a process that starts now."""
     return Maintenance(database, leases, blobs, Spool(blobs.path("")), WEEK)
 
 

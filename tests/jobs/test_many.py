@@ -28,7 +28,7 @@ OPTIONS = {"quality": "preview", "format": "jpeg", "style_name": ["mosaic"], "se
 
 
 def live(store: JobStore) -> int:
-    """How many jobs wait or run."""
+    """Count the jobs that wait or run."""
     return sum(count for status, count in store.counts().items() if not status.is_terminal)
 
 

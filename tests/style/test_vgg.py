@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def state_dict_of(network: VGG19) -> dict[str, Tensor]:
-    """What a file with the same filters in torchvision's layout and convention would hold."""
+    """Return what a file with the same filters holds in torchvision's layout and convention."""
     state = {}
     for name, index in zip(_NAMES, _TORCHVISION_INDICES, strict=True):
         state[f"features.{index}.weight"] = network.get_buffer(f"{name}.kernel")

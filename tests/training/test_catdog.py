@@ -35,7 +35,7 @@ def workplace(tmp_path: Path) -> Path:
 
 
 def _made(path: Path) -> dict[str, object]:
-    """What is said of a backbone that was trained on the photographs of `workplace`."""
+    """Describe a backbone that was trained on the photographs of `workplace`."""
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"made_by": "chance", "sha256": sha256, "photographs": 48, "split_seed": 0}
 

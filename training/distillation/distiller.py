@@ -107,7 +107,7 @@ class Distiller:
 
     @property
     def precision(self) -> str:
-        """What the student is multiplied in while it is taught."""
+        """The precision in which the student computes while it is taught."""
         return "bfloat16 autocast" if self._bfloat16 else "float32"
 
     def run(self) -> Iterator[BatchDone | Compared]:

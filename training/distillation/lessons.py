@@ -89,7 +89,7 @@ class KeptLessons:
 
     @property
     def photograph_count(self) -> int:
-        """How many photographs each lesson has a view of."""
+        """The number of photographs of which each lesson has a view."""
         return len(self._photographs)
 
     def plain(self, spec: InputSpec) -> Lesson:
@@ -137,7 +137,7 @@ def digest(photographs: Sequence[Image.Image], dog: Tensor) -> str:
 
 
 def lessons_folder(runs_folder: Path, recipe: Recipe, seed: int, photographs: str) -> Path:
-    """Where the lessons are kept that recipe, seed and photographs (their digest) lead to."""
+    """Return the folder of the lessons for a recipe, a seed and photographs (their digest)."""
     views = [recipe.view_px, recipe.min_area, recipe.blended, recipe.teacher_px]
     identity = json.dumps([*views, seed, photographs])
     return runs_folder / f"{_FOLDER}{hashlib.sha256(identity.encode()).hexdigest()[:12]}"

@@ -62,6 +62,6 @@ class Recipe:
         raise ValueError(f"there are only {self.epoch_count} epochs")
 
     def compares_after(self, epoch: int) -> bool:
-        """Whether student and teacher are compared after an epoch; always at the end of a size."""
+        """Return whether student and teacher are compared after an epoch, as at each size's end."""
         last = epoch == self.epoch_count or self.side_px(epoch) != self.side_px(epoch + 1)
         return last or epoch % self.compare_every == 0

@@ -53,7 +53,7 @@ class Options:
 
     @property
     def folder(self) -> RunFolder:
-        """Where the run keeps its files."""
+        """The folder in which the run keeps its files."""
         return RunFolder(self.runs_dir / _NAME)
 
 

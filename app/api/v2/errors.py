@@ -17,5 +17,5 @@ class UnknownVersionError(AtelierError):
 
 
 def is_of_protocol(path: str) -> bool:
-    """Whether a path is one of the Open Inference Protocol's, which has errors of its own form."""
+    """Return whether a path belongs to the Open Inference Protocol, which has its own errors."""
     return path == "/v2" or path.startswith("/v2/")
