@@ -9,7 +9,7 @@ from types import ModuleType
 import structlog
 
 from app.commands.options import INTERRUPTED
-from app.supervisor import REFUSED
+from app.runtime.supervisor import REFUSED
 from app.vision.errors import AtelierError
 
 COMMANDS = {

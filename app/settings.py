@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cores import available_cores, compute_threads
 from app.engines.options import EngineOptions
-from app.jobs.opening import BlobOptions
+from app.jobs.storage.factory import BlobOptions
 from app.keys import Keyring
 
 _BROKERS = ("amqp", "amqps", "redis", "rediss", "sentinel")

@@ -15,7 +15,7 @@ import time
 from PIL import Image
 
 from app.style.builtin import path_of
-from app.style.calibrate import calibrate
+from app.style.calibration import calibrate
 from app.style.estimate import estimate, remaining_s
 from app.style.options import Quality, StyleOptions
 from app.style.schedule import plan

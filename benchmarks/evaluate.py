@@ -24,11 +24,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from app.engines.choice import Choice
 from app.engines.pytorch import Reference
-from app.evaluation.answers import Answers
+from app.engines.selection import Choice
 from app.evaluation.evaluator import Evaluator
-from app.evaluation.labelled import Labels, label
+from app.evaluation.labeled_images import Labels, label
+from app.evaluation.predictions import Answers
 from app.evaluation.sources import Folder, Source
 from app.vision.classifier import Classifier
 from app.vision.images import ImageLimits, PixelBudget

@@ -28,8 +28,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.jobs.database import Database
-from app.jobs.tables import job
+from app.jobs.db.database import Database
+from app.jobs.db.tables import job
 from tests.fleet.brokers import KINDS, running_broker
 from tests.fleet.fleet import Fleet, running_fleet
 from tests.fleet.postgres import PostgresServer, running_server

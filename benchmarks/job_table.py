@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from app.jobs.database import Database
-from app.jobs.job import JobKind, JobStatus, Progress
-from app.jobs.leases import Leases, Outcome
+from app.jobs.db.database import Database
+from app.jobs.model import JobKind, JobStatus, Progress
+from app.jobs.queue import Leases, Outcome
 from app.jobs.store import JobStore, QueueLimits
 from tests.jobs.orders import fill, order
 

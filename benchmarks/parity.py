@@ -20,10 +20,10 @@ from typing import get_args
 import torch
 from PIL import Image
 
-from app.engines.choice import choose
 from app.engines.engine import Engine
 from app.engines.options import EngineOptions, Preference
 from app.engines.pytorch import Reference
+from app.engines.selection import choose
 from app.evaluation.sources import Archive, ArchiveLimits
 from app.vision.classifier import Classifier
 from app.vision.images import EncodedImage, ImageLimits, read_header

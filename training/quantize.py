@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from app.engines import quantised
+from app.engines import quantized
 from app.engines.openvino import OpenVinoEngine, convert
 from app.vision.classifier import Classifier
 from app.vision.errors import AtelierError
@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace) -> None:
         raise QuantizationError("it loses too much by INT8; more --images may help")
     test = evaluate(model, source.read(Part.TEST, options.limit), classes)
     note = f"test accuracy {_change(test, card.test)}"
-    console.print(f"{note}\n{quantised.save(model, card, note, options.models_dir)}")
+    console.print(f"{note}\n{quantized.save(model, card, note, options.models_dir)}")
 
 
 def quantize(model: openvino.Model, images: Tensor) -> openvino.Model:
@@ -104,7 +104,7 @@ def quantize(model: openvino.Model, images: Tensor) -> openvino.Model:
 
 def evaluate(model: openvino.Model, examples: Examples, classes: tuple[str, ...]) -> Scores:
     """Score a model in INT8 on labelled images."""
-    engine = OpenVinoEngine(model, quantised.KIND, threads=torch.get_num_threads())
+    engine = OpenVinoEngine(model, quantized.KIND, threads=torch.get_num_threads())
     pictures = list(examples.images)
     answers = [
         engine.probabilities(pictures[start : start + _BATCH])

@@ -12,25 +12,25 @@ from fastapi import Depends
 from fastapi import Path as PathParameter
 from starlette.requests import ClientDisconnect, Request
 
-from app.api.allowance import Allowance
-from app.api.archives import Archives
-from app.api.concurrency import ConcurrencyLimit
-from app.api.identity import Identification, flow_of
-from app.api.recent import Recent
-from app.api.schemas import LimitsOut
+from app.api.auth.concurrency import ConcurrencyLimit
+from app.api.auth.identity import Identification, flow_of
+from app.api.auth.rate_limit import Allowance
+from app.api.cached import Recent
+from app.api.schemas.common import LimitsOut
 from app.api.submissions import Submissions
 from app.api.threads import in_store
-from app.api.uploads import Uploads
+from app.api.uploads.archives import Archives
+from app.api.uploads.images import Uploads
 from app.api.watch import JobWatch
-from app.jobs.blobs import Blobs
 from app.jobs.errors import UnknownJobError
-from app.jobs.job import Job
-from app.jobs.roster import Roster, Worker
-from app.jobs.spool import Spool
+from app.jobs.model import Job
+from app.jobs.storage.base import Blobs
+from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore
+from app.jobs.worker_registry import Roster, Worker
+from app.metrics import Metrics
 from app.serving.decoder import Decoder
 from app.serving.errors import DeadlineError
-from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
 from app.serving.reloader import Reloader
 

@@ -17,13 +17,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from app.api.kinds import FAULTS, INTERNAL_ERROR, INVALID_REQUEST, KINDS, Kind
-from app.api.media import RETRY_AFTER
-from app.api.methods import allowed
-from app.api.schemas import FieldProblem, Problem
+from app.api.middleware.methods import allowed
+from app.api.problems import FAULTS, INTERNAL_ERROR, INVALID_REQUEST, KINDS, Kind
+from app.api.schemas.common import FieldProblem, Problem
+from app.api.schemas.media import RETRY_AFTER
 from app.api.v2.errors import is_of_protocol
 from app.api.v2.schemas import ProtocolError
-from app.jobs.job import Fault
+from app.jobs.model import Fault
 from app.vision.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)

@@ -5,9 +5,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.api.auth.identity import COOKIE
 from app.api.errors import ProblemResponse
-from app.api.gate import is_open
-from app.api.identity import COOKIE
+from app.api.middleware.access import is_open
 
 _REQUEST_ID = "X-Request-ID"
 _REQUEST_ID_HEADER = {

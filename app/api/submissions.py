@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 from starlette.concurrency import run_in_threadpool
 
-from app.api.allowance import Allowance
-from app.api.concurrency import TooManyAtOnceError
+from app.api.auth.concurrency import TooManyAtOnceError
+from app.api.auth.rate_limit import Allowance
 from app.api.threads import in_blobs, in_store
-from app.jobs.blobs import Blobs
+from app.jobs.cleanup import remove_files
 from app.jobs.errors import (
     BlobsAwayError,
     FilesTooLargeError,
@@ -27,9 +27,9 @@ from app.jobs.errors import (
     StorageUnavailableError,
     StoreUnavailableError,
 )
-from app.jobs.job import Job, JobKind, NewJob, folder_of
-from app.jobs.leavings import remove_files
-from app.jobs.spool import Incoming, Spool
+from app.jobs.model import Job, JobKind, NewJob, folder_of
+from app.jobs.storage.base import Blobs
+from app.jobs.storage.spool import Incoming, Spool
 from app.jobs.store import JobStore
 from app.vision.errors import AtelierError
 

@@ -9,7 +9,7 @@ import structlog
 
 from app.api.threads import in_store
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.job import Job, JobStatus
+from app.jobs.model import Job, JobStatus
 from app.jobs.store import JobStore, Outlook
 
 log = structlog.stdlib.get_logger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from app.commands.options import SettingsError, add_address, read_settings
-from app.diagnosis.finding import Finding, Level, problem
+from app.doctor.finding import Finding, Level, problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     except SettingsError as error:
         yield problem(f"settings: {error}", "docs/settings.md lists them")
         return
-    from app.diagnosis.examination import examine  # noqa: PLC0415 - imports torch
+    from app.doctor.checks import examine  # noqa: PLC0415 - imports torch
     from app.vision.images import set_up_pillow  # noqa: PLC0415
 
     set_up_pillow()

@@ -65,10 +65,10 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate(
     path: Path, classifier: "Classifier", settings: Settings, preference: "Preference"
 ) -> "Report":
-    from app.engines.choice import choose  # noqa: PLC0415 - imports torch
-    from app.evaluation.answers import Answers  # noqa: PLC0415
+    from app.engines.selection import choose  # noqa: PLC0415 - imports torch
     from app.evaluation.evaluator import Evaluator  # noqa: PLC0415
-    from app.evaluation.labelled import label, open_source  # noqa: PLC0415
+    from app.evaluation.labeled_images import label, open_source  # noqa: PLC0415
+    from app.evaluation.predictions import Answers  # noqa: PLC0415
     from app.evaluation.sources import ArchiveLimits  # noqa: PLC0415
     from app.vision.images import ImageLimits, PixelBudget  # noqa: PLC0415
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from app.commands.options import read_settings
-from app.jobs.database import Database
-from app.jobs.job import Job, JobKind, JobStatus
-from app.jobs.leavings import tidy
-from app.jobs.opening import open_blobs
+from app.jobs.cleanup import tidy
+from app.jobs.db.database import Database
+from app.jobs.model import Job, JobKind, JobStatus
+from app.jobs.storage.factory import open_blobs
 from app.jobs.store import JobStore, QueueLimits
 
 _LONGEST_LIST = 100_000

@@ -8,7 +8,7 @@ import sys
 from app.commands.models import load_classifier
 from app.commands.options import read_settings
 from app.logs import configure_logging
-from app.supervised import exit_with_supervisor
+from app.runtime.parent import exit_with_supervisor
 
 _NICE = 10  # beside a service that answers
 
@@ -28,8 +28,8 @@ def run(options: argparse.Namespace) -> int:
         os.nice(_NICE)
     import torch  # noqa: PLC0415 - --help and errors need it not
 
-    from app.engines.choice import Selection, choose  # noqa: PLC0415
-    from app.engines.verdicts import Verdict  # noqa: PLC0415
+    from app.engines.selection import Selection, choose  # noqa: PLC0415
+    from app.engines.selection_cache import Verdict  # noqa: PLC0415
 
     torch.set_num_threads(settings.compute_threads)
     choice = choose(load_classifier(options.model, settings), settings.engines)

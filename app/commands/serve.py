@@ -2,9 +2,9 @@
 
 import argparse
 
-from app import supervisor
 from app.commands.options import add_address, read_settings
 from app.logs import configure_logging
+from app.runtime import supervisor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

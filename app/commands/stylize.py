@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     On Ctrl-C the painting as it is becomes the result.
     """
-    from app.style.calibrate import untimed  # noqa: PLC0415
+    from app.style.calibration import untimed  # noqa: PLC0415
     from app.style.pictures import encode  # noqa: PLC0415 - imports torch
     from app.style.targets import StyleTargets  # noqa: PLC0415
     from app.style.transfer import stylize  # noqa: PLC0415

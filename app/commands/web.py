@@ -8,13 +8,13 @@ import structlog
 
 from app.commands.loading import loading
 from app.commands.options import add_address, read_settings
-from app.connections import ConnectionLimits
-from app.hangup import Hangup
 from app.jobs.errors import StoreUnavailableError
-from app.listening import listen
 from app.logs import configure_logging
+from app.runtime.connections import ConnectionLimits
+from app.runtime.listening import listen
+from app.runtime.parent import exit_with_supervisor
+from app.runtime.signals import Hangup
 from app.settings import Settings
-from app.supervised import exit_with_supervisor
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with loading():
-        from app import server  # noqa: PLC0415 - imports torch, which --help and errors need not
-        from app.main import create_app  # noqa: PLC0415
+        from app.runtime import server  # noqa: PLC0415 - imports torch, which --help and errors need not
+        from app.runtime.web import create_app  # noqa: PLC0415
     log.info("program loaded", seconds=round(time.perf_counter() - started, 2))
 
     with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:

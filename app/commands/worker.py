@@ -5,12 +5,12 @@ import secrets
 import socket
 import threading
 
-from app.child import DeliveredWork
 from app.commands.loading import loading
 from app.commands.options import read_settings
 from app.logs import configure_logging
+from app.runtime.child_process import DeliveredWork
+from app.runtime.parent import exit_with_supervisor
 from app.settings import Settings
-from app.supervised import exit_with_supervisor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,19 +30,19 @@ def run(options: argparse.Namespace) -> int:
     if settings.broker_url is not None:
         return _consume(settings, name)
     with loading():
-        from app import worker  # noqa: PLC0415 - imports torch, which --help and errors need not
+        from app.runtime import worker  # noqa: PLC0415 - imports torch, which --help and errors need not
 
     worker.run(settings, name, options.web_url)
     return 0
 
 
 def _consume(settings: Settings, name: str) -> int:
-    from app import fleet  # noqa: PLC0415 - a single host lacks Celery
+    from app.runtime import celery_broker  # noqa: PLC0415 - a single host lacks Celery
 
     def open_work(stopping: threading.Event) -> DeliveredWork:
         with loading():
-            from app.worker import Delivered  # noqa: PLC0415 - PyTorch is for the child alone
+            from app.runtime.worker import Delivered  # noqa: PLC0415 - PyTorch is for the child alone
 
         return Delivered(settings, name, stopping)
 
-    return fleet.consume(fleet.BrokerOptions.of(settings), open_work)
+    return celery_broker.consume(celery_broker.BrokerOptions.of(settings), open_work)

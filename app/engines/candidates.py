@@ -60,7 +60,7 @@ def _openvino_candidates(
     classifier: Classifier, options: EngineOptions, *, fresh: bool
 ) -> Iterator[Candidate]:
     try:
-        from app.engines import openvino, quantised  # noqa: PLC0415 - an extra that may be missing
+        from app.engines import openvino, quantized  # noqa: PLC0415 - an extra that may be missing
 
         has_bfloat16 = openvino.has_bfloat16(classifier.device)
     except Exception as error:  # noted when this is built
@@ -79,11 +79,11 @@ def _openvino_candidates(
     yield Candidate(openvino.FLOAT32, lambda: build(openvino.FLOAT32))
     if has_bfloat16:
         yield Candidate(openvino.BFLOAT16, lambda: build(openvino.BFLOAT16))
-    found = quantised.find(classifier.card, options.models)
+    found = quantized.find(classifier.card, options.models)
     if options.preference == "int8" and found is not None:
         yield Candidate(
-            quantised.KIND,
-            lambda: openvino.OpenVinoEngine(found.model, quantised.KIND, threads=options.threads),
+            quantized.KIND,
+            lambda: openvino.OpenVinoEngine(found.model, quantized.KIND, threads=options.threads),
             INT8_TOLERANCE,
             f" ({found.note})",
         )

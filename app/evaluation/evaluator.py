@@ -13,13 +13,13 @@ from time import perf_counter
 
 from torch import Tensor
 
-from app.engines.choice import Choice
-from app.evaluation.answers import Answers
+from app.engines.selection import Choice
 from app.evaluation.errors import UnreadableError
-from app.evaluation.labelled import LabelledFile, Labels, Skipped
-from app.evaluation.mistakes import worst
+from app.evaluation.labeled_images import LabelledFile, Labels, Skipped
+from app.evaluation.predictions import Answers
 from app.evaluation.report import Report
 from app.evaluation.sources import Source
+from app.evaluation.worst_mistakes import worst
 from app.vision.classifier import Classifier
 from app.vision.errors import ImageError
 from app.vision.images import ImageLimits, PixelBudget, read_header

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.evaluation.labelled import Skipped
+from app.evaluation.labeled_images import Skipped
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from app.jobs.durable import make_folder, write
+from app.jobs.storage.atomic import make_folder, write
 from app.style.estimate import Calibration
 
 log = structlog.stdlib.get_logger(__name__)

@@ -10,14 +10,14 @@ from typing import Any
 import structlog
 from sqlalchemy import delete, select, update
 
-from app.jobs.blobs import Blobs
-from app.jobs.database import Database
-from app.jobs.job import folder_of
-from app.jobs.leases import Leases
-from app.jobs.leavings import note_lost
+from app.jobs.cleanup import note_lost
+from app.jobs.db.database import Database
+from app.jobs.db.tables import allowance, job
+from app.jobs.model import folder_of
+from app.jobs.queue import Leases
 from app.jobs.service_time import ServiceTime
-from app.jobs.spool import Spool
-from app.jobs.tables import allowance, job
+from app.jobs.storage.base import Blobs
+from app.jobs.storage.spool import Spool
 from app.jobs.unchanged import Unchanged
 
 log = structlog.stdlib.get_logger(__name__)

@@ -5,8 +5,8 @@ import time
 import structlog
 from sqlalchemy import select, update
 
-from app.jobs.database import Database
-from app.jobs.tables import service_time
+from app.jobs.db.database import Database
+from app.jobs.db.tables import service_time
 
 log = structlog.stdlib.get_logger(__name__)
 

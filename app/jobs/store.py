@@ -7,8 +7,8 @@ from heapq import heapify, heapreplace
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
 
-from app.jobs.changes import IS_KNOWN, IS_QUEUED, IS_RUNNING, change, ended
-from app.jobs.database import Database
+from app.jobs.db.database import Database
+from app.jobs.db.tables import identity, job, to_job
 from app.jobs.errors import (
     FilesTooLargeError,
     IdempotencyError,
@@ -17,10 +17,10 @@ from app.jobs.errors import (
     QuotaError,
     UnknownJobError,
 )
-from app.jobs.job import Job, JobKind, JobStatus, NewJob
-from app.jobs.roster import Roster
-from app.jobs.tables import identity, job, to_job
-from app.jobs.turns import in_turn
+from app.jobs.model import Job, JobKind, JobStatus, NewJob
+from app.jobs.scheduling import in_turn
+from app.jobs.transitions import IS_KNOWN, IS_QUEUED, IS_RUNNING, change, ended
+from app.jobs.worker_registry import Roster
 
 _TURN = select(identity.c.id).with_for_update()
 """Those who make jobs come one after the other, also where writers do not: they count first."""

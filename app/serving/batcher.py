@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import structlog
 from torch import Tensor
 
+from app.metrics import Metrics
 from app.serving.errors import InferenceError, QueueFullError, end_if_poisoned
 from app.serving.fair_queue import FairQueue
-from app.serving.metrics import Metrics
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import torch
 
-from app.engines.choice import Choice, Selection, build, chosen_before, reference
 from app.engines.options import EngineOptions
 from app.engines.pytorch import Reference
+from app.engines.selection import Choice, Selection, build, chosen_before, reference
+from app.metrics import Metrics
 from app.serving.batcher import Batcher, BatchLimits
+from app.serving.engine_selection import select_engine
 from app.serving.errors import SelectionError
-from app.serving.metrics import Metrics
-from app.serving.selection import select_engine
 from app.vision.classifier import Classifier
 from app.vision.errors import CheckpointError, MissingCheckpointError
 from app.vision.layers import Layer, layer_table

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.engines.choice import Selection
+from app.engines.selection import Selection
+from app.metrics import Metrics
 from app.serving.errors import ModelUnavailableError, UnknownModelError, end_if_poisoned
 from app.serving.loader import Loader, ServedModel
-from app.serving.metrics import Metrics
 from app.vision.errors import CheckpointError
 
 log = structlog.stdlib.get_logger(__name__)

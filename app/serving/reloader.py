@@ -14,10 +14,10 @@ from enum import StrEnum
 import structlog
 import torch
 
-from app.engines.choice import Selection
+from app.engines.selection import Selection
+from app.metrics import Metrics
 from app.serving.errors import ReloadInProgressError, SelectionError, end_if_poisoned
 from app.serving.loader import Loader, ServedModel
-from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry, Unavailable, since
 from app.vision.errors import CheckpointError, MissingCheckpointError
 from app.vision.heap import give_back

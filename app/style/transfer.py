@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from app.style import colour
+from app.style import color
 from app.style.checkpoint import Checkpoint, ResumeError
 from app.style.losses import StyleTransferLoss
-from app.style.optimiser import LBFGS, Adam, Optimiser
+from app.style.optimizer import LBFGS, Adam, Optimiser
 from app.style.options import Color, Init, StyleOptions
 from app.style.pictures import to_image, to_tensor
 from app.style.schedule import LARGE_PX, Stage, fit, plan
@@ -69,7 +69,7 @@ class StyleStep:
 
     def _coloured(self, painting: Tensor) -> Image.Image:
         image = to_image(painting)
-        return colour.keep(image, self._content) if self._options.color is Color.CONTENT else image
+        return color.keep(image, self._content) if self._options.color is Color.CONTENT else image
 
 
 def stylize(
@@ -93,7 +93,7 @@ def stylize(
     stages = plan(options, *content.size)
     options.blend(len(styles))
     if options.color is Color.MATCH:
-        styles = [colour.match(style, content) for style in styles]
+        styles = [color.match(style, content) for style in styles]
     first, done = (resume.stage, resume.step) if resume else (0, 0)
     if not 0 <= first < len(stages):
         raise ResumeError(f"the checkpoint is at stage {first + 1} of {len(stages)}")

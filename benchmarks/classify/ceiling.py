@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from app.engines.choice import choose
 from app.engines.options import EngineOptions
+from app.engines.selection import choose
 from app.vision.classifier import Classifier
 from app.vision.images import ImageLimits, read_header
 

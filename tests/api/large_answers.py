@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 
-from app import server
-from app.connections import ConnectionLimits
+from app.runtime import server
+from app.runtime.connections import ConnectionLimits
 
 SIZE = 12_000_000
 _PIECE = bytes(60_000)

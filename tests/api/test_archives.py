@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.api.archives import Archives
-from app.api.arriving import ArrivalTimeouts
+from app.api.uploads.archives import Archives
+from app.api.uploads.body import ArrivalTimeouts
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.errors import QuotaError
-from app.jobs.spool import Spool
+from app.jobs.storage.spool import Spool
 from tests.patience import patient
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.api.identity import ANONYMOUS, flow_of
+from app.api.auth.identity import ANONYMOUS, flow_of
 from app.keys import entry_for, new_key
 from tests import http_client
 from tests.patience import patient

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.identity import SecretError, kept_secret
+from app.api.auth.identity import SecretError, kept_secret
 from app.keys import entry_for, new_key
 from tests import http_client
 from tests.jobs.studio import QUICK, Studio

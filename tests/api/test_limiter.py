@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.api.allowance import Allowance, RateLimitedError
+from app.api.auth.rate_limit import Allowance, RateLimitedError
 
 
 async def test_nobody_waits_for_longer_than_a_minute_when_the_clock_is_set_back(

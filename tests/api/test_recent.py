@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 
 import pytest
 
-from app.api.recent import Recent
+from app.api.cached import Recent
 from app.jobs.errors import StoreUnavailableError
 from tests.patience import patient
 

@@ -65,7 +65,7 @@ def test_the_version_is_the_programs() -> None:
     assert versions == [f"VERSION={__version__}"]
 
 
-@pytest.mark.parametrize("name", ["app/main.py", "models/mnist.pt", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["app/runtime/web.py", "models/mnist.pt", "pyproject.toml"])
 def test_the_build_gets_what_it_needs(name: str) -> None:
     assert not is_ignored(ROOT / name)
 

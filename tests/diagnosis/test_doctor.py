@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.diagnosis.clock import clock
-from app.diagnosis.coherence import coherence
-from app.diagnosis.database import database
-from app.diagnosis.examination import examine
-from app.diagnosis.finding import Finding, Level
-from app.diagnosis.storage import disk
-from app.diagnosis.weights import checkpoints, style
-from app.jobs.database import Database
-from app.jobs.migrations.revision import LATEST
+from app.doctor.checks import examine
+from app.doctor.clock import clock
+from app.doctor.database import database
+from app.doctor.finding import Finding, Level
+from app.doctor.models import checkpoints, style
+from app.doctor.settings import coherence
+from app.doctor.storage import disk
+from app.jobs.db.database import Database
+from app.jobs.db.migrations.revision import LATEST
 from app.settings import Settings
 from tests.jobs.migrations import older
 from tests.service import MODELS, ROOT, Service, running_service
@@ -118,7 +118,7 @@ def test_a_network_file_system_is_a_problem(
         "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
         f"22 21 0:40 / {tmp_path}/my\\040share rw - nfs4 server:/share rw\n"
     )
-    monkeypatch.setattr("app.diagnosis.storage._MOUNTS", mounts)
+    monkeypatch.setattr("app.doctor.storage._MOUNTS", mounts)
     (tmp_path / "my share").mkdir()
     found = list(disk(Settings(data_dir=tmp_path / "my share/var", min_free_bytes=0)))
     assert "nfs4" in only(found, Level.PROBLEM).what

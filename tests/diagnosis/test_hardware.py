@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.diagnosis.finding import Finding, Level
-from app.diagnosis.hardware import device
+from app.doctor.finding import Finding, Level
+from app.doctor.hardware import device
 from app.settings import Settings
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA can be used here")

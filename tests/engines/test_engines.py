@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.engines.choice import choose
 from app.engines.engine import Engine, Kind
 from app.engines.openvino import (
     BFLOAT16,
@@ -25,7 +24,8 @@ from app.engines.openvino import (
 from app.engines.options import EngineOptions
 from app.engines.parity import TOLERANCE, disagreement, probes
 from app.engines.pytorch import PyTorchEngine
-from app.engines.verdicts import Verdict, Verdicts, circumstances
+from app.engines.selection import choose
+from app.engines.selection_cache import Verdict, Verdicts, circumstances
 from app.vision import checkpoint
 from app.vision.classifier import Classifier
 from app.vision.specs import CATDOG, MNIST

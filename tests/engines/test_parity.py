@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.engines import quantised
-from app.engines.choice import choose
+from app.engines import quantized
 from app.engines.openvino import OpenVinoEngine
 from app.engines.options import EngineOptions
 from app.engines.parity import INT8_TOLERANCE, Parity
 from app.engines.pytorch import Reference
+from app.engines.selection import choose
 from app.vision.classifier import Classifier
 from benchmarks.parity import compare, encoded_tests, enlarged
 from tests.service import MODELS
@@ -41,9 +41,9 @@ def test_the_engine_chosen_answers_as_the_exact_network(
 
 def test_the_shipped_network_in_int8_answers_nearly_alike(datasets: Path) -> None:
     classifier = load("catdog")
-    shipped = quantised.find(classifier.card, MODELS)
+    shipped = quantized.find(classifier.card, MODELS)
     assert shipped is not None
-    engine = OpenVinoEngine(shipped.model, quantised.KIND, threads=1)
+    engine = OpenVinoEngine(shipped.model, quantized.KIND, threads=1)
     parity = Parity(Reference(classifier), classifier.card.spec.input)
     assert parity.difference(engine, INT8_TOLERANCE) <= INT8_TOLERANCE
     found = compare(classifier, engine, encoded_tests("catdog", datasets)[:60])

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from app.engines.choice import Choice
 from app.engines.pytorch import Reference
-from app.evaluation.answers import Answers, AnswersError
+from app.engines.selection import Choice
 from app.evaluation.evaluator import Evaluator
-from app.evaluation.labelled import Labels, label
-from app.evaluation.mistakes import illustrated
+from app.evaluation.labeled_images import Labels, label
+from app.evaluation.predictions import Answers, AnswersError
 from app.evaluation.report import Report
 from app.evaluation.sources import Folder, Source
+from app.evaluation.worst_mistakes import illustrated
 from app.vision.classifier import Classifier
 from app.vision.images import ImageLimits, PixelBudget
 from tests.checkpoints import save_always

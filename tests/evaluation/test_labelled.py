@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.evaluation.errors import NothingLabelledError
-from app.evaluation.labelled import Labels, label
+from app.evaluation.labeled_images import Labels, label
 from app.vision import checkpoint
 from app.vision.specs import CATDOG, CIFAR10, SPECS
 from tests.service import ROOT

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.evaluation.errors import ArchiveError, ArchiveTooLargeError, UnreadableError
-from app.evaluation.labelled import open_source
+from app.evaluation.labeled_images import open_source
 from app.evaluation.sources import Archive, ArchiveLimits, Folder
 from tests.evaluation import archives
 from tests.evaluation.archives import PICTURE, put, zipped

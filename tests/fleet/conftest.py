@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.jobs.database import Database
+from app.jobs.db.database import Database
 from app.jobs.store import JobStore, QueueLimits
 from tests.conftest import miss
 from tests.fleet.brokers import KINDS, BrokerServer, is_installed, running_broker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from app.fleet import BrokerOptions, consume
+from app.runtime.celery_broker import BrokerOptions, consume
 from tests.patience import patient
 
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.fleet import BrokerOptions, CeleryBroker
-from app.jobs.announcer import Announcer
-from app.jobs.database import Database
-from app.jobs.job import Fault
-from app.jobs.leases import Leases
+from app.jobs.broker import Announcer
+from app.jobs.db.database import Database
+from app.jobs.model import Fault
+from app.jobs.queue import Leases
 from app.jobs.store import JobStore
+from app.runtime.celery_broker import BrokerOptions, CeleryBroker
 from tests.fleet.brokers import BrokerServer
 from tests.jobs.orders import order
 from tests.patience import patient

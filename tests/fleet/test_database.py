@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError
 
-from app.jobs.database import Database
+from app.jobs.db.database import Database
 from app.jobs.errors import JobQueueFullError, QuotaError, StoreUnavailableError
-from app.jobs.job import JobStatus, Progress
-from app.jobs.leases import Leases
+from app.jobs.model import JobStatus, Progress
+from app.jobs.queue import Leases
 from app.jobs.store import JobStore, QueueLimits
 from tests.fleet.conftest import STORE_TIMEOUT_S
 from tests.fleet.postgres import PASSWORD, PostgresServer

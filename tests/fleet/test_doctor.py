@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.diagnosis.finding import Level
-from app.diagnosis.servers import broker as look_at_broker
-from app.diagnosis.servers import object_store
+from app.doctor.finding import Level
+from app.doctor.servers import broker as look_at_broker
+from app.doctor.servers import object_store
 from app.settings import Settings
 from tests.fleet.brokers import BrokerServer
 from tests.fleet.door import Door

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.fleet import BrokerOptions, CeleryBroker
+from app.runtime.celery_broker import BrokerOptions, CeleryBroker
 from tests.fleet.brokers import BrokerServer
 from tests.fleet.door import Door
 from tests.fleet.fleet import running_fleet

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.database import Database
-from app.jobs.folder import Folder
-from app.jobs.leases import Leases
+from app.jobs.db.database import Database
+from app.jobs.queue import Leases
+from app.jobs.storage.local import Folder
 from app.jobs.store import JobStore, QueueLimits
 
 LEASE_S = 30.0

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from app.jobs.database import Database
-from app.jobs.job import JobKind, JobStatus, NewJob
-from app.jobs.tables import job
+from app.jobs.db.database import Database
+from app.jobs.db.tables import job
+from app.jobs.model import JobKind, JobStatus, NewJob
 
 _BATCH = 10_000
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.jobs.blobs import PIECE_BYTES, Blobs
 from app.jobs.errors import BlobsUrlError
-from app.jobs.opening import BlobOptions, open_blobs
+from app.jobs.storage.base import PIECE_BYTES, Blobs
+from app.jobs.storage.factory import BlobOptions, open_blobs
 from tests import http_client
 from tests.fleet.door import Door
 from tests.fleet.s3 import BUCKET, environment, running_store

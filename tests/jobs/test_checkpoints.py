@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.blobs import Blobs
-from app.jobs.checkpoints import newest_readable
-from app.jobs.folder import Folder
-from app.jobs.job import Job, Progress
-from app.jobs.journal import Journal, Pace
-from app.jobs.leases import Leases
+from app.jobs.execution.checkpoints import newest_readable
+from app.jobs.execution.progress import Journal, Pace
+from app.jobs.execution.work import File, Product, Update
+from app.jobs.model import Job, Progress
+from app.jobs.queue import Leases
+from app.jobs.storage.base import Blobs
+from app.jobs.storage.local import Folder
 from app.jobs.store import JobStore
-from app.jobs.work import File, Product, Update
 from tests.jobs.orders import order
 
 

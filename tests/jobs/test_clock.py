@@ -10,17 +10,17 @@ import structlog
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from app.jobs import tables
-from app.jobs.database import Database
+from app.jobs.db import tables
+from app.jobs.db.database import Database
 from app.jobs.errors import UnknownJobError
-from app.jobs.folder import Folder
-from app.jobs.job import Fault, Job, JobStatus, Progress, folder_of
-from app.jobs.leases import Leases, Outcome
 from app.jobs.maintenance import Maintenance, Retention
-from app.jobs.roster import Roster, Worker
+from app.jobs.model import Fault, Job, JobStatus, Progress, folder_of
+from app.jobs.queue import Leases, Outcome
 from app.jobs.service_time import ServiceTime
-from app.jobs.spool import Spool
+from app.jobs.storage.local import Folder
+from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore
+from app.jobs.worker_registry import Roster, Worker
 from tests.jobs.orders import order
 from tests.service import wait_until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.database import Database
+from app.jobs.db.database import Database
 from app.jobs.store import JobStore, QueueLimits
 from tests.jobs.orders import order
 from tests.service import ROOT

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from app.jobs.counts import DatabaseStorage
-from app.jobs.database import Database
-from app.jobs.tables import allowance
+from app.jobs.db.database import Database
+from app.jobs.db.rate_limits import DatabaseStorage
+from app.jobs.db.tables import allowance
 
 
 @pytest.fixture

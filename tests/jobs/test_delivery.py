@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, update
 
-from app.jobs.database import Database
-from app.jobs.delivery import Deliveries
-from app.jobs.job import Fault, JobStatus
-from app.jobs.leases import Leases
+from app.jobs.db.database import Database
+from app.jobs.db.tables import job
+from app.jobs.deliveries import Deliveries
+from app.jobs.model import Fault, JobStatus
+from app.jobs.queue import Leases
 from app.jobs.store import JobStore
-from app.jobs.tables import job
 from tests.jobs.orders import order
 
 POLL_S = 0.02

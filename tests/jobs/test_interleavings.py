@@ -15,12 +15,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete
 
-from app.jobs.database import Database
+from app.jobs.db.database import Database
+from app.jobs.db.tables import job as table
 from app.jobs.errors import JobStateError, ReplacedError, UnknownJobError
-from app.jobs.job import Fault, Job, JobStatus, Progress
-from app.jobs.leases import Leases, Outcome
+from app.jobs.model import Fault, Job, JobStatus, Progress
+from app.jobs.queue import Leases, Outcome
 from app.jobs.store import JobStore, QueueLimits
-from app.jobs.tables import job as table
 from tests.jobs.orders import order
 
 WORKERS = st.sampled_from(["w1", "w2", "w3"])

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import update
 
-from app.jobs.database import Database
+from app.jobs.db.database import Database
+from app.jobs.db.tables import job as job_table
 from app.jobs.errors import ReplacedError
-from app.jobs.job import Fault, Job, JobStatus, Progress
-from app.jobs.leases import MAX_CRASHES, MAX_RETRIES, Leases, Outcome
+from app.jobs.model import Fault, Job, JobStatus, Progress
+from app.jobs.queue import MAX_CRASHES, MAX_RETRIES, Leases, Outcome
 from app.jobs.store import JobStore
-from app.jobs.tables import job as job_table
 from tests.jobs.conftest import LEASE_S
 from tests.jobs.orders import order
 from tests.service import wait_until

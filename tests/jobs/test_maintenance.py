@@ -9,17 +9,17 @@ import pytest
 from sqlalchemy import select
 
 from app.jobs.calibrations import Calibrations
-from app.jobs.counts import DatabaseStorage
-from app.jobs.database import Database
+from app.jobs.cleanup import remove_files
+from app.jobs.db.database import Database
+from app.jobs.db.rate_limits import DatabaseStorage
+from app.jobs.db.tables import allowance
 from app.jobs.errors import UnknownJobError
-from app.jobs.folder import Folder
-from app.jobs.job import Job, JobStatus, Progress, folder_of
-from app.jobs.leases import Leases, Outcome
-from app.jobs.leavings import remove_files
 from app.jobs.maintenance import Maintenance, Retention
-from app.jobs.spool import Spool
+from app.jobs.model import Job, JobStatus, Progress, folder_of
+from app.jobs.queue import Leases, Outcome
+from app.jobs.storage.local import Folder
+from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore
-from app.jobs.tables import allowance
 from app.style.estimate import Calibration
 from tests.jobs.orders import fill, order
 

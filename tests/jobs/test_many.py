@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from app.jobs.database import Database
-from app.jobs.folder import Folder
-from app.jobs.job import JobKind, JobStatus, NewJob, folder_of
+from app.jobs.db.database import Database
+from app.jobs.db.tables import job, to_job
+from app.jobs.model import JobKind, JobStatus, NewJob, folder_of
+from app.jobs.storage.local import Folder
 from app.jobs.store import JobStore, QueueLimits
-from app.jobs.tables import job, to_job
 from app.style.builtin import path_of
 from tests.jobs.studio import QUICK, picture
 from tests.patience import patient

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from app.jobs.database import Database
-from app.jobs.folder import Folder
-from app.jobs.job import Job, JobKind, JobStatus, Progress
-from app.jobs.leases import Leases, Outcome
+from app.jobs.db.database import Database
 from app.jobs.maintenance import Maintenance, Retention
-from app.jobs.spool import Spool
+from app.jobs.model import Job, JobKind, JobStatus, Progress
+from app.jobs.queue import Leases, Outcome
+from app.jobs.storage.local import Folder
+from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
 from tests.jobs.orders import fill, order
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from app.jobs.database import Database
+from app.jobs.db.database import Database
+from app.jobs.db.tables import job as table
 from app.jobs.errors import (
     DatabaseUrlError,
     IdempotencyError,
@@ -17,11 +18,10 @@ from app.jobs.errors import (
     StoreUnavailableError,
     UnknownJobError,
 )
-from app.jobs.job import Fault, JobStatus, Progress
-from app.jobs.leases import Leases, Outcome
-from app.jobs.roster import Roster, Worker
+from app.jobs.model import Fault, JobStatus, Progress
+from app.jobs.queue import Leases, Outcome
 from app.jobs.store import JobStore, QueueLimits
-from app.jobs.tables import job as table
+from app.jobs.worker_registry import Roster, Worker
 from tests.jobs.orders import order
 from tests.service import ROOT
 
@@ -227,7 +227,7 @@ def test_a_url_that_names_no_database_is_said_in_words(url: str) -> None:
 def test_without_its_driver_postgresql_is_refused_with_what_to_install() -> None:
     code = (
         "import sys; sys.modules['psycopg'] = None\n"
-        "from app.jobs.database import Database; Database('postgresql://me:secret@x/y', 1)"
+        "from app.jobs.db.database import Database; Database('postgresql://me:secret@x/y', 1)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False

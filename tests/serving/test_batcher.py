@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from app.metrics import Metrics
 from app.serving.batcher import Batcher, BatchLimits
 from app.serving.errors import InferenceError, QueueFullError
-from app.serving.metrics import Metrics
 from tests.patience import patient
 
 

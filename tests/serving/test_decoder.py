@@ -11,9 +11,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from app.metrics import Metrics
 from app.serving.decoder import Decoder, Prepared
 from app.serving.errors import QueueFullError
-from app.serving.metrics import Metrics
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
 from app.vision.images import ImageLimits
 from tests.patience import patient

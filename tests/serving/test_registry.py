@@ -9,10 +9,10 @@ import torch
 
 from app.engines.options import EngineOptions
 from app.engines.pytorch import Reference
+from app.metrics import Metrics
 from app.serving.batcher import BatchLimits
 from app.serving.errors import ModelUnavailableError, UnknownModelError
 from app.serving.loader import Loader, ServedModel
-from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry, Unavailable
 from tests.checkpoints import save_always
 from tests.service import ROOT

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from app.engines.options import EngineOptions
+from app.metrics import Metrics
 from app.serving.batcher import BatchLimits
 from app.serving.loader import Loader
-from app.serving.metrics import Metrics
 from app.serving.registry import ModelRegistry
 from app.serving.reloader import Outcome, Reloader
 from tests.checkpoints import save_always

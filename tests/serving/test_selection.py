@@ -2,8 +2,8 @@ import os
 
 import pytest
 
+from app.serving.engine_selection import select_engine
 from app.serving.errors import SelectionError
-from app.serving.selection import select_engine
 from tests.service import child_of
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from app.style.calibrate import GivenUpError, calibrate
+from app.style.calibration import GivenUpError, calibrate
 from app.style.targets import StyleTargets
 
 

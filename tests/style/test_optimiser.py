@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.style.optimiser import LBFGS, Adam, Optimiser
+from app.style.optimizer import LBFGS, Adam, Optimiser
 
 TARGET = torch.linspace(0.1, 0.9, 48).view(1, 3, 4, 4)
 CURVATURE = torch.logspace(0, 3, 48).view(1, 3, 4, 4)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.engines import quantised
-from app.engines.choice import choose
+from app.engines import quantized
 from app.engines.options import EngineOptions
+from app.engines.selection import choose
 from app.vision.checkpoint import load_card
 from app.vision.classifier import Classifier
 from tests.service import ROOT
@@ -34,7 +34,7 @@ def test_the_network_in_int8_is_nearly_as_good_and_is_found(
 ) -> None:
     assert run(models, datasets) == 0
     card = load_card("mnist", models)
-    found = quantised.find(card, models)
+    found = quantized.find(card, models)
     assert found is not None
     assert f"in float32 {card.test.accuracy:.2%}" in found.note
     assert found.note in capsys.readouterr().out.replace("\n", " ")

@@ -9,24 +9,24 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from torch import Tensor
 
-from app.api.classify import ClassifyHeaders
+from app.api.decoding import prepare
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import in_protocol_form, problem_responses
-from app.api.inflating import UnsupportedEncodingError
-from app.api.media import BINARY, REFERENCES, header
-from app.api.preparing import prepare
+from app.api.routes.classify import ClassifyHeaders
+from app.api.schemas.media import BINARY, REFERENCES, header
 from app.api.threads import in_parser
-from app.api.uploads import PICTURE_REFUSALS
-from app.api.v2 import kinds, tensors
+from app.api.uploads.decompression import UnsupportedEncodingError
+from app.api.uploads.images import PICTURE_REFUSALS
+from app.api.v2 import input_tensors, signature
+from app.api.v2.deps import FAILURES, ServedDep, ServedVersionDep
 from app.api.v2.errors import MalformedInferenceError
-from app.api.v2.framing import LENGTH_HEADER, is_large, take_request
-from app.api.v2.outputs import output
+from app.api.v2.output_tensors import output
+from app.api.v2.request_body import LENGTH_HEADER, is_large, take_request
 from app.api.v2.schemas import (
     InferenceRequest,
     InferenceResponse,
     OutputParameters,
 )
-from app.api.v2.served import FAILURES, ServedDep, ServedVersionDep
 from app.serving.errors import DeadlineError, InferenceError
 from app.serving.loader import ServedModel
 from app.vision.errors import ImageError
@@ -166,13 +166,13 @@ def _images(asked: InferenceRequest, body: bytearray, work: _Work) -> Sequence[b
     """Take the images out of the body: files, or pictures that are prepared already."""
     (given,) = asked.inputs
     spec = work.model.classifier.card.spec.input
-    kinds.check(given, spec, work.services.limits.max_request_files)
+    signature.check(given, spec, work.services.limits.max_request_files)
     if given.datatype == "BYTES":
-        files = tensors.files(given, body)
+        files = input_tensors.files(given, body)
         body.clear()  # never all of a request twice
         return files
     work.count_pixels(given.shape[0] * spec.height * spec.width)  # also of those that are refused
-    return tensors.pictures(given, body)
+    return input_tensors.pictures(given, body)
 
 
 async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:

@@ -4,10 +4,10 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.api.errors import in_protocol_form, problem_responses
-from app.api.v2 import outputs
-from app.api.v2.kinds import kinds
+from app.api.v2 import output_tensors
+from app.api.v2.deps import FAILURES, ServedDep, ServedVersionDep
 from app.api.v2.schemas import ModelMetadata, ModelReady, ServerMetadata
-from app.api.v2.served import FAILURES, ServedDep, ServedVersionDep
+from app.api.v2.signature import kinds
 from app.serving.loader import ServedModel
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
@@ -54,5 +54,5 @@ def _described(model: ServedModel) -> ModelMetadata:
         versions=[model.version],
         platform=model.choice.engine.kind.name,
         inputs=kinds(spec.input),
-        outputs=[outputs.output_metadata(spec.classes)],
+        outputs=[output_tensors.output_metadata(spec.classes)],
     )

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from app.api.arriving import UploadTooLargeError
-from app.api.v2 import kinds, tensors
+from app.api.uploads.body import UploadTooLargeError
+from app.api.v2 import input_tensors, signature
 from app.api.v2.errors import MalformedInferenceError
-from app.api.v2.framing import take_request
+from app.api.v2.request_body import take_request
 from app.vision.specs import MNIST
 
 SPEC = MNIST.input
@@ -28,9 +28,11 @@ def read(body: bytes, header_length: int | None) -> list[bytes] | list[Tensor]:
     left = bytearray(body)
     request = take_request(left, header_length)
     asked = request.inputs[0]
-    kinds.check(asked, SPEC, MAX_IMAGES)
+    signature.check(asked, SPEC, MAX_IMAGES)
     return (
-        tensors.files(asked, left) if asked.datatype == "BYTES" else tensors.pictures(asked, left)
+        input_tensors.files(asked, left)
+        if asked.datatype == "BYTES"
+        else input_tensors.pictures(asked, left)
     )
 
 

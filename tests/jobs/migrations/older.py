@@ -53,7 +53,7 @@ def stamp(path: Path, revision: str) -> None:
 
 def migrate_at_once(url: str, count: int) -> None:
     """Have several processes that start at the same time migrate a database."""
-    code = f"from app.jobs.database import Database; Database({url!r}, 5).migrate()"
+    code = f"from app.jobs.db.database import Database; Database({url!r}, 5).migrate()"
     processes = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
         for _ in range(count)

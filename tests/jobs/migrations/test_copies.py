@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.migrations.copies import keep_copy
+from app.jobs.db.migrations.copies import keep_copy
 from tests.jobs.migrations import older
 from tests.service import ROOT
 

@@ -10,12 +10,12 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import ProgrammingError
 
-from app.jobs.database import Database
+from app.jobs.db.database import Database
+from app.jobs.db.migrations.revision import LATEST, REVISIONS, revision_of
+from app.jobs.db.migrations.upgrade import scripts
+from app.jobs.db.tables import metadata
 from app.jobs.errors import DatabaseRevisionError, StoreUnavailableError
-from app.jobs.migrations.revision import LATEST, REVISIONS, revision_of
-from app.jobs.migrations.upgrade import scripts
 from app.jobs.store import JobStore, QueueLimits
-from app.jobs.tables import metadata
 from tests.fleet.postgres import PostgresServer
 from tests.jobs.migrations import older
 from tests.jobs.orders import order

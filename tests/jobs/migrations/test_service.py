@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs.database import Database
-from app.jobs.migrations.revision import LATEST
+from app.jobs.db.database import Database
+from app.jobs.db.migrations.revision import LATEST
 from tests.jobs.migrations import older
 from tests.jobs.studio import quick_service
 from tests.test_supervisor import app

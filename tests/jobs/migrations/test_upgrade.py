@@ -15,17 +15,17 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from app.jobs.database import Database
+from app.jobs.db.database import Database
+from app.jobs.db.migrations.revision import LATEST, REVISIONS, revision_of
+from app.jobs.db.migrations.upgrade import scripts
+from app.jobs.db.tables import metadata
 from app.jobs.errors import DatabaseRevisionError, StoreUnavailableError
-from app.jobs.folder import Folder
-from app.jobs.job import JobStatus
-from app.jobs.leases import Leases
 from app.jobs.maintenance import Maintenance, Retention
-from app.jobs.migrations.revision import LATEST, REVISIONS, revision_of
-from app.jobs.migrations.upgrade import scripts
-from app.jobs.spool import Spool
+from app.jobs.model import JobStatus
+from app.jobs.queue import Leases
+from app.jobs.storage.local import Folder
+from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
-from app.jobs.tables import metadata
 from tests.jobs.migrations import older
 from tests.jobs.orders import order
 from tests.patience import patient
@@ -204,7 +204,7 @@ def test_several_processes_that_start_at_once_migrate_once(tmp_path: Path) -> No
 def test_a_process_that_comes_second_waits_longer_than_for_a_lock(tmp_path: Path) -> None:
     path = older.make(tmp_path)
     code = (
-        "import sys, time; from app.jobs.database import Database\n"
+        "import sys, time; from app.jobs.db.database import Database\n"
         "from sqlalchemy import event; from sqlalchemy.engine import Engine\n"
         "seen = lambda c, cu, statement, *_: 'job_by_end' in statement and "
         "(print('busy', flush=True), time.sleep(2))\n"
@@ -245,7 +245,7 @@ def test_alembic_is_imported_only_where_there_is_something_to_do(tmp_path: Path)
     with closing(opened(path)) as database:
         database.migrate()
     code = (
-        "import sys; from app.jobs.database import Database\n"
+        "import sys; from app.jobs.db.database import Database\n"
         f"Database('sqlite:///{path}', 5).migrate()\n"
         "assert not {'alembic', 'torch', 'fastapi'} & set(sys.modules)"
     )

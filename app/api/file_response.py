@@ -1,0 +1,32 @@
+"""Answers with a file of a job."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.api.threads import in_blobs
+from app.jobs.storage.base import BlobReader
+
+
+class BlobResponse(StreamingResponse):
+    """A response that reads a file piece by piece as the client takes it, and then closes it."""
+
+    def __init__(
+        self, reader: BlobReader, media_type: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        headers = {**(headers or {}), "Content-Length": str(reader.size_bytes)}
+        super().__init__(_pieces(reader), headers=headers, media_type=media_type)
+        self._reader = reader
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._reader.close()
+
+
+async def _pieces(reader: BlobReader) -> AsyncIterator[bytes]:
+    while piece := await in_blobs(reader.read):
+        yield piece

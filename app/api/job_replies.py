@@ -1,0 +1,113 @@
+"""What every request that makes a job has in common: its headers and its answer."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Response, status
+from pydantic import BaseModel, Field
+
+from app.api.deps import FlowDep, Services, ServicesDep
+from app.api.schemas.jobs import JobOut, job_out
+from app.api.schemas.media import RETRY_AFTER, header
+from app.api.threads import in_store
+from app.jobs.model import Job, JobStatus
+
+_LONGEST_WAIT_S = 60
+_MAX_PREFERENCES = 20
+_JOB = "b9b9d41073574dfbbb2d26943f985afc"
+_LINKED = (
+    "show_job",
+    "watch_job",
+    "preview",
+    "result",
+    "finish_job",
+    "cancel_job",
+    "continue_job",
+    "delete_job",
+)
+_LINKS = {
+    name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}} for name in _LINKED
+}
+_HEADERS = {
+    "Location": header("the job", f"/jobs/{_JOB}"),
+    "Preference-Applied": header("the preference that was followed", "wait=30", required=False),
+}
+JOB_MADE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": JobOut,
+        "description": "The job, which has ended",
+        "headers": _HEADERS,
+        "links": _LINKS,
+    },
+    202: {
+        "description": "The job, which goes on",
+        "headers": {**_HEADERS, "Retry-After": {**RETRY_AFTER, "required": True}},
+        "links": _LINKS,
+    },
+}
+"""What a request that makes a job is answered."""
+
+_WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
+
+
+class JobHeaders(BaseModel):
+    """Headers of every request that makes a job."""
+
+    idempotency_key: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="sent again with the same request, it finds the job instead of making another",
+    )
+    prefer: list[str] = Field(
+        [],
+        description=f"`wait=N`: answer when the job has ended, or after N (at most "
+        f"{_LONGEST_WAIT_S}) seconds",
+    )
+
+
+async def _counted_headers(
+    headers: Annotated[JobHeaders, Header()], flow: FlowDep, services: ServicesDep
+) -> AsyncIterator[JobHeaders]:
+    """Count a request that prefers to wait from the start, so that none is refused with its job."""
+    if _wanted_wait_s(headers.prefer) is None:
+        yield headers
+        return
+    with services.followers.taken(flow):
+        yield headers
+
+
+JobHeadersDep = Annotated[JobHeaders, Depends(_counted_headers)]
+
+
+async def job_document(job: Job, services: Services) -> JobOut:
+    """Describe a job, with its place in the queue while it waits."""
+    waits = job.status is JobStatus.QUEUED
+    outlooks = await in_store(services.jobs.outlooks) if waits else {}
+    return job_out(job, outlooks.get(job.id))
+
+
+async def reply(job: Job, headers: JobHeaders, services: Services, response: Response) -> JobOut:
+    """Answer 202 with the job, or 200 with the finished job where the client prefers to wait."""
+    response.headers["Location"] = f"/jobs/{job.id}"
+    wait_s = _wanted_wait_s(headers.prefer)
+    if wait_s is not None:
+        response.headers["Preference-Applied"] = f"wait={wait_s}"
+        job = await services.watch.ended(job, wait_s)
+    if job.status.is_terminal:
+        response.status_code = status.HTTP_200_OK
+        return await job_document(job, services)
+    document = await job_document(job, services)
+    response.status_code = status.HTTP_202_ACCEPTED
+    response.headers["Retry-After"] = str(max(1, min(_LONGEST_WAIT_S, round(document.eta_s or 1))))
+    return document
+
+
+def _wanted_wait_s(prefer: list[str]) -> int | None:
+    """Read `wait` from the preferences of a request (RFC 7240), which may have parameters."""
+    for preference in ",".join(prefer).split(",", _MAX_PREFERENCES)[:_MAX_PREFERENCES]:
+        wait = _WAIT.fullmatch(preference.partition(";")[0].strip())
+        if wait:
+            return min(int(wait[1]), _LONGEST_WAIT_S)
+    return None

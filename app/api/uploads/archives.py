@@ -1,0 +1,161 @@
+"""Receives an archive over HTTP, straight to the disk: it may be larger than the memory."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from app.api.auth.concurrency import ConcurrencyLimit
+from app.api.uploads.body import ArrivalTimeouts, UploadTooLargeError, arriving
+from app.api.uploads.images import UnsupportedUploadError
+from app.api.uploads.multipart import (
+    MalformedUploadError,
+    MultipartReader,
+    boundary_of,
+    part_called,
+)
+from app.evaluation.sources import ArchiveLimits
+from app.jobs.errors import QuotaError, StorageFullError
+from app.jobs.storage.spool import Incoming, Spool
+
+T = TypeVar("T")
+
+_PART = "file"
+_RAW = (b"application/zip", b"application/x-zip-compressed", b"application/octet-stream")
+_FORM_BYTES = 16_384  # what a form may have around its file
+_AT_ONCE = 4  # that one caller sends: they count as stored only when they are there
+_WAIT_S = 10  # when to ask again
+_PIECE_BYTES = 1_000_000  # written at a time, in a thread
+
+
+class Archives:
+    """Receives archives within limits."""
+
+    def __init__(
+        self, spool: Spool, limits: ArchiveLimits, timeouts: ArrivalTimeouts, min_free_bytes: int
+    ) -> None:
+        self._spool = spool
+        self.limits = limits
+        self._timeouts = timeouts
+        self._min_free_bytes = min_free_bytes
+        self._one_at_a_time = CapacityLimiter(1)
+        self._arriving = ConcurrencyLimit(
+            _AT_ONCE,
+            lambda: QuotaError(
+                f"{_AT_ONCE} archives of yours arrive already; send this one afterwards", _WAIT_S
+            ),
+        )
+        self._opening = ConcurrencyLimit(
+            _AT_ONCE,
+            lambda: QuotaError(
+                f"{_AT_ONCE} archives or data sets of yours are being opened already; "
+                "send this request afterwards",
+                _WAIT_S,
+            ),
+        )
+
+    @asynccontextmanager
+    async def receive(self, request: Request, caller: str) -> AsyncIterator[Incoming]:
+        """Receive one archive; the file is gone after the exit unless it was moved away.
+
+        Raises:
+            QuotaError: the caller sends several already.
+            UnsupportedUploadError: the Content-Type is neither that of a zip archive nor a form.
+            MalformedUploadError: the body is not what its Content-Type says.
+            UploadTooLargeError: too many bytes, or several files.
+            UploadTimeoutError: it took too long.
+            StorageFullError: the disk has no room for it.
+            ClientDisconnect: the client has gone.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(self._arriving.taken(caller))
+            try:
+                incoming = stack.enter_context(self._spool.incoming())
+                await self._read(request, _receiver(request, incoming))
+            except OSError as error:
+                raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
+            yield incoming
+
+    async def opened(self, call: Callable[[], T], flow: str) -> T:
+        """Call what opens an archive or a folder, in a thread, one such call at a time.
+
+        A hostile archive takes memory and time; what needs other threads does not wait behind it.
+
+        Raises:
+            QuotaError: several calls of the same flow wait already.
+        """
+        with self._opening.taken(flow):
+            return await to_thread.run_sync(call, limiter=self._one_at_a_time)
+
+    async def _read(self, request: Request, receiver: "_RawArchive | _FormArchive") -> None:
+        piece = bytearray()
+        most = self.limits.max_bytes + _FORM_BYTES
+        async for chunk in arriving(request, most, self._timeouts):
+            piece += chunk
+            if len(piece) >= _PIECE_BYTES:
+                await run_in_threadpool(self._write, receiver, bytes(piece))
+                piece.clear()
+        await run_in_threadpool(self._write, receiver, bytes(piece))
+        receiver.finish()
+        await run_in_threadpool(receiver.incoming.sync)
+
+    def _write(self, receiver: "_RawArchive | _FormArchive", piece: bytes) -> None:
+        if self._spool.free_bytes() - len(piece) < self._min_free_bytes:
+            raise StorageFullError(
+                "the disk is too full for the archive; the operator has to make room"
+            )
+        receiver.feed(piece)
+        if receiver.incoming.size_bytes > self.limits.max_bytes:
+            raise UploadTooLargeError(
+                f"an archive may have at most {self.limits.max_bytes:,} bytes; send fewer images"
+            )
+
+
+def _receiver(request: Request, incoming: Incoming) -> "_RawArchive | _FormArchive":
+    media_type, parameters = parse_options_header(request.headers.get("content-type", ""))
+    if media_type in _RAW:
+        return _RawArchive(incoming)
+    if media_type == b"multipart/form-data":
+        return _FormArchive(boundary_of(parameters), incoming)
+    raise UnsupportedUploadError(
+        "send a zip archive as the body with Content-Type: application/zip, or as multipart/"
+        f"form-data in a part named '{_PART}'; or name a data set, see GET /datasets"
+    )
+
+
+class _RawArchive:
+    def __init__(self, incoming: Incoming) -> None:
+        self.incoming = incoming
+
+    def feed(self, piece: bytes) -> None:
+        self.incoming.add(piece)
+
+    def finish(self) -> None:
+        """Whatever came is the archive."""
+
+
+class _FormArchive:
+    def __init__(self, boundary: bytes, incoming: Incoming) -> None:
+        self.incoming = incoming
+        self._files = 0
+        self._reader = MultipartReader(boundary, self._begin)
+
+    def feed(self, piece: bytes) -> None:
+        self._reader.feed(piece)
+
+    def finish(self) -> None:
+        self._reader.finish()
+        if not self._files:
+            raise MalformedUploadError(f"no archive was sent; send it in a part named '{_PART}'")
+
+    def _begin(self, name: str, _filename: str | None) -> Incoming:
+        if name != _PART:
+            raise MalformedUploadError(f"{part_called(name)}; send the archive as '{_PART}'")
+        self._files += 1
+        if self._files > 1:
+            raise UploadTooLargeError("send one archive at a time")
+        return self.incoming

@@ -1,0 +1,58 @@
+"""Bodies in JSON, read with the care that uploads get: FastAPI reads them whole, however long."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from app.api.deps import ServicesDep
+from app.api.errors import invalid_body
+from app.api.problems import InvalidRequestError
+from app.api.schemas.media import REFERENCES
+from app.api.uploads.body import ArrivalTimeouts, UploadTimeoutError, UploadTooLargeError, arriving
+from app.api.uploads.images import UnsupportedUploadError
+
+_MAX_BYTES = 4_096
+_MAX_MEMBERS = 64
+
+M = TypeVar("M", bound=BaseModel)
+
+REFUSALS = (UploadTimeoutError, UploadTooLargeError, UnsupportedUploadError)
+"""What may be wrong with such a body, besides its fields."""
+
+
+def json_body(
+    model: type[M], *, max_bytes: int = _MAX_BYTES, timeouts: ArrivalTimeouts | None = None
+) -> Callable[[Request, ServicesDep], Awaitable[M]]:
+    """Make a dependency that reads the body as `model`; declare it with `json_request_body`.
+
+    Args:
+        model: of an object with a few members.
+        max_bytes: of the body.
+        timeouts: how long it may take to arrive; None means as long as uploads.
+
+    The dependency raises one of `REFUSALS`, or RequestValidationError.
+    """
+
+    async def read(request: Request, services: ServicesDep) -> M:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise UnsupportedUploadError("send JSON with Content-Type: application/json")
+        body = bytearray()
+        async for chunk in arriving(request, max_bytes, timeouts or services.uploads.timeouts):
+            body += chunk
+        if body.count(b",") >= _MAX_MEMBERS:  # each unknown one would become an error
+            raise InvalidRequestError(f"The body may have at most {_MAX_MEMBERS} members.")
+        try:
+            return model.model_validate_json(bytes(body))
+        except ValidationError as error:
+            raise invalid_body(error) from error
+
+    return read
+
+
+def json_request_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe such a body for OpenAPI."""
+    schema = {"application/json": {"schema": model.model_json_schema(ref_template=REFERENCES)}}
+    return {"requestBody": {"required": True, "content": schema}}

@@ -1,0 +1,85 @@
+"""The disk under the data directory."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.doctor.finding import Finding, ok, problem, warning
+from app.settings import Settings
+
+_REMOTE = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "lustre", "afs", "fuse.sshfs")
+"""How the kinds of file systems begin on which SQLite's locks cannot be relied upon."""
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    """Look whether files can be kept there, and how many."""
+    folder = existing(settings.data_dir.absolute())
+    yield from _writable(folder, settings.data_dir)
+    yield _room(folder, settings)
+    kind = _kind(folder)
+    if kind.startswith(_REMOTE) and not settings.database_url:
+        yield problem(
+            f"data directory: {kind}, a network file system",
+            "SQLite needs a local one: see ATELIER_DATA_DIR, or ATELIER_DATABASE_URL",
+        )
+
+
+def existing(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that is there."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _writable(folder: Path, wanted: Path) -> Iterator[Finding]:
+    try:
+        _try_out(folder)
+    except OSError as error:
+        yield problem(
+            f"data directory {wanted}: {error.strerror or error}",
+            "let the service's user write there, or set ATELIER_DATA_DIR to another one",
+        )
+    else:
+        there = "" if wanted.exists() else " is not there yet, and"
+        yield ok(f"data directory {wanted}{there} can be written, synced and locked")
+
+
+def _try_out(folder: Path) -> None:
+    """Do with a file of our own what the service does with its files."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+        file.write(b"x")
+        file.flush()
+        os.fsync(file.fileno())
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        moved = Path(f"{file.name}-moved")
+        Path(file.name).rename(moved)
+        moved.rename(file.name)
+
+
+def _room(folder: Path, settings: Settings) -> Finding:
+    free, floor = shutil.disk_usage(folder).free, settings.min_free_bytes
+    what = f"disk: {free / 1e9:.1f} GB free, {floor / 1e9:.1f} GB must be"
+    if free < floor:
+        return problem(what, "no job is accepted: make room, or lower ATELIER_MIN_FREE_BYTES")
+    if free < floor + settings.max_archive_bytes:
+        return warning(what, "an archive to evaluate on may find no room: make some")
+    return ok(what)
+
+
+def _kind(folder: Path) -> str:
+    """Name the kind of file system, or nothing where the system does not say."""
+    try:
+        lines = _MOUNTS.read_text().splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        mount = left.split()[4].encode().decode("unicode_escape")  # \040 is a space
+        if folder.is_relative_to(mount) and len(mount) >= len(best):
+            best, kind = mount, right.split()[0]
+    return kind

@@ -1,0 +1,36 @@
+"""What jobs leave behind."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from app.jobs.model import Job, folder_of
+from app.jobs.storage.base import Blobs
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def note_lost(jobs: Sequence[Job], blobs: Blobs) -> None:
+    """Log jobs that were taken from workers which died or did not answer, and tidy up."""
+    for job in jobs:
+        log.warning(
+            "a job was lost by its worker",
+            job_id=job.id,
+            request_id=job.request_id,
+            status=job.status,
+        )
+        if job.status.is_terminal:
+            tidy(job, blobs)
+
+
+def tidy(job: Job, blobs: Blobs) -> None:
+    """Remove the files that a job needs no longer; what cannot be removed is swept later."""
+    remove_files(job.id, blobs, keep=job.files())
+
+
+def remove_files(job_id: str, blobs: Blobs, keep: set[str] | None = None) -> None:
+    """Remove a job's files but for some; what cannot be removed is swept later."""
+    try:
+        blobs.keep_only(folder_of(job_id), keep or set())
+    except OSError as error:
+        log.warning("files of a job cannot be removed", job_id=job_id, error=str(error))

@@ -1,0 +1,57 @@
+"""Copies of a SQLite file, made before it is changed."""
+
+import glob
+import os
+import sqlite3
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from tempfile import mkstemp
+
+from app.jobs.storage.atomic import sync
+
+
+def keep_copy(path: Path, revision: str) -> Path:
+    """Copy a database beside itself, as `NAME.before-REVISION`; returns where the copy is.
+
+    The name is given to a whole copy only. One that is there already is left alone, and the new
+    one gets a number. Others may read and write meanwhile, but only one may copy at a time: what
+    one that was killed has left is removed.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be written.
+    """
+    prefix = f".{path.name}.copy-"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*"):
+        left.unlink()
+    handle, name = mkstemp(prefix=prefix, dir=path.parent)
+    os.close(handle)
+    unnamed = Path(name)
+    try:
+        _back_up(path, unnamed)
+        sync(unnamed)
+        copy = _link(unnamed, path.with_name(f"{path.name}.before-{revision}"))
+    finally:
+        unnamed.unlink()
+    sync(copy.parent)
+    return copy
+
+
+def _back_up(path: Path, copy: Path) -> None:
+    with (
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+
+
+def _link(file: Path, wanted: Path) -> Path:
+    """Give a file a name that no other has."""
+    for number in count(1):
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            path.hardlink_to(file)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("count() ends")

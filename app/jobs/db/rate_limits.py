@@ -1,0 +1,74 @@
+"""Counts that several hosts share, as the library `limits` keeps them."""
+
+import time
+from typing import Any
+
+from limits.storage import Storage
+from sqlalchemy import case, delete, select
+
+from app.jobs.db.database import Database
+from app.jobs.db.tables import allowance
+from app.jobs.errors import StoreUnavailableError
+
+
+class DatabaseStorage(Storage):
+    """In the job database, by its clock. Every method but `reset` is one statement.
+
+    All raise `StoreUnavailableError` when the database does not answer. Rows that have run out
+    stay until they are counted in again, or until `app.jobs.maintenance` removes them.
+    """
+
+    STORAGE_SCHEME = None
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """The errors that the methods raise."""
+        return StoreUnavailableError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count so many more; returns the sum since the first of them, `expiry` s ago at most."""
+        now = self._database.now()
+        new = self._database.insert(allowance).values(key=key, used=amount, ends_at=now + expiry)
+        is_over = allowance.c.ends_at <= now
+        statement = new.on_conflict_do_update(
+            index_elements=[allowance.c.key],
+            set_={
+                "used": case((is_over, amount), else_=allowance.c.used + amount),
+                "ends_at": case((is_over, now + expiry), else_=allowance.c.ends_at),
+            },
+        )
+        with self._database.write() as connection:
+            return int(connection.execute(statement.returning(allowance.c.used)).scalar_one())
+
+    def get(self, key: str) -> int:
+        """Return the sum so far."""
+        return int(self._now_in(key, allowance.c.used) or 0)
+
+    def get_expiry(self, key: str) -> float:
+        """Return when the sum starts from nothing again, by the clock of this host."""
+        left_s = self._now_in(key, allowance.c.ends_at - self._database.now())
+        return time.time() + (left_s or 0.0)
+
+    def check(self) -> bool:
+        """Return whether the database answers."""
+        self.get("")
+        return True
+
+    def reset(self) -> int:
+        """Forget all sums; returns how many there were."""
+        with self._database.write() as connection:
+            return connection.execute(delete(allowance)).rowcount
+
+    def clear(self, key: str) -> None:
+        """Forget a sum."""
+        with self._database.write() as connection:
+            connection.execute(delete(allowance).where(allowance.c.key == key))
+
+    def _now_in(self, key: str, what: Any) -> Any:
+        is_on = (allowance.c.key == key) & (allowance.c.ends_at > self._database.now())
+        with self._database.read() as connection:
+            return connection.execute(select(what).where(is_on)).scalar()

@@ -1,0 +1,121 @@
+"""One claimed job from start to end.
+
+The work yields updates. Between two of them the runner does what clients or the host ask for:
+cancel, finish with what there is, or stop so that another worker goes on.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+
+import structlog
+import torch
+
+from app.jobs.cleanup import tidy
+from app.jobs.errors import BadJobError, BlobsAwayError, ReplacedError
+from app.jobs.execution.progress import Journal, Pace
+from app.jobs.execution.watchdog import Liveness
+from app.jobs.execution.work import Update, Work
+from app.jobs.model import Fault, Job, JobKind
+from app.jobs.queue import Leases
+from app.jobs.storage.base import Blobs
+
+log = structlog.stdlib.get_logger(__name__)
+
+_AGAIN_S = 1.0
+
+
+class Runner:
+    """Runs the jobs of one worker, one at a time."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        blobs: Blobs,
+        works: Mapping[JobKind, Work],
+        liveness: Liveness,
+        pace: Pace,
+    ) -> None:
+        self._leases = leases
+        self._blobs = blobs
+        self._works = works
+        self._liveness = liveness
+        self._pace = pace
+
+    def run(self, job: Job, stopping: threading.Event) -> None:
+        """Run a job that was just claimed, until it ends, is lost, or `stopping` is set."""
+        names = {"job_id": job.id, "attempt": job.attempt, "request_id": job.request_id}
+        with structlog.contextvars.bound_contextvars(**names):
+            log.info("job claimed", kind=job.kind, crashes=job.crashes, pid=os.getpid())
+            try:
+                with self._liveness.hold(job):
+                    left = self._run(job, stopping)
+            except ReplacedError:
+                log.warning("the job is no longer this worker's")
+                return
+            log.info("job left", status=left.status, steps=self._liveness.steps)
+            if left.status.is_terminal:
+                tidy(left, self._blobs)
+
+    def _run(self, job: Job, stopping: threading.Event) -> Job:
+        journal = Journal(job, self._leases, self._blobs, self._pace)
+        try:
+            return self._follow(journal, stopping)
+        except ReplacedError:
+            raise
+        except BadJobError as error:
+            return journal.fail(Fault(error.code, str(error)))
+        except torch.AcceleratorError:
+            raise  # nothing on this device can succeed any more: the process must end
+        except BlobsAwayError as error:
+            log.warning("the job waits for the object store", error=str(error))
+            return journal.wait()
+        except OSError as error:
+            log.exception("the job's files cannot be used")
+            return journal.retry(
+                Fault("storage_failed", f"a file cannot be used: {error.strerror}")
+            )
+        except Exception:
+            log.exception("the job failed")
+            return journal.retry(
+                Fault("internal_error", "the work failed unexpectedly, see the log")
+            )
+
+    def _follow(self, journal: Journal, stopping: threading.Event) -> Job:
+        # Open until the end is written: an update's files are made from what the work holds.
+        with closing(self._works[journal.job.kind](journal.job)) as updates:
+            update = None
+            for update in updates:
+                self._liveness.stepped()
+                if update.progress.step >= update.progress.steps:
+                    break
+                journal.note(update)
+                if journal.job.cancel_requested:
+                    return journal.cancel()
+                if journal.job.finish_requested and update.can_finish:
+                    break
+                if stopping.is_set():
+                    return journal.give_back(update)
+            if update is None:
+                raise BadJobError("no_work", "there was nothing to do")
+            return self._finish(journal, update, stopping)
+
+    def _finish(self, journal: Journal, update: Update, stopping: threading.Event) -> Job:
+        """End the job with its result, which is kept in hand while the object store is away."""
+        ends_at = time.monotonic() + self._pace.result_wait_s
+        while True:
+            try:
+                return journal.finish(update)
+            except BlobsAwayError as error:
+                log.warning("the result waits for the object store", error=str(error))
+            if time.monotonic() >= ends_at:
+                log.error("the object store does not take the result, and the job fails")
+                return journal.fail_to_store()
+            self._liveness.waits_for_what_comes()
+            journal.note(update)
+            if journal.job.cancel_requested:
+                return journal.cancel()
+            if stopping.wait(_AGAIN_S):
+                return journal.give_back(update)

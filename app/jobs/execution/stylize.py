@@ -1,0 +1,191 @@
+"""The work of a stylize job: reads its files, paints, and says how far it has come."""
+
+import io
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import structlog
+import torch
+from PIL import Image
+
+from app.jobs.errors import BadJobError
+from app.jobs.execution.checkpoints import newest_readable
+from app.jobs.execution.work import File, Product, Update
+from app.jobs.model import BEGUN, Job, Progress
+from app.jobs.storage.base import Blobs
+from app.style.checkpoint import Checkpoint, ResumeError
+from app.style.estimate import Calibration, largest_size, remaining_s
+from app.style.options import StyleOptions
+from app.style.pictures import encode
+from app.style.schedule import Stage, first_stage, plan
+from app.style.targets import StyleTargets
+from app.style.transfer import StyleStep, stylize
+from app.vision.errors import ImageError
+from app.vision.images import ImageLimits, read_header
+
+log = structlog.stdlib.get_logger(__name__)
+
+_PREVIEW_PX = 512
+_PREVIEW_QUALITY = 80
+
+
+class Painting:
+    """Paints with one network, kept with its style targets from job to job."""
+
+    def __init__(
+        self, targets: StyleTargets, blobs: Blobs, limits: ImageLimits, memory_bytes: int
+    ) -> None:
+        self._targets = targets
+        self._blobs = blobs
+        self._limits = limits
+        self._memory_bytes = memory_bytes
+        self.calibration: Calibration | None = None
+
+    def __call__(self, job: Job) -> Generator[Update]:
+        """Paint from the newest checkpoint that can be read.
+
+        Raises:
+            BadJobError: the pictures cannot be painted, or not in this device's memory.
+        """
+        try:
+            options = StyleOptions.from_json(job.options)
+            photo = self._picture(job, "content")
+            longest = round(options.size * options.style_scale)
+            styles = [self._picture(job, name, longest) for name in _style_names(job.inputs)]
+            stages = plan(options, *photo.size)
+            resume = self._resume(job, options, stages)
+        except (ImageError, ResumeError, ValueError) as error:
+            raise BadJobError("invalid_job", str(error)) from error
+        except FileNotFoundError as error:
+            raise BadJobError(
+                "files_missing", "files of this job have gone; send it again"
+            ) from error
+        pace = _Pace(stages, self.calibration)
+        for step in self._paint(photo, styles, options, resume):
+            yield _update(job, step, pace.eta_s(step.step))
+
+    def _paint(
+        self,
+        photo: Image.Image,
+        styles: Sequence[Image.Image],
+        options: StyleOptions,
+        resume: Checkpoint | None,
+    ) -> Iterator[StyleStep]:
+        """Paint; when the memory does not suffice, once more from there in the frugal way."""
+        network = self._targets.network
+        usual_px = network.frugal_px
+        try:
+            for step in stylize(photo, styles, options, targets=self._targets, resume=resume):
+                resume = step.checkpoint()
+                yield step
+        except torch.OutOfMemoryError:
+            log.warning("out of memory; once more, saving memory")
+        else:
+            return
+        network.frugal_px = 0
+        try:
+            yield from stylize(photo, styles, options, targets=self._targets, resume=resume)
+        except torch.OutOfMemoryError as error:
+            fits = self._what_fits(photo, options, len(styles))
+            raise BadJobError("out_of_memory", fits) from error
+        finally:
+            network.frugal_px = usual_px
+
+    def _what_fits(self, photo: Image.Image, options: StyleOptions, style_count: int) -> str:
+        message = "the device has too little memory for this size"
+        if self.calibration is None:
+            return f"{message}; choose a smaller one"
+        spare = self._memory_bytes
+        size = largest_size(options, photo.size, spare, self.calibration, style_count)
+        return f"{message}; {size} px should fit"
+
+    def _picture(self, job: Job, name: str, longest: int | None = None) -> Image.Image:
+        """Decode an input, no larger than it is needed."""
+        data = self._blobs.get(job.inputs[name])
+        image = read_header(data, self._limits).decode(to_srgb=True)
+        if longest is not None:
+            image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        return image
+
+    def _resume(
+        self, job: Job, options: StyleOptions, stages: Sequence[Stage]
+    ) -> Checkpoint | None:
+        def read(data: bytes) -> Checkpoint:
+            checkpoint = Checkpoint.from_bytes(data)
+            if checkpoint.stage >= len(stages) or checkpoint.seed != options.seed:
+                raise ResumeError("it belongs to another painting")
+            if not 0 <= checkpoint.step <= stages[checkpoint.stage].steps:
+                raise ResumeError("its step is not one of its stage")
+            return checkpoint
+
+        kept = newest_readable(job, self._blobs, read)
+        if kept is not None:
+            return kept
+        if BEGUN in job.inputs:
+            begun = Checkpoint.from_bytes(self._blobs.get(job.inputs[BEGUN]))
+            longest = max(begun.picture.shape[2:])
+            return replace(begun, stage=first_stage(stages, longest), step=0)
+        return None
+
+
+def _style_names(inputs: Mapping[str, str]) -> list[str]:
+    """The names of the style pictures, in the order of their weights."""
+    return sorted(
+        (name for name in inputs if name.startswith("style-")),
+        key=lambda name: int(name.removeprefix("style-")),
+    )
+
+
+def _update(job: Job, step: StyleStep, eta_s: float | None) -> Update:
+    progress = Progress(
+        step=step.step,
+        steps=step.steps,
+        size=max(step.width, step.height),
+        content_loss=step.content_loss,
+        style_loss=step.style_loss,
+    )
+
+    def product() -> Product:
+        file_format = job.options["format"]
+        parameters = {**job.options, "steps": step.step}
+        result = encode(step.result(), file_format, parameters)
+        return Product(
+            File(f"result.{file_format}", result), File("painting", step.checkpoint().to_bytes())
+        )
+
+    return Update(
+        progress=progress,
+        eta_s=eta_s,
+        preview=lambda: File("preview.jpg", _preview(step.picture())),
+        checkpoint=lambda: step.checkpoint().to_bytes(),
+        product=product,
+    )
+
+
+def _preview(picture: Image.Image) -> bytes:
+    picture.thumbnail((_PREVIEW_PX, _PREVIEW_PX))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_PREVIEW_QUALITY)
+    return buffer.getvalue()
+
+
+class _Pace:
+    """The time left: what the calibration says, corrected by how it has gone so far."""
+
+    def __init__(self, stages: Sequence[Stage], calibration: Calibration | None) -> None:
+        self._stages = tuple(stages)
+        self._calibration = calibration
+        self._began: tuple[float, float] | None = None  # time, and seconds left as foreseen
+
+    def eta_s(self, step: int) -> float | None:
+        """Seconds left after a step."""
+        if self._calibration is None:
+            return None
+        left_s = remaining_s(self._stages, step, self._calibration)
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now, left_s
+        foreseen_s = self._began[1] - left_s
+        taken_s = now - self._began[0]
+        return left_s * (taken_s / foreseen_s if taken_s > 1 and foreseen_s > 0 else 1)

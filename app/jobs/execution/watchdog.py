@@ -1,0 +1,145 @@
+"""Signs of life of a worker process, and its end when there can be none.
+
+A thread keeps the lease of the present job and the worker's entry in the roster. Another ends the
+whole process where nothing milder helps: when the lease cannot be renewed (somebody else may have
+the job by now), and when the work does not obey a cancel. A step that hangs, the interpreter
+included, is ended by `faulthandler`, whose watchdog needs no Python to run.
+"""
+
+import faulthandler
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from app.jobs.errors import ReplacedError, StoreUnavailableError
+from app.jobs.model import Job
+from app.jobs.queue import Leases
+from app.jobs.worker_registry import Roster
+
+log = structlog.stdlib.get_logger(__name__)
+
+_STALL_STEPS = 20
+_OBEY_STEPS = 3
+_LOOKS_PER_RENEWAL = 5
+
+
+@dataclass(frozen=True)
+class WatchdogTimeouts:
+    """The interval of renewals, and limits on the time without progress."""
+
+    renew_s: float
+    give_up_s: float
+    stall_s: float
+    cancel_s: float
+
+
+@dataclass
+class _Held:
+    job: Job
+    renewed_at: float
+    cancel_seen_at: float | None = None
+
+
+class Liveness:
+    """Of one worker; run it as a context."""
+
+    def __init__(
+        self, worker: str, leases: Leases, roster: Roster, timeouts: WatchdogTimeouts
+    ) -> None:
+        self._worker = worker
+        self._leases = leases
+        self._roster = roster
+        self._timeouts = timeouts
+        self._ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in (("liveness", self._renew), ("watch", self._watch))
+        ]
+        self._held: _Held | None = None
+        self._step_s = 0.0
+        self._stepped_at = 0.0
+        self.steps = 0  # of the present job, or of the last
+
+    def __enter__(self) -> "Liveness":
+        """Start."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    @contextmanager
+    def hold(self, job: Job) -> Iterator[None]:
+        """Keep the lease of a job that has just been claimed, and watch over its steps."""
+        self._stepped_at = time.monotonic()
+        self._step_s = 0.0
+        self.steps = 0
+        self._held = _Held(job, renewed_at=self._stepped_at)
+        self._watch_step()
+        try:
+            yield
+        finally:
+            self._held = None
+            faulthandler.cancel_dump_traceback_later()
+
+    def stepped(self) -> None:
+        """Note that the work goes on."""
+        self.steps += 1
+        now = time.monotonic()
+        self._step_s, self._stepped_at = now - self._stepped_at, now
+        self._watch_step()
+
+    def waits_for_what_comes(self) -> None:
+        """Note that the step does not hang: what it waits for is arriving."""
+        self._watch_step()
+
+    def _watch_step(self) -> None:
+        longest_s = max(self._timeouts.stall_s, _STALL_STEPS * self._step_s)
+        faulthandler.dump_traceback_later(longest_s, exit=True)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self._timeouts.renew_s):
+            try:
+                if (held := self._held) is not None:
+                    self._keep(held)
+                self._roster.beat(self._worker)
+            except StoreUnavailableError as error:
+                log.warning("the store does not answer", error=str(error))
+            except Exception:  # this thread must go on: without it the worker ends
+                log.exception("no sign of life can be given")
+
+    def _keep(self, held: _Held) -> None:
+        try:
+            asked = self._leases.renew(held.job).cancel_requested
+        except ReplacedError:  # or just ended; the work finds out with its next report
+            asked = False
+        held.renewed_at = time.monotonic()
+        if asked and held.cancel_seen_at is None:
+            held.cancel_seen_at = held.renewed_at
+
+    def _watch(self) -> None:
+        """Judge apart from the renewals, which may wait for the store."""
+        while not self._ended.wait(self._timeouts.renew_s / _LOOKS_PER_RENEWAL):
+            held, now = self._held, time.monotonic()
+            if held is None:
+                continue
+            obey_s = max(self._timeouts.cancel_s, _OBEY_STEPS * self._step_s)
+            if now - held.renewed_at > self._timeouts.give_up_s:
+                _end("the lease cannot be renewed", held.job)
+            if held.cancel_seen_at is not None and now - held.cancel_seen_at > obey_s:
+                _end("the work does not obey a cancel", held.job)
+
+
+def _end(reason: str, job: Job) -> None:
+    log.critical("the worker ends itself", reason=reason, job_id=job.id, request_id=job.request_id)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,52 @@
+"""What the runner asks of a kind of work: a generator of updates."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.jobs.model import Job, Progress
+
+
+@dataclass(frozen=True)
+class File:
+    """Bytes for a blob, with the name that it has in the job's folder."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a finished job leaves: its result, what it can be continued from, and more files."""
+
+    result: File
+    painting: File | None = None
+    extras: Sequence[File] = ()
+
+
+@dataclass(frozen=True)
+class Update:
+    """How far the work has come; the files are made only when they are asked for.
+
+    After the update whose progress is complete no other follows. `can_finish` says whether there is
+    enough to finish early with.
+    """
+
+    progress: Progress
+    eta_s: float | None
+    preview: Callable[[], File] | None
+    checkpoint: Callable[[], bytes] | None
+    product: Callable[[], Product]
+    can_finish: bool = True
+
+
+class Work(Protocol):
+    """One kind of job."""
+
+    def __call__(self, job: Job) -> Generator[Update]:
+        """Do a job from its newest checkpoint on; closed when it is no longer needed.
+
+        Raises:
+            BadJobError: it can never succeed.
+        """
+        ...

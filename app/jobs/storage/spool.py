@@ -1,0 +1,82 @@
+"""Where large files are received, on the disk of this host, before they are stored."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from app.jobs.storage.atomic import make_folder
+
+
+class Incoming:
+    """A large file that is being received; `sha256` and `size_bytes` are of what came so far."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self.path = path
+        self.size_bytes = 0
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """In hexadecimal."""
+        return self._digest.hexdigest()
+
+    def add(self, chunk: bytes) -> None:
+        """Append bytes."""
+        self._file.write(chunk)
+        self._digest.update(chunk)
+        self.size_bytes += len(chunk)
+
+    def sync(self) -> None:
+        """Bring all of it to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+class Spool:
+    """A folder in the data directory, on the same file system. All methods raise OSError.
+
+    A process locks the files that it receives into, and the lock ends with the process.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._folder = data_dir / "incoming"
+
+    @contextmanager
+    def incoming(self) -> Iterator[Incoming]:
+        """Open a new file to receive into; it is deleted at the end unless it was moved away."""
+        make_folder(self._folder)
+        file = self._locked()
+        try:
+            with file:
+                yield Incoming(Path(file.name), file)
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Delete the files of processes that have died."""
+        for path in self._folder.glob("*"):
+            with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
+    def _locked(self) -> IO[bytes]:
+        """Make a file; make another where a sweep was faster than the lock."""
+        while True:
+            file = tempfile.NamedTemporaryFile(dir=self._folder, delete=False)  # noqa: SIM115
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()
+
+    def free_bytes(self) -> int:
+        """Free space of the disk."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self._data_dir).free

@@ -1,0 +1,59 @@
+"""Every change of a job's state goes through here, guarded by a condition in the same statement."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, update
+
+from app.jobs.db.tables import job, to_job
+from app.jobs.model import Job, JobKind, JobStatus
+
+IS_KNOWN = job.c.kind.in_(list(JobKind))
+"""Not of a kind that a newer version has put into the database; only such a version reads those."""
+
+IS_QUEUED = IS_KNOWN & (job.c.status == JobStatus.QUEUED)
+IS_RUNNING = IS_KNOWN & (job.c.status == JobStatus.RUNNING)
+
+NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
+WAITING: Mapping[str, Any] = {
+    "status": JobStatus.QUEUED,
+    "eta_s": None,
+    "announce_at": 0,
+    **NO_LEASE,
+}
+"""Values of a job that goes back to the queue; where there is a broker, it has to hear of it."""
+
+
+_LONGEST_WAIT_S = 86_400.0
+
+
+def has_come(time: ColumnElement[float], now: ColumnElement[float]) -> ColumnElement[bool]:
+    """Tell whether it is time for what had to wait.
+
+    Nothing waits for longer than a day: what seems to was made to wait while the clock was wrong.
+    """
+    return (time <= now) | (time > now + _LONGEST_WAIT_S)
+
+
+def change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> list[Job]:
+    """Update the jobs that meet the condition, visibly to clients; returns them as they are now."""
+    statement = update(job).where(condition).values(version=job.c.version + 1, **values)
+    return [to_job(row) for row in connection.execute(statement.returning(job)).all()]
+
+
+def ended(status: JobStatus, now: ColumnElement[float], **values: Any) -> dict[str, Any]:
+    """Values of a job that ends in a terminal state."""
+    kept: dict[str, Any] = (
+        {}
+        if status is JobStatus.SUCCEEDED
+        else {"inputs": {}, "painting": None, "result": None, "stored_bytes": 0}
+    )
+    return {
+        "status": status,
+        "finished_at": now,
+        "checkpoints": [],
+        "eta_s": None,
+        **NO_LEASE,
+        **kept,
+        **values,
+    }

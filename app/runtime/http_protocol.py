@@ -1,0 +1,286 @@
+"""The HTTP protocol of uvicorn with bounds on what a client may send and leave unread."""
+
+import asyncio
+import fcntl
+import json
+import socket
+import struct
+import sys
+import termios
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.api.errors import ProblemResponse, problem
+from app.api.middleware.access import is_health_probe
+from app.api.middleware.headers import SAFE_HEADERS
+from app.api.problems import Kind
+from app.runtime.connections import ConnectionLimits, Place, Places, peer_of
+
+_MAX_HEAD_BYTES = 64 * 1024
+_MAX_HEADERS = 100
+_MAX_PIPELINED = 4  # requests that wait for the answer to the one before
+_MIN_READ_BYTES = 16 * 1024  # of an answer, within the time that a client may stall
+_SEND_BUFFER_BYTES = 256 * 1024  # the kernel doubles it; on its own it would take up to 4 MB
+_RESERVED_HEAD_TIMEOUT_S = 2.0
+_NO_LINGER = struct.pack("ii", 1, 0)  # the kernel, too, drops what was not read
+_FRAMING = (b"content-length", b"transfer-encoding")
+
+_MALFORMED = Kind(400, "malformed_http", "Not HTTP")
+_HEAD_TOO_LARGE = Kind(431, "head_too_large", "The request head is too large")
+_CONNECTIONS_FULL = Kind(503, "overloaded", "The service is busy", retry_after_s=1)
+
+
+class _RefusedError(Exception):
+    """The request is answered by the protocol itself, and the connection closed."""
+
+    def __init__(self, kind: Kind, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
+class _BodyCallbacks:
+    """Callbacks of a parser that reads a body whose head has been parsed already."""
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with limits on heads, on connections and on what follows a request.
+
+    uvicorn keeps headers, trailers and pipelined requests in memory without a limit, waits for
+    heads and for clients that do not read without a limit, and takes connections until there are no
+    descriptors left. No other protocol is spoken: a request that offers one is answered in HTTP,
+    and is the last one of its connection, as whatever follows it may be in that protocol. The rest
+    of a body that was answered early is read and dropped for as long as a head may take to arrive.
+    """
+
+    def __init__(self, *args: Any, limits: ConnectionLimits, places: Places, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timeout_s = limits.head_timeout_s
+        self._download_stall_s = limits.download_stall_s
+        self._places = places
+        self._place: Place | None = None
+        self._header_count = 0  # of the present request, with its trailers
+        self._is_head_complete = False
+        self._bytes_without_body = 0  # since the last head was complete or a piece of body came
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
+        self._unread_bytes = 0  # when the timer started
+        self._unanswered: list[RequestResponseCycle] = []
+        self._is_last_request = False
+        self._body_follows = False  # in bytes that the parser leaves to another protocol
+        self._is_over = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a new connection if there is room, and give it some time for its first head."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # `pause_writing` at the first unread byte
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        self._place = self._places.take(peer_of(self.client), transport.close)
+        if self._place is None:
+            transport.abort()
+        elif self._place.is_reserved:
+            self._head_timeout_s = min(self._head_timeout_s, _RESERVED_HEAD_TIMEOUT_S)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release the place, and end the requests that are still being answered.
+
+        uvicorn ends the newest one only.
+        """
+        self._head_arrived()
+        self._forget_read_timer()
+        if self._place is not None:
+            self._place.release()
+        for cycle in self._unanswered:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the data, and give up on heads and trailers that exceed the limit."""
+        if self._is_over:
+            return
+        if self._is_between_requests():
+            self._await_head()
+        self._bytes_without_body += len(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
+        if self._bytes_without_body > _MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(_HEAD_TOO_LARGE, f"at most {_MAX_HEAD_BYTES:,} bytes of headers are read")
+
+    def pause_writing(self) -> None:
+        """Give the client some time to read what was sent."""
+        super().pause_writing()
+        if self._read_timer is None:
+            self._await_reading()
+
+    def resume_writing(self) -> None:
+        """Stop waiting: the client has read everything."""
+        super().resume_writing()
+        self._forget_read_timer()
+        self._mark_idle()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; without one, the connection is idle."""
+        super().on_response_complete()
+        self._mark_idle()
+
+    def on_message_begin(self) -> None:
+        """Begin a request, unless the one before was the last one."""
+        if self._is_over:
+            raise _RefusedError(_MALFORMED, "No request is read after the last one.")
+        super().on_message_begin()
+        self._header_count = 0
+        self._is_head_complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, and drop a trailer: nothing here has a use for one."""
+        self._header_count += 1
+        if self._header_count > _MAX_HEADERS:
+            raise _RefusedError(_HEAD_TOO_LARGE, f"at most {_MAX_HEADERS} headers are read")
+        if not self._is_head_complete:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Stop waiting: from here on the app bounds the body."""
+        self._head_arrived()
+        if self._place is not None:
+            self._place.mark_busy()
+        self._is_head_complete = True
+        self._bytes_without_body = 0
+        is_reserved = self._place is not None and self._place.is_reserved
+        if is_reserved and not is_health_probe(self.url.decode("latin-1")):
+            raise _RefusedError(_CONNECTIONS_FULL, "There are too many connections; try again.")
+        super().on_headers_complete()
+        self._unanswered = [each for each in self._unanswered if not each.response_complete]
+        self._unanswered.append(self.cycle)
+        is_upgrade = self.parser.should_upgrade()
+        is_full = is_reserved or len(self.pipeline) >= _MAX_PIPELINED
+        if is_upgrade or is_full:
+            self.cycle.keep_alive = False
+            self._is_last_request = True
+        if is_upgrade:
+            self._body_follows = self.scope["method"] != "CONNECT" and bool(self._framing())
+
+    def on_message_complete(self) -> None:
+        """Read nothing after the last request."""
+        if not self._body_follows and not self._is_over:
+            super().on_message_complete()
+            self._is_over = self._is_last_request
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a piece of the body, which the app counts, but nothing after the last body."""
+        if not self._is_over:
+            self._bytes_without_body = 0
+            super().on_body(body)
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stop:
+            if self._body_follows:
+                self._body_follows = False
+                self._parse_body(data[stop.args[0] :])
+        except httptools.HttpParserError as error:
+            refused = error.__context__
+            if self._is_over:
+                return
+            if isinstance(refused, _RefusedError):
+                self._refuse(refused.kind, refused.detail)
+            else:
+                self._refuse(_MALFORMED, "Invalid HTTP request received.")
+
+    def _parse_body(self, data: bytes) -> None:
+        """Go on with a parser that knows only the length of the body, and offers nothing else.
+
+        The parser of the head ends there when another protocol is offered, although the body still
+        is in HTTP.
+        """
+        self.parser = httptools.HttpRequestParser(_BodyCallbacks(self))
+        self._parse(b"POST / HTTP/1.1\r\n" + self._framing() + b"\r\n" + data)
+
+    def _framing(self) -> bytes:
+        """Return the header lines of the present request that delimit its body."""
+        return b"".join(
+            b"%s: %s\r\n" % (name, value) for name, value in self.headers if name in _FRAMING
+        )
+
+    def _is_between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _mark_idle(self) -> None:
+        """Let the connection be closed for another one, unless an answer is not yet written."""
+        is_written = self._is_between_requests() and not self.flow.write_paused
+        if is_written and self._place is not None:
+            self._place.mark_idle()
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self._head_timeout_s, self.transport.close)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _await_reading(self) -> None:
+        self._unread_bytes = self._bytes_unread()
+        self._read_timer = self.loop.call_later(self._download_stall_s, self._check_reading)
+
+    def _check_reading(self) -> None:
+        """Abort the connection of a client that has hardly read anything."""
+        read_bytes = self._unread_bytes - self._bytes_unread()
+        if read_bytes < _MIN_READ_BYTES:
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self.transport.abort()
+        else:
+            self._await_reading()
+
+    def _bytes_unread(self) -> int:
+        """Return the number of bytes that the client has not acknowledged."""
+        own = self.transport.get_write_buffer_size()
+        return own + _bytes_in_kernel(self.transport.get_extra_info("socket").fileno())
+
+    def _forget_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+
+    def _refuse(self, kind: Kind, detail: str) -> None:
+        body = json.dumps(problem(kind, detail).model_dump()).encode()
+        headers = {
+            "Content-Type": ProblemResponse.media_type,
+            "Content-Length": str(len(body)),
+            "X-Request-ID": uuid.uuid4().hex,
+            "Connection": "close",
+            **SAFE_HEADERS,
+        }
+        if kind.retry_after_s is not None:
+            headers["Retry-After"] = str(kind.retry_after_s)
+        lines = [f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}"]
+        lines += [f"{name.lower()}: {value}" for name, value in headers.items()]
+        head = "\r\n".join([*lines, "", ""])
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+def _bytes_in_kernel(descriptor: int) -> int:
+    """Return the number of bytes that a socket has not sent, or whose receipt is not confirmed.
+
+    Only Linux tells; elsewhere it is 0.
+    """
+    if sys.platform != "linux":
+        return 0
+    (size,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
+    return int(size)

@@ -1,0 +1,40 @@
+"""What every process of a fleet sees to now and then, and the web process of a single host."""
+
+from app.jobs.broker import Announcer, Broker
+from app.jobs.db.database import Database
+from app.jobs.maintenance import Maintenance, Retention
+from app.jobs.queue import Leases
+from app.jobs.storage.base import Blobs
+from app.jobs.storage.spool import Spool
+from app.settings import Settings
+
+
+def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Maintenance:
+    """Make what removes old files and jobs, and takes jobs from workers that are gone."""
+    return Maintenance(
+        database,
+        Leases(database, settings.lease_s, settings.retry_s),
+        blobs,
+        Spool(settings.data_dir),
+        Retention(
+            settings.result_ttl_s,
+            settings.job_ttl_s,
+            settings.orphan_ttl_s,
+            settings.max_finished_jobs_per_caller,
+        ),
+    )
+
+
+def make_announcer(settings: Settings, database: Database) -> Announcer | None:
+    """Make what tells the broker of waiting jobs, if there is a broker."""
+    broker = make_broker(settings)
+    return Announcer(database, broker, settings.maintenance_s) if broker else None
+
+
+def make_broker(settings: Settings) -> Broker | None:
+    """The broker, if the settings name one; nothing is connected yet."""
+    if settings.broker_url is None:
+        return None
+    from app.runtime.celery_broker import BrokerOptions, CeleryBroker  # noqa: PLC0415 - a single host lacks Celery
+
+    return CeleryBroker(BrokerOptions.of(settings))

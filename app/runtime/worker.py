@@ -1,0 +1,86 @@
+"""A worker process: comes by jobs, one after another, until it is told to stop."""
+
+import os
+import secrets
+import signal
+import threading
+from contextlib import ExitStack
+
+import structlog
+
+from app.jobs.errors import StoreUnavailableError
+from app.runtime.maintenance import make_announcer, make_maintenance
+from app.runtime.worker_wiring import Workbench
+from app.settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def run(settings: Settings, name: str, web_url: str | None = None) -> None:
+    """Look for jobs in the database until SIGTERM or SIGINT.
+
+    Args:
+        settings: of the service.
+        name: unlike that of any other worker, now or before.
+        web_url: of the web process, if there is one that should be ready before the first
+            measurement of costs.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with Workbench(settings, name, stopping) as bench:
+        while not stopping.is_set():
+            job = bench.claim()
+            if job is not None:
+                bench.run(job)
+            elif not bench.measure(web_url):
+                stopping.wait(settings.worker_poll_s)
+
+
+class Delivered:
+    """Runs the jobs that a broker names, in a child process of the worker with this name.
+
+    When the child dies, the next one frees the job that it held.
+    """
+
+    def __init__(self, settings: Settings, name: str, stopping: threading.Event) -> None:
+        children = f"{name}/"
+        own_name = f"{children}{os.getpid()}-{secrets.token_hex(4)}"
+        self._stopping = stopping
+        self._open = ExitStack()
+        self._bench = self._open.enter_context(Workbench(settings, own_name, stopping))
+        self._bench.release(children)
+        self._every_s = settings.maintenance_s
+        self._maintenance = make_maintenance(settings, self._bench.database, self._bench.blobs)
+        announcer = make_announcer(settings, self._bench.database)
+        assert announcer is not None
+        self._announcer = announcer
+        self._open.callback(announcer.close)
+        self._upkeep = threading.Thread(target=self._keep_up, daemon=True)
+        self._upkeep.start()
+        self._bench.measure()
+
+    def take(self, job_id: str, *, is_redelivered: bool) -> None:
+        """Look at a job, and run it if it waits."""
+        job = self._bench.claim_delivered(job_id, is_redelivered=is_redelivered)
+        if job is not None:
+            self._bench.run(job)
+            self._bench.measure()
+
+    def close(self) -> None:
+        """Leave."""
+        self._stopping.set()
+        self._upkeep.join()
+        self._open.close()
+
+    def _keep_up(self) -> None:
+        """Do what any process of a fleet does now and then."""
+        while not self._stopping.wait(self._every_s):
+            try:
+                self._announcer.recover()
+                self._announcer.announce()
+                self._maintenance.tick()
+            except (StoreUnavailableError, OSError) as error:
+                log.warning("maintenance has to wait", error=str(error))
+            except Exception:  # the next time may find another state
+                log.exception("maintenance failed")
