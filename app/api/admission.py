@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 
+from app.api.problems import ApiError, ProblemType
 from app.jobs.worker_registry import Worker
 from app.style.estimate import Calibration, Estimate, estimate, shortage
 from app.style.options import StyleOptions
 from app.style.schedule import plan
-from app.vision.errors import AtelierError
 
 
-class DoesNotFitError(AtelierError):
+class DoesNotFitError(ApiError):
     """The painting is larger than the operator allows, or than the workers' memory."""
 
+    problem_type = ProblemType(422, "size_too_large", "The painting does not fit")
 
-class UnpaintableError(AtelierError):
+
+class UnpaintableError(ApiError):
     """A photograph of this shape cannot be painted at this size."""
+
+    problem_type = ProblemType(422, "unpaintable", "The photograph cannot be painted")
 
 
 def foresee(

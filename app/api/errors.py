@@ -1,10 +1,6 @@
-"""Turns errors into problem documents (RFC 9457).
-
-Paths of the Open Inference Protocol are answered in its own form.
-"""
+"""Error handlers, which turn every error into a problem document."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -14,17 +10,26 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from app.api.middleware.methods import allowed
-from app.api.problems import FAULTS, INTERNAL_ERROR, INVALID_REQUEST, KINDS, Kind
+from app.api.problems import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    ApiError,
+    FieldError,
+    ProblemResponse,
+    ProblemType,
+    problem,
+)
 from app.api.schemas.common import FieldProblem, Problem
 from app.api.schemas.media import RETRY_AFTER
-from app.api.v2.errors import is_of_protocol
-from app.api.v2.schemas import ProtocolError
+from app.errors import AtelierError
+from app.evaluation import errors as evaluation
+from app.jobs import errors as jobs
 from app.jobs.model import Fault
-from app.vision.errors import AtelierError
+from app.serving import errors as serving
+from app.vision import errors as vision
 
 log = structlog.stdlib.get_logger(__name__)
 M = TypeVar("M", bound=BaseModel)
@@ -33,40 +38,95 @@ _ERRORS_SHOWN = 20
 _LONGEST_FIELD = 100
 _CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it keeps the log and the metrics honest
 
+_DOMAIN_ERRORS: dict[type[AtelierError], ProblemType] = {
+    vision.UnsupportedFormatError: ProblemType(415, "unsupported_format", "Not a supported image"),
+    vision.UndecodableImageError: ProblemType(
+        422, "undecodable_image", "The image cannot be decoded"
+    ),
+    vision.ImageTooLargeError: ProblemType(413, "image_too_large", "The image is too large"),
+    serving.UnknownModelError: ProblemType(404, "unknown_model", "There is no such model"),
+    serving.ModelUnavailableError: ProblemType(
+        503, "model_unavailable", "The model is not available", retry_after_s=5
+    ),
+    serving.ReloadInProgressError: ProblemType(
+        409, "reload_in_progress", "Models are being loaded", retry_after_s=5
+    ),
+    serving.QueueFullError: ProblemType(503, "overloaded", "The service is busy", retry_after_s=1),
+    serving.DeadlineError: ProblemType(
+        503, "deadline_exceeded", "The answer was not ready in time", retry_after_s=1
+    ),
+    serving.InferenceError: ProblemType(500, "inference_failed", "The model failed"),
+    evaluation.ArchiveError: ProblemType(422, "invalid_archive", "The archive cannot be used"),
+    evaluation.ArchiveTooLargeError: ProblemType(
+        413, "archive_too_large", "The archive is too large"
+    ),
+    evaluation.NothingLabelledError: ProblemType(422, "nothing_labelled", "No image has a label"),
+    evaluation.UnknownDatasetError: ProblemType(
+        404, "unknown_dataset", "There is no such data set"
+    ),
+    jobs.IdempotencyError: ProblemType(
+        422, "idempotency_key_reused", "The key belongs to another request"
+    ),
+    jobs.UnknownJobError: ProblemType(404, "unknown_job", "There is no such job"),
+    jobs.UnknownFileError: ProblemType(404, "unknown_file", "There is no such file"),
+    jobs.JobStateError: ProblemType(409, "wrong_state", "The job is not in the state for this"),
+    jobs.ResultExpiredError: ProblemType(410, "expired", "The files have been removed"),
+    jobs.JobQueueFullError: ProblemType(429, "queue_full", "Too many jobs wait", retry_after_s=30),
+    jobs.QuotaError: ProblemType(429, "quota_exceeded", "Too much is stored", retry_after_s=30),
+    jobs.FilesTooLargeError: ProblemType(
+        413, "files_too_large", "The files are too large to be stored"
+    ),
+    jobs.StorageFullError: ProblemType(507, "storage_full", "The disk is full", retry_after_s=60),
+    jobs.StorageUnavailableError: ProblemType(
+        503,
+        "storage_unavailable",
+        "Files cannot be reached",
+        retry_after_s=10,
+        detail="The files of jobs cannot be read or written at the moment. Try again later.",
+    ),
+    jobs.StoreUnavailableError: ProblemType(
+        503,
+        "store_unavailable",
+        "The job database does not answer",
+        retry_after_s=2,
+        detail="The job database does not answer at the moment. Try again later.",
+    ),
+}
+_JOB_FAILURES = {
+    "worker_crashed": ProblemType(500, "worker_crashed", "The worker crashed"),
+    "invalid_job": ProblemType(422, "invalid_job", "The pictures cannot be painted"),
+    "invalid_set": ProblemType(422, "invalid_set", "The images cannot be evaluated on"),
+    "model_unavailable": ProblemType(503, "model_unavailable", "The model is not available"),
+    "model_replaced": ProblemType(409, "model_replaced", "The model has been replaced"),
+    "files_missing": ProblemType(410, "files_missing", "Files of the job have gone"),
+    "out_of_memory": ProblemType(422, "out_of_memory", "The painting does not fit"),
+    "storage_failed": ProblemType(507, "storage_failed", "The files cannot be stored"),
+}
+
 
 class StreamEndedError(AtelierError):
     """The client has had the end of this stream already."""
 
 
-class ProblemResponse(JSONResponse):
-    """A problem document, or what the Open Inference Protocol has instead, if the path is its."""
-
-    media_type = "application/problem+json"
-
-    def __init__(self, document: Problem, headers: Mapping[str, str]) -> None:
-        super().__init__(document.model_dump(), document.status, headers)
-        self._in_protocol_form = partial(
-            JSONResponse, {"error": document.detail}, document.status, headers
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if is_of_protocol(scope["path"]):
-            await self._in_protocol_form()(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
-
-
-def problem_of(error: Exception) -> Problem:
-    """Describe one of our own errors, with its message unless its kind has another text."""
-    field = error.field if isinstance(error, AtelierError) else None
-    kind = KINDS[type(error)]
-    return problem(kind, kind.detail or str(error), field=field)
+def problem_of(error: AtelierError) -> Problem:
+    """Describe an error, with its own message unless that is for operators only."""
+    problem_type = _type_of(error)
+    field = error.field if isinstance(error, ApiError | FieldError) else None
+    return problem(problem_type, problem_type.detail or str(error), field=field)
 
 
 def fault_problem(fault: Fault) -> Problem:
-    """Describe why a job failed."""
-    return problem(FAULTS.get(fault.code, INTERNAL_ERROR), fault.detail)
+    """Describe the failure of a job."""
+    return problem(_JOB_FAILURES.get(fault.code, INTERNAL_ERROR), fault.detail)
+
+
+def _type_of(error: AtelierError) -> ProblemType:
+    cause = error.error if isinstance(error, FieldError) else error
+    return _type_of_class(type(cause))
+
+
+def _type_of_class(error: type[AtelierError]) -> ProblemType:
+    return error.problem_type if issubclass(error, ApiError) else _DOMAIN_ERRORS[error]
 
 
 def validated(model: type[M], values: Mapping[str, Any]) -> M:
@@ -87,39 +147,29 @@ def invalid_body(error: ValidationError) -> RequestValidationError:
     return RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in errors])
 
 
-def problem_responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*errors: type[AtelierError]) -> dict[int | str, dict[str, Any]]:
     """Declare in OpenAPI what a route may answer besides success, and always `invalid_request`."""
-    kinds = [INVALID_REQUEST, *(KINDS[error] for error in errors)]
+    types = [INVALID_REQUEST, *map(_type_of_class, errors)]
     return {
-        status: _declared([kind for kind in kinds if kind.status == status])
-        for status in sorted({kind.status for kind in kinds})
+        status: _declared([each for each in types if each.status == status])
+        for status in sorted({each.status for each in types})
     }
 
 
-def _declared(kinds: Sequence[Kind]) -> dict[str, Any]:
+def _declared(types: Sequence[ProblemType]) -> dict[str, Any]:
     """Describe the answer to errors of one status."""
-    waits = [kind.retry_after_s is not None for kind in kinds]
+    waits = [each.retry_after_s is not None for each in types]
     return {
         "model": Problem,
-        "description": "; ".join(dict.fromkeys(f"{kind.title} (`{kind.code}`)" for kind in kinds)),
+        "description": "; ".join(dict.fromkeys(f"{each.title} (`{each.code}`)" for each in types)),
         "headers": {"Retry-After": {**RETRY_AFTER, "required": all(waits)}} if any(waits) else {},
         "content": {ProblemResponse.media_type: {"schema": {"$ref": _PROBLEM_SCHEMA}}},
     }
 
 
-def in_protocol_form(
-    responses: Mapping[int | str, Mapping[str, Any]],
-) -> dict[int | str, dict[str, Any]]:
-    """Declare the same errors for a route of the Open Inference Protocol."""
-    return {
-        status: {**declared, "model": ProtocolError, "content": {}}
-        for status, declared in responses.items()
-    }
-
-
 def install(app: FastAPI) -> None:
     """Make the app answer every error with a problem document."""
-    for error in KINDS:
+    for error in (ApiError, FieldError, *_DOMAIN_ERRORS):
         app.add_exception_handler(error, _on_known_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -128,49 +178,33 @@ def install(app: FastAPI) -> None:
 
 
 def internal_error() -> Response:
-    """The answer to an error that nobody foresaw; what it was stays in the log."""
+    """Answer an unexpected error without saying what it was; the log has it."""
     detail = "an unexpected error; the log has it under this answer's X-Request-ID"
     return _response(INTERNAL_ERROR, problem(INTERNAL_ERROR, detail))
 
 
-def problem(
-    kind: Kind,
-    detail: str,
-    errors: list[FieldProblem] | None = None,
-    field: str | None = None,
-) -> Problem:
-    """Describe an error of some kind."""
-    return Problem(
-        type=f"urn:atelier:problem:{kind.code}",
-        title=kind.title,
-        status=kind.status,
-        detail=detail,
-        code=kind.code,
-        field=field,
-        errors=errors,
-    )
-
-
-def response_to(error: Exception) -> Response:
-    """Answer one of our own errors; one that knows when to come back says so."""
-    kind = KINDS[type(error)]
-    if kind.detail is not None:
-        log.warning("request refused", code=kind.code, error=str(error))
-    retry_after_s = getattr(error, "retry_after_s", None)
+def response_to(error: AtelierError) -> Response:
+    """Answer an error, with the time after which to try again if the error knows it."""
+    problem_type = _type_of(error)
+    if problem_type.detail is not None:
+        log.warning("request refused", code=problem_type.code, error=str(error))
+    cause = error.error if isinstance(error, FieldError) else error
+    retry_after_s = getattr(cause, "retry_after_s", None)
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    return _response(kind, problem_of(error), headers)
+    return _response(problem_type, problem_of(error), headers)
 
 
 def _response(
-    kind: Kind, document: Problem, headers: Mapping[str, str] | None = None
+    problem_type: ProblemType, document: Problem, headers: Mapping[str, str] | None = None
 ) -> ProblemResponse:
-    headers = {**kind.headers, **(headers or {})}
-    if kind.retry_after_s is not None:
-        headers.setdefault("Retry-After", str(kind.retry_after_s))
+    headers = {**problem_type.headers, **(headers or {})}
+    if problem_type.retry_after_s is not None:
+        headers.setdefault("Retry-After", str(problem_type.retry_after_s))
     return ProblemResponse(document, headers)
 
 
 def _on_known_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, AtelierError)
     return response_to(error)
 
 
@@ -195,7 +229,7 @@ def _name_of(place: Sequence[str | int]) -> str:
 
 
 def _only_field(error: RequestValidationError) -> str | None:
-    """The field of the body that is wrong, if nothing else is."""
+    """Return the only field of the body that is wrong, if there is exactly one."""
     places = [found["loc"] for found in error.errors()]
     fields = {place[1] if place[0] == "body" and len(place) > 1 else None for place in places}
     only = fields.pop() if len(fields) == 1 else None
@@ -205,12 +239,12 @@ def _only_field(error: RequestValidationError) -> str | None:
 def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    kind = Kind(status.value, status.name.lower(), status.phrase)
+    problem_type = ProblemType(status.value, status.name.lower(), status.phrase)
     detail = f"{error.detail}: {request.method} {request.url.path}"
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = allowed(request)
-    return _response(kind, problem(kind, detail), headers)
+    return _response(problem_type, problem(problem_type, detail), headers)
 
 
 def _on_disconnect(_request: Request, _error: Exception) -> Response:

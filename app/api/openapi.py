@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api.auth.identity import COOKIE
-from app.api.errors import ProblemResponse
 from app.api.middleware.access import is_open
+from app.api.problems import ProblemResponse
 
 _REQUEST_ID = "X-Request-ID"
 _REQUEST_ID_HEADER = {

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.auth.concurrency import TooManyAtOnceError
 from app.api.auth.rate_limit import Allowance
+from app.api.problems import ApiError, ProblemType
 from app.api.threads import in_blobs, in_store
 from app.jobs.cleanup import remove_files
 from app.jobs.errors import (
@@ -31,13 +32,16 @@ from app.jobs.model import Job, JobKind, NewJob, folder_of
 from app.jobs.storage.base import Blobs
 from app.jobs.storage.spool import Incoming, Spool
 from app.jobs.store import JobStore
-from app.vision.errors import AtelierError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class StillReceivingError(AtelierError):
+class StillReceivingError(ApiError):
     """The first request with this idempotency key is still being received."""
+
+    problem_type = ProblemType(
+        409, "still_receiving", "The first request still arrives", retry_after_s=1
+    )
 
 
 JOB_REFUSALS = (

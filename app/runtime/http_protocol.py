@@ -14,10 +14,9 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.errors import ProblemResponse, problem
 from app.api.middleware.access import is_health_probe
 from app.api.middleware.headers import SAFE_HEADERS
-from app.api.problems import Kind
+from app.api.problems import ProblemResponse, ProblemType, problem
 from app.runtime.connections import ConnectionLimits, Place, Places, peer_of
 
 _MAX_HEAD_BYTES = 64 * 1024
@@ -29,17 +28,17 @@ _RESERVED_HEAD_TIMEOUT_S = 2.0
 _NO_LINGER = struct.pack("ii", 1, 0)  # the kernel, too, drops what was not read
 _FRAMING = (b"content-length", b"transfer-encoding")
 
-_MALFORMED = Kind(400, "malformed_http", "Not HTTP")
-_HEAD_TOO_LARGE = Kind(431, "head_too_large", "The request head is too large")
-_CONNECTIONS_FULL = Kind(503, "overloaded", "The service is busy", retry_after_s=1)
+_MALFORMED = ProblemType(400, "malformed_http", "Not HTTP")
+_HEAD_TOO_LARGE = ProblemType(431, "head_too_large", "The request head is too large")
+_CONNECTIONS_FULL = ProblemType(503, "overloaded", "The service is busy", retry_after_s=1)
 
 
 class _RefusedError(Exception):
     """The request is answered by the protocol itself, and the connection closed."""
 
-    def __init__(self, kind: Kind, detail: str) -> None:
+    def __init__(self, problem_type: ProblemType, detail: str) -> None:
         super().__init__(detail)
-        self.kind = kind
+        self.problem_type = problem_type
         self.detail = detail
 
 
@@ -196,7 +195,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if self._is_over:
                 return
             if isinstance(refused, _RefusedError):
-                self._refuse(refused.kind, refused.detail)
+                self._refuse(refused.problem_type, refused.detail)
             else:
                 self._refuse(_MALFORMED, "Invalid HTTP request received.")
 
@@ -257,8 +256,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._read_timer.cancel()
             self._read_timer = None
 
-    def _refuse(self, kind: Kind, detail: str) -> None:
-        body = json.dumps(problem(kind, detail).model_dump()).encode()
+    def _refuse(self, problem_type: ProblemType, detail: str) -> None:
+        body = json.dumps(problem(problem_type, detail).model_dump()).encode()
         headers = {
             "Content-Type": ProblemResponse.media_type,
             "Content-Length": str(len(body)),
@@ -266,9 +265,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             "Connection": "close",
             **SAFE_HEADERS,
         }
-        if kind.retry_after_s is not None:
-            headers["Retry-After"] = str(kind.retry_after_s)
-        lines = [f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}"]
+        if problem_type.retry_after_s is not None:
+            headers["Retry-After"] = str(problem_type.retry_after_s)
+        lines = [f"HTTP/1.1 {problem_type.status} {HTTPStatus(problem_type.status).phrase}"]
         lines += [f"{name.lower()}: {value}" for name, value in headers.items()]
         head = "\r\n".join([*lines, "", ""])
         self.transport.write(head.encode() + body)

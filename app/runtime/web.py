@@ -42,7 +42,8 @@ from app.api.routes import (
 )
 from app.api.v2 import health as protocol_health
 from app.api.v2 import inference, metadata
-from app.api.v2.trailing_slash import TrailingSlash
+from app.api.v2.errors import protocol_responses
+from app.api.v2.middleware import OpenInferenceProtocol
 from app.jobs.errors import StoreUnavailableError
 from app.runtime.maintenance import make_maintenance
 from app.runtime.signals import Hangup
@@ -57,8 +58,12 @@ log = structlog.stdlib.get_logger(__name__)
 _OPEN = (health, session, page, protocol_health)
 _CLOSED = (classify, evaluate, stylize, continuation, jobs, styles, models, limits, admin)
 _PROTOCOL = (metadata, inference)
-_AT_THE_GATE = errors.problem_responses(
-    UnknownHostError, CrossSiteError, KeyRequiredError, UnknownKeyError, RateLimitedError
+_ACCESS_ERRORS = (
+    UnknownHostError,
+    CrossSiteError,
+    KeyRequiredError,
+    UnknownKeyError,
+    RateLimitedError,
 )
 
 
@@ -95,7 +100,7 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     app.add_middleware(Gate, entry=parts.entry)
     app.add_middleware(RequestContext, metrics=parts.metrics)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(TrailingSlash)
+    app.add_middleware(OpenInferenceProtocol)
     _add_routes(app, with_metrics=settings.metrics != "off")
     app.state.end_streams = parts.watch.close
     return app
@@ -105,9 +110,9 @@ def _add_routes(app: FastAPI, *, with_metrics: bool) -> None:
     for module in _OPEN:
         app.include_router(module.router)
     for module in (*_CLOSED, metrics) if with_metrics else _CLOSED:
-        app.include_router(module.router, responses=_AT_THE_GATE)
+        app.include_router(module.router, responses=errors.problem_responses(*_ACCESS_ERRORS))
     for module in _PROTOCOL:
-        app.include_router(module.router, responses=errors.in_protocol_form(_AT_THE_GATE))
+        app.include_router(module.router, responses=protocol_responses(*_ACCESS_ERRORS))
 
 
 @asynccontextmanager

@@ -4,11 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.vision.errors import AtelierError
+from app.api.problems import ApiError, ProblemType
+from app.errors import AtelierError
 
 
-class TooManyAtOnceError(AtelierError):
+class TooManyAtOnceError(ApiError):
     """The caller does as much as one may at one time."""
+
+    problem_type = ProblemType(429, "too_many_at_once", "Too much at one time", retry_after_s=10)
 
 
 class ConcurrencyLimit:

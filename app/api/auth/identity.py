@@ -14,10 +14,11 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from app.api.problems import ApiError, ProblemType
+from app.errors import AtelierError
 from app.jobs.storage.atomic import write
 from app.keys import ApiKey, Keyring
 from app.runtime.connections import peer_of
-from app.vision.errors import AtelierError
 
 ANONYMOUS = "anonymous"
 COOKIE = "atelier_session"
@@ -27,16 +28,25 @@ _SECRET_BYTES = 32
 _SECRET_FILE = "session-secret"  # noqa: S105 - its name
 
 
-class KeyRequiredError(AtelierError):
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="atelier"'}
+
+
+class KeyRequiredError(ApiError):
     """The request comes without a key."""
 
+    problem_type = ProblemType(401, "key_required", "A key is needed", headers=_CHALLENGE)
 
-class UnknownKeyError(AtelierError):
+
+class UnknownKeyError(ApiError):
     """The key, or the session, is none of this service's."""
 
+    problem_type = ProblemType(401, "unknown_key", "The key is not valid", headers=_CHALLENGE)
 
-class NotAdminError(AtelierError):
+
+class NotAdminError(ApiError):
     """The key is not one of an administrator."""
+
+    problem_type = ProblemType(403, "not_admin", "Only for administrators")
 
 
 class SecretError(AtelierError):

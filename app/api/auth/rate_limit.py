@@ -12,10 +12,10 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from app.api.problems import ApiError, ProblemType
 from app.api.threads import soon_in_store
 from app.jobs.db.rate_limits import DatabaseStorage
 from app.jobs.errors import StoreUnavailableError
-from app.vision.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
@@ -24,12 +24,10 @@ _AWAY_S = 5.0
 """How long a database that did not answer is not asked again."""
 
 
-class RateLimitedError(AtelierError):
-    """The caller has asked for as much as one may in a minute; when the next begins, s."""
+class RateLimitedError(ApiError):
+    """The caller has used up what one may ask for in a minute."""
 
-    def __init__(self, message: str, retry_after_s: int) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
+    problem_type = ProblemType(429, "rate_limited", "Too much in one minute", retry_after_s=60)
 
 
 class Allowance:
@@ -129,7 +127,7 @@ class Allowance:
             return
         raise RateLimitedError(
             f"one may send {limit.amount:,} {limit.namespace} in a minute; go on in {wait_s} s",
-            wait_s,
+            retry_after_s=wait_s,
         )
 
 

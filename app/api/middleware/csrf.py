@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from app.vision.errors import AtelierError
+from app.api.problems import ApiError, ProblemType
 
 ANY = "*"
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -19,12 +19,16 @@ _OWN_SITE = {"same-origin", "none"}  # none: typed, or a bookmark
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class UnknownHostError(AtelierError):
+class UnknownHostError(ApiError):
     """The service is not to be found under this name."""
 
+    problem_type = ProblemType(421, "unknown_host", "The service has another name")
 
-class CrossSiteError(AtelierError):
+
+class CrossSiteError(ApiError):
     """The page of another site asks to change something."""
+
+    problem_type = ProblemType(403, "cross_site", "The request comes from another site")
 
 
 def check_host(headers: Headers, allowed: Collection[str]) -> None:

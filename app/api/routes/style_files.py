@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from app.api.problems import ApiError, ProblemType
 from app.style.builtin import NAMES, path_of
-from app.vision.errors import AtelierError
 
 
-class UnknownStyleError(AtelierError):
+class UnknownStyleError(ApiError):
     """There is no built-in style of that name."""
+
+    problem_type = ProblemType(404, "unknown_style", "There is no such style")
 
 
 def style_path(name: str) -> Path:

@@ -10,9 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from app.api.admission import DoesNotFitError, UnpaintableError, foresee
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together
 from app.api.errors import problem_responses, validated
-from app.api.fields import about
 from app.api.job_replies import JOB_MADE, JobHeadersDep, reply
-from app.api.problems import InvalidRequestError
+from app.api.problems import InvalidRequestError, form_field
 from app.api.routes.style_files import UnknownStyleError, style_path
 from app.api.schemas.jobs import JobOut
 from app.api.schemas.stylize import EstimateIn, EstimateOut, StylizeFields, form_schema
@@ -122,7 +121,7 @@ async def _order(
     if options.style_weights and len(options.style_weights) != style_count:
         count = len(options.style_weights)
         raise InvalidRequestError(
-            f"style_weights has {count} numbers for {style_count} styles", "style_weights"
+            f"style_weights has {count} numbers for {style_count} styles", field="style_weights"
         )
     async with services.allowance.counting(caller) as count_pixels:
         files = asked.files.items()
@@ -132,7 +131,7 @@ async def _order(
     size = (photo.width, photo.height)
     workers = await in_store(services.roster.workers)
     max_size = services.limits.max_size
-    with about("content", UnpaintableError), about("size", DoesNotFitError):
+    with form_field("content", UnpaintableError), form_field("size", DoesNotFitError):
         cost = foresee(options, size, workers, style_count=style_count, max_size=max_size)
     width, height = fit(*size, options.size)
     shown = {
@@ -160,7 +159,7 @@ async def _decoded(
 ) -> Prepared[None]:
     """Decode one of the files that were sent; decoding it is the test."""
     assert isinstance(data, bytes)  # only archives come as files on the disk
-    with about(name.partition("-")[0], ImageError):
+    with form_field(name.partition("-")[0], ImageError):
         return await services.decoder.prepare(data, lambda _image: None, flow, None, count_pixels)
 
 
@@ -169,13 +168,13 @@ def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:
     contents, styles = form.of("content"), form.of("style")
     if len(contents) != 1:
         raise InvalidRequestError(
-            f"send one photograph in a part named content, not {len(contents)}", "content"
+            f"send one photograph in a part named content, not {len(contents)}", field="content"
         )
     if bool(styles) == bool(style_names):
         raise InvalidRequestError(
-            "send either style pictures or style_name, see GET /styles", "style"
+            "send either style pictures or style_name, see GET /styles", field="style"
         )
-    with about("style_name", UnknownStyleError):
+    with form_field("style_name", UnknownStyleError):
         built_in = [style_path(name).read_bytes() for name in style_names]
     return contents[0].data, [upload.data for upload in styles] or built_in
 
@@ -184,5 +183,7 @@ def _single(fields: dict[str, list[str]]) -> dict[str, Any]:
     """One value for each field but `style_name`, which may come several times."""
     repeated = [name for name, values in fields.items() if len(values) > 1 and name != "style_name"]
     if repeated:
-        raise InvalidRequestError(f"the field {repeated[0]} was sent more than once", repeated[0])
+        raise InvalidRequestError(
+            f"the field {repeated[0]} was sent more than once", field=repeated[0]
+        )
     return {name: values if name == "style_name" else values[0] for name, values in fields.items()}

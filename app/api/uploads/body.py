@@ -6,15 +6,19 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.vision.errors import AtelierError
+from app.api.problems import ApiError, ProblemType
 
 
-class UploadTooLargeError(AtelierError):
+class UploadTooLargeError(ApiError):
     """The request has more bytes or more files than are accepted."""
 
+    problem_type = ProblemType(413, "request_too_large", "The request is too large")
 
-class UploadTimeoutError(AtelierError):
+
+class UploadTimeoutError(ApiError):
     """The request did not arrive in time."""
+
+    problem_type = ProblemType(408, "upload_timeout", "The upload took too long")
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,18 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterable
 
+from app.api.problems import ApiError, ProblemType
 from app.api.uploads.body import UploadTooLargeError
 from app.api.uploads.multipart import MalformedUploadError
-from app.vision.errors import AtelierError
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 _PIECE_BYTES = 65_536
 
 
-class UnsupportedEncodingError(AtelierError):
+class UnsupportedEncodingError(ApiError):
     """The body is compressed in another way than is read."""
+
+    problem_type = ProblemType(415, "unsupported_encoding", "Not a supported Content-Encoding")
 
 
 def window_bits_of(encoding: str) -> int | None:

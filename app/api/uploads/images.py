@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
+from app.api.problems import ApiError, ProblemType
 from app.api.uploads.body import ArrivalTimeouts, UploadTimeoutError, UploadTooLargeError, arriving
 from app.api.uploads.decompression import inflated, window_bits_of
 from app.api.uploads.multipart import (
@@ -23,24 +24,23 @@ from app.api.uploads.multipart import (
     part_called,
 )
 from app.serving.errors import QueueFullError
-from app.vision.errors import (
-    AtelierError,
-    ImageTooLargeError,
-    UndecodableImageError,
-    UnsupportedFormatError,
-)
+from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
 
 _MAX_FIELD_BYTES = 2000
 _MAX_FIELDS = 64
 _PIECE_BYTES = 65_536
 
 
-class UnsupportedUploadError(AtelierError):
+class UnsupportedUploadError(ApiError):
     """The request's Content-Type is neither an image nor multipart/form-data."""
 
+    problem_type = ProblemType(415, "unsupported_media_type", "Not a supported upload")
 
-class UploadsBusyError(AtelierError):
+
+class UploadsBusyError(ApiError):
     """Other requests hold all the memory that uploads may use."""
+
+    problem_type = ProblemType(503, "overloaded", "The service is busy", retry_after_s=1)
 
 
 PICTURE_REFUSALS = (

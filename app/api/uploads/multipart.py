@@ -6,11 +6,13 @@ from typing import Protocol
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.vision.errors import AtelierError
+from app.api.problems import ApiError, ProblemType
 
 
-class MalformedUploadError(AtelierError):
+class MalformedUploadError(ApiError):
     """The multipart body is broken, or its parts are not what is expected."""
+
+    problem_type = ProblemType(422, "malformed_upload", "The upload is malformed")
 
 
 class Sink(Protocol):

@@ -5,17 +5,40 @@ body --framing--> request, bytes     MalformedInferenceError
 request, bytes --tensors--> images   MalformedInferenceError
 """
 
-from app.vision.errors import AtelierError
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from app.api.errors import problem_responses
+from app.api.problems import ApiError, ProblemType
+from app.api.schemas.common import Problem
+from app.api.v2.schemas import ProtocolError
+from app.errors import AtelierError
 
 
-class MalformedInferenceError(AtelierError):
+class MalformedInferenceError(ApiError):
     """The request is not what the protocol, or the model's metadata, says."""
 
+    problem_type = ProblemType(400, "malformed_inference", "The inference request is malformed")
 
-class UnknownVersionError(AtelierError):
+
+class UnknownVersionError(ApiError):
     """The model is served in another version."""
 
+    problem_type = ProblemType(404, "unknown_version", "There is no such version")
 
-def is_of_protocol(path: str) -> bool:
-    """Return whether a path belongs to the Open Inference Protocol, which has its own errors."""
-    return path == "/v2" or path.startswith("/v2/")
+
+class ProtocolErrorResponse(JSONResponse):
+    """An error in the form of the Open Inference Protocol."""
+
+    def __init__(self, document: Problem, headers: Mapping[str, str]) -> None:
+        super().__init__({"error": document.detail}, document.status, headers)
+
+
+def protocol_responses(*errors: type[AtelierError]) -> dict[int | str, dict[str, Any]]:
+    """Declare in OpenAPI the errors of a route, in the form of the protocol."""
+    return {
+        status: {**declared, "model": ProtocolError, "content": {}}
+        for status, declared in problem_responses(*errors).items()
+    }

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from app.api.deps import ServicesDep
-from app.api.errors import in_protocol_form, problem_responses
+from app.api.v2.errors import protocol_responses
 from app.api.v2.schemas import ServerLive, ServerReady
 from app.serving.errors import ModelUnavailableError
 
@@ -16,7 +16,7 @@ async def server_live() -> ServerLive:
     return ServerLive()
 
 
-@router.get("/ready", responses=in_protocol_form(problem_responses(ModelUnavailableError)))
+@router.get("/ready", responses=protocol_responses(ModelUnavailableError))
 async def server_ready(services: ServicesDep) -> ServerReady:
     """Answer 200 once every available model answers."""
     if not services.registry.ready:

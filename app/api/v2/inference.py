@@ -11,7 +11,6 @@ from torch import Tensor
 
 from app.api.decoding import prepare
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together, while_awaited
-from app.api.errors import in_protocol_form, problem_responses
 from app.api.routes.classify import ClassifyHeaders
 from app.api.schemas.media import BINARY, REFERENCES, header
 from app.api.threads import in_parser
@@ -19,7 +18,7 @@ from app.api.uploads.decompression import UnsupportedEncodingError
 from app.api.uploads.images import PICTURE_REFUSALS
 from app.api.v2 import input_tensors, signature
 from app.api.v2.deps import FAILURES, ServedDep, ServedVersionDep
-from app.api.v2.errors import MalformedInferenceError
+from app.api.v2.errors import MalformedInferenceError, protocol_responses
 from app.api.v2.output_tensors import output
 from app.api.v2.request_body import LENGTH_HEADER, is_large, take_request
 from app.api.v2.schemas import (
@@ -56,15 +55,13 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
             LENGTH_HEADER: header("bytes of the JSON before binary data", "181", required=False)
         },
     },
-    **in_protocol_form(
-        problem_responses(
-            *PICTURE_REFUSALS,
-            *FAILURES,
-            UnsupportedEncodingError,
-            MalformedInferenceError,
-            DeadlineError,
-            InferenceError,
-        )
+    **protocol_responses(
+        *PICTURE_REFUSALS,
+        *FAILURES,
+        UnsupportedEncodingError,
+        MalformedInferenceError,
+        DeadlineError,
+        InferenceError,
     ),
 }
 

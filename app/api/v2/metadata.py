@@ -3,16 +3,16 @@
 from fastapi import APIRouter
 
 from app import __version__
-from app.api.errors import in_protocol_form, problem_responses
 from app.api.v2 import output_tensors
 from app.api.v2.deps import FAILURES, ServedDep, ServedVersionDep
+from app.api.v2.errors import protocol_responses
 from app.api.v2.schemas import ModelMetadata, ModelReady, ServerMetadata
 from app.api.v2.signature import kinds
 from app.serving.loader import ServedModel
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
-_FAILURES = in_protocol_form(problem_responses(*FAILURES))
+_FAILURES = protocol_responses(*FAILURES)
 
 
 @router.get("")
