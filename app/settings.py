@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cores import available_cores, compute_threads
 from app.engines.options import EngineOptions
-from app.jobs.storage.factory import BlobOptions
+from app.jobs.storage.factory import StorageOptions
 from app.keys import Keyring
 
 _BROKERS = ("amqp", "amqps", "redis", "rediss", "sentinel")
@@ -289,9 +289,9 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
 
     @property
-    def blobs(self) -> BlobOptions:
+    def blobs(self) -> StorageOptions:
         """The place of the files of jobs."""
-        return BlobOptions(
+        return StorageOptions(
             self.data_dir,
             self.blobs_url,
             self.blobs_timeout_s,

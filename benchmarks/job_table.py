@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from app.jobs.db.database import Database
 from app.jobs.model import JobKind, JobStatus, Progress
-from app.jobs.queue import Leases, Outcome
+from app.jobs.queue import JobQueue, Outcome
 from app.jobs.store import JobStore, QueueLimits
 from tests.jobs.orders import fill, order
 
@@ -38,7 +38,7 @@ class Table:
         self.database.migrate()
         self.times: Times = defaultdict(list)
         self._store = JobStore(self.database, _LIMITS)
-        self._leases = Leases(self.database, lease_s=30, retry_s=10)
+        self._leases = JobQueue(self.database, lease_s=30, retry_s=10)
 
     def measure(self) -> None:
         """Take one job from its submission to its end, and read on the way."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.api.problems import ApiError, ProblemType
-from app.jobs.worker_registry import Worker
+from app.jobs.worker_registry import RegisteredWorker
 from app.style.estimate import Calibration, Estimate, estimate, shortage
 from app.style.options import StyleOptions
 from app.style.schedule import plan
@@ -21,10 +21,10 @@ class UnpaintableError(ApiError):
     problem_type = ProblemType(422, "unpaintable", "The photograph cannot be painted")
 
 
-def foresee(
+def check_admission(
     options: StyleOptions,
     size: tuple[int, int],
-    workers: Sequence[Worker],
+    workers: Sequence[RegisteredWorker],
     *,
     style_count: int,
     max_size: int,
@@ -55,7 +55,7 @@ def foresee(
     return estimate(options, size, device, style_count, begun_px)
 
 
-def _largest(workers: Sequence[Worker]) -> Worker | None:
+def _largest(workers: Sequence[RegisteredWorker]) -> RegisteredWorker | None:
     """The worker with most memory, of those alive if any is, that knows what its work costs."""
     measured = [worker for worker in workers if worker.calibration]
     return max(measured, key=lambda each: (each.is_alive, each.memory_bytes), default=None)

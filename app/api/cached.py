@@ -11,7 +11,7 @@ T = TypeVar("T")
 _TIMEOUT_S = 1.0
 
 
-class Recent(Generic[T]):
+class Cached(Generic[T]):
     """The answer to a query, remembered for a while. Belongs to one event loop."""
 
     def __init__(self, query: Callable[[], T], max_age_s: float) -> None:

@@ -9,7 +9,7 @@ from app.serving.decoder import Prepared
 from app.serving.loader import ServedModel
 
 
-async def prepare(
+async def decode_for(
     services: Services,
     model: ServedModel,
     data: bytes,

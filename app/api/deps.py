@@ -13,21 +13,21 @@ from fastapi import Path as PathParameter
 from starlette.requests import ClientDisconnect, Request
 
 from app.api.auth.concurrency import ConcurrencyLimit
-from app.api.auth.identity import Identification, flow_of
-from app.api.auth.rate_limit import Allowance
-from app.api.cached import Recent
+from app.api.auth.identity import Authenticator, flow_of
+from app.api.auth.rate_limit import RateLimiter
+from app.api.cached import Cached
 from app.api.schemas.common import LimitsOut
 from app.api.submissions import Submissions
 from app.api.threads import in_store
-from app.api.uploads.archives import Archives
-from app.api.uploads.images import Uploads
+from app.api.uploads.archives import ArchiveReceiver
+from app.api.uploads.images import FormReceiver
 from app.api.watch import JobWatch
 from app.jobs.errors import UnknownJobError
 from app.jobs.model import Job
-from app.jobs.storage.base import Blobs
+from app.jobs.storage.base import FileStorage
 from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore
-from app.jobs.worker_registry import Roster, Worker
+from app.jobs.worker_registry import RegisteredWorker, WorkerRegistry
 from app.metrics import Metrics
 from app.serving.decoder import Decoder
 from app.serving.errors import DeadlineError
@@ -41,20 +41,20 @@ T = TypeVar("T")
 class Services:
     """Everything that lives as long as the web process; the lifespan yields it."""
 
-    identification: Identification
-    allowance: Allowance
+    identification: Authenticator
+    allowance: RateLimiter
     registry: ModelRegistry
     reloader: Reloader
-    uploads: Uploads
-    archives: Archives
+    uploads: FormReceiver
+    archives: ArchiveReceiver
     datasets: Path
     decoder: Decoder
     metrics: Metrics
     jobs: JobStore
-    blobs: Blobs
+    blobs: FileStorage
     spool: Spool
-    roster: Roster
-    recent_workers: Recent[list[Worker]]
+    roster: WorkerRegistry
+    recent_workers: Cached[list[RegisteredWorker]]
     submissions: Submissions
     watch: JobWatch
     followers: ConcurrencyLimit

@@ -6,14 +6,14 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.threads import in_blobs
-from app.jobs.storage.base import BlobReader
+from app.jobs.storage.base import StoredFile
 
 
 class BlobResponse(StreamingResponse):
     """A response that reads a file piece by piece as the client takes it, and then closes it."""
 
     def __init__(
-        self, reader: BlobReader, media_type: str, headers: Mapping[str, str] | None = None
+        self, reader: StoredFile, media_type: str, headers: Mapping[str, str] | None = None
     ) -> None:
         headers = {**(headers or {}), "Content-Length": str(reader.size_bytes)}
         super().__init__(_pieces(reader), headers=headers, media_type=media_type)
@@ -27,6 +27,6 @@ class BlobResponse(StreamingResponse):
             self._reader.close()
 
 
-async def _pieces(reader: BlobReader) -> AsyncIterator[bytes]:
+async def _pieces(reader: StoredFile) -> AsyncIterator[bytes]:
     while piece := await in_blobs(reader.read):
         yield piece

@@ -88,7 +88,9 @@ async def job_document(job: Job, services: Services) -> JobOut:
     return job_out(job, outlooks.get(job.id))
 
 
-async def reply(job: Job, headers: JobHeaders, services: Services, response: Response) -> JobOut:
+async def job_reply(
+    job: Job, headers: JobHeaders, services: Services, response: Response
+) -> JobOut:
     """Answer 202 with the job, or 200 with the finished job where the client prefers to wait."""
     response.headers["Location"] = f"/jobs/{job.id}"
     wait_s = _wanted_wait_s(headers.prefer)

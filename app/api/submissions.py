@@ -13,23 +13,23 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from app.api.auth.concurrency import TooManyAtOnceError
-from app.api.auth.rate_limit import Allowance
+from app.api.auth.rate_limit import RateLimiter
 from app.api.problems import ApiError, ProblemType
 from app.api.threads import in_blobs, in_store
 from app.jobs.cleanup import remove_files
 from app.jobs.errors import (
-    BlobsAwayError,
     FilesTooLargeError,
     IdempotencyError,
     JobQueueFullError,
     QuotaError,
     ResultExpiredError,
     StorageFullError,
+    StorageOfflineError,
     StorageUnavailableError,
     StoreUnavailableError,
 )
 from app.jobs.model import Job, JobKind, NewJob, folder_of
-from app.jobs.storage.base import Blobs
+from app.jobs.storage.base import FileStorage
 from app.jobs.storage.spool import Incoming, Spool
 from app.jobs.store import JobStore
 
@@ -59,7 +59,7 @@ JOB_REFUSALS = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class JobRequest:
     """What a request asked for: all by which it is told from others.
 
     `request` is its fields, as JSON can have them, and `files` what it sent.
@@ -77,10 +77,10 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Order:
+class JobDraft:
     """What is to be done. `files` are what was sent, or keys of blobs that are there already."""
 
-    asked: Asked
+    asked: JobRequest
     options: Mapping[str, Any]
     files: Mapping[str, bytes | Incoming | str]
     estimate_s: float | None = None
@@ -92,9 +92,9 @@ class Submissions:
     def __init__(
         self,
         store: JobStore,
-        blobs: Blobs,
+        blobs: FileStorage,
         spool: Spool,
-        allowance: Allowance,
+        allowance: RateLimiter,
         min_free_bytes: int,
     ) -> None:
         self._store = store
@@ -143,9 +143,9 @@ class Receiving:
     """One request that makes a job."""
 
     store: JobStore
-    blobs: Blobs
+    blobs: FileStorage
     spool: Spool
-    allowance: Allowance
+    allowance: RateLimiter
     min_free_bytes: int
     queued: Callable[[], None]
     owner: str
@@ -165,7 +165,7 @@ class Receiving:
         await self.allowance.take_submission(self.owner)
         await in_store(self._check_room)
 
-    async def made_before(self, asked: Asked) -> Job | None:
+    async def made_before(self, asked: JobRequest) -> Job | None:
         """Find the job that this request's key made before, whatever has changed since.
 
         Raises:
@@ -176,7 +176,7 @@ class Receiving:
         fingerprint = await run_in_threadpool(asked.fingerprint)
         return await in_store(self.store.made_before, self.owner, self.key, fingerprint)
 
-    async def create(self, order: Order) -> Job:
+    async def create(self, order: JobDraft) -> Job:
         """Store the files and queue the job, or find the job that this key made meanwhile.
 
         Raises:
@@ -199,7 +199,7 @@ class Receiving:
         if self.spool.free_bytes() < self.min_free_bytes:
             raise StorageFullError("the disk is nearly full; the operator has to make room")
 
-    def _create(self, order: Order) -> Job:
+    def _create(self, order: JobDraft) -> Job:
         """Store the files, then the row; if that fails, neither, as far as it can be known."""
         new = NewJob(
             id=uuid.uuid4().hex,
@@ -220,7 +220,7 @@ class Receiving:
             }
             stored_bytes = sum(self.blobs.size_bytes(key) for key in inputs.values())
             job, keep = self.store.create(replace(new, inputs=inputs, stored_bytes=stored_bytes))
-        except BlobsAwayError as error:
+        except StorageOfflineError as error:
             keep = True  # what is there is swept later: this client has waited long enough
             raise _storage_error(error) from error
         except StoreUnavailableError:

@@ -10,19 +10,19 @@ import structlog
 from app.api.threads import in_store
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.model import Job, JobStatus
-from app.jobs.store import JobStore, Outlook
+from app.jobs.store import JobStore, QueuePosition
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Sighting:
+class JobSnapshot:
     """A job as it was seen, with what it could expect while it waited."""
 
     job: Job
-    outlook: Outlook | None = None
+    outlook: QueuePosition | None = None
 
-    def differs(self, known: "Sighting") -> bool:
+    def differs(self, known: "JobSnapshot") -> bool:
         """Return whether a client that knows the other would see something new."""
         if self.job.version != known.job.version:
             return self.job.version > known.job.version
@@ -40,7 +40,7 @@ class JobWatch:
         self._store = store
         self._poll_s = poll_s
         self._followers: Counter[str] = Counter()
-        self._latest: Mapping[str, Sighting | None] = {}
+        self._latest: Mapping[str, JobSnapshot | None] = {}
         self._news = asyncio.Condition()
         self._closed = False
 
@@ -62,7 +62,7 @@ class JobWatch:
             async with self._news:
                 self._news.notify_all()
 
-    async def follow(self, job: Job) -> AsyncIterator[Sighting]:
+    async def follow(self, job: Job) -> AsyncIterator[JobSnapshot]:
         """Yield the job, then what becomes of it, up to its end.
 
         Ends early when the job is removed or the service stops.
@@ -100,23 +100,23 @@ class JobWatch:
         async with self._news:
             self._news.notify_all()
 
-    async def _first(self, job: Job) -> Sighting:
+    async def _first(self, job: Job) -> JobSnapshot:
         if job.status is not JobStatus.QUEUED:
-            return Sighting(job)
+            return JobSnapshot(job)
         try:
             found = await in_store(self._look, [job.id])
         except StoreUnavailableError:  # its place in the queue is not known for now
-            return Sighting(job)
-        return found[job.id] or Sighting(job)
+            return JobSnapshot(job)
+        return found[job.id] or JobSnapshot(job)
 
-    def _look(self, followed: Sequence[str]) -> Mapping[str, Sighting | None]:
+    def _look(self, followed: Sequence[str]) -> Mapping[str, JobSnapshot | None]:
         found = self._store.find_many(followed)
         waits = any(job.status is JobStatus.QUEUED for job in found)
         outlooks = self._store.outlooks() if waits else {}
-        seen = {job.id: Sighting(job, outlooks.get(job.id)) for job in found}
+        seen = {job.id: JobSnapshot(job, outlooks.get(job.id)) for job in found}
         return {job_id: seen.get(job_id) for job_id in followed}
 
-    def _has_news(self, known: Sighting) -> bool:
+    def _has_news(self, known: JobSnapshot) -> bool:
         if known.job.id not in self._latest:
             return False
         latest = self._latest[known.job.id]

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from app.commands.options import read_settings
-from app.jobs.cleanup import tidy
+from app.jobs.cleanup import remove_attempts
 from app.jobs.db.database import Database
 from app.jobs.model import Job, JobKind, JobStatus
-from app.jobs.storage.factory import open_blobs
+from app.jobs.storage.factory import open_storage
 from app.jobs.store import JobStore, QueueLimits
 
 _LONGEST_LIST = 100_000
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         job = store.cancel(args.id)
         if job.status.is_terminal:
-            tidy(job, open_blobs(settings.blobs))
+            remove_attempts(job, open_storage(settings.blobs))
     console.print_json(json.dumps(asdict(job)))
     return 0
 

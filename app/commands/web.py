@@ -13,7 +13,7 @@ from app.logs import configure_logging
 from app.runtime.connections import ConnectionLimits
 from app.runtime.listening import listen
 from app.runtime.parent import exit_with_supervisor
-from app.runtime.signals import Hangup
+from app.runtime.signals import ReloadSignal
 from app.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer HTTP until told to stop."""
-    hangup = Hangup()
+    hangup = ReloadSignal()
     settings = read_settings(host=options.host, port=options.port)
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:

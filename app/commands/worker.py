@@ -8,7 +8,7 @@ import threading
 from app.commands.loading import loading
 from app.commands.options import read_settings
 from app.logs import configure_logging
-from app.runtime.child_process import DeliveredWork
+from app.runtime.child_process import DeliveryHandler
 from app.runtime.parent import exit_with_supervisor
 from app.settings import Settings
 
@@ -39,10 +39,10 @@ def run(options: argparse.Namespace) -> int:
 def _consume(settings: Settings, name: str) -> int:
     from app.runtime import celery_broker  # noqa: PLC0415 - a single host lacks Celery
 
-    def open_work(stopping: threading.Event) -> DeliveredWork:
+    def open_work(stopping: threading.Event) -> DeliveryHandler:
         with loading():
-            from app.runtime.worker import Delivered  # noqa: PLC0415 - PyTorch is for the child alone
+            from app.runtime.worker import DeliveredJobs  # noqa: PLC0415 - PyTorch is for the child alone
 
-        return Delivered(settings, name, stopping)
+        return DeliveredJobs(settings, name, stopping)
 
     return celery_broker.consume(celery_broker.BrokerOptions.of(settings), open_work)

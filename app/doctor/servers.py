@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from app.doctor.finding import Finding, ok, problem
 from app.errors import AtelierError
-from app.jobs.storage.factory import open_blobs
+from app.jobs.storage.factory import open_storage
 from app.runtime.maintenance import make_broker
 from app.settings import Settings
 
@@ -28,7 +28,7 @@ def object_store(settings: Settings) -> Iterator[Finding]:
     if settings.blobs_url is None:
         return
     try:
-        open_blobs(settings.blobs).older_than(_FOLDER, 0)
+        open_storage(settings.blobs).older_than(_FOLDER, 0)
     except (OSError, AtelierError) as error:
         said = " ".join(str(error.__cause__ or error).split())[:_LONGEST_REASON]
         yield problem(f"object store: {said}", "see ATELIER_BLOBS_URL, and the AWS_* variables")

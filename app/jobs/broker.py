@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from app.errors import AtelierError
 from app.jobs.db.database import Database
 from app.jobs.db.tables import job
-from app.jobs.transitions import IS_QUEUED, has_come
+from app.jobs.transitions import IS_QUEUED, is_past
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -43,14 +43,14 @@ class Broker(Protocol):
 
 
 @dataclass(frozen=True)
-class _Due:
+class _DueJob:
     number: int
     id: str
     priority: int
     again_at: float
 
 
-class Announcer:
+class BrokerPublisher:
     """Of one process. All methods raise `StoreUnavailableError` as the store's do."""
 
     def __init__(self, database: Database, broker: Broker, again_s: float) -> None:
@@ -96,10 +96,10 @@ class Announcer:
         """Let go of the broker."""
         self._broker.close()
 
-    def _take(self) -> list[_Due]:
+    def _take(self) -> list[_DueJob]:
         """Reserve some of the due jobs for this process, for a while."""
         now = self._database.now()
-        is_due = IS_QUEUED & has_come(job.c.announce_at, now) & has_come(job.c.run_after, now)
+        is_due = IS_QUEUED & is_past(job.c.announce_at, now) & is_past(job.c.run_after, now)
         first = select(job.c.number).where(is_due).order_by(job.c.number).limit(_AT_ONCE)
         statement = update(job).where(job.c.number.in_(first), is_due)
         columns = (job.c.number, job.c.id, job.c.priority, job.c.announce_at)
@@ -107,9 +107,9 @@ class Announcer:
             taken = connection.execute(
                 statement.values(announce_at=now + self._again_s).returning(*columns)
             ).all()
-        return [_Due(*row) for row in sorted(taken)]
+        return [_DueJob(*row) for row in sorted(taken)]
 
-    def _tell(self, due: Sequence[_Due]) -> list[_Due]:
+    def _tell(self, due: Sequence[_DueJob]) -> list[_DueJob]:
         """Announce one after another, up to the first that the broker does not take."""
         told = []
         try:
@@ -120,7 +120,7 @@ class Announcer:
             log.warning("jobs are announced later", count=len(due) - len(told), error=str(error))
         return told
 
-    def _note(self, told: Sequence[_Due]) -> None:
+    def _note(self, told: Sequence[_DueJob]) -> None:
         """Remember what was announced, unless it has been claimed and put back meanwhile."""
         with self._database.write() as connection:
             for each in told:
@@ -133,5 +133,5 @@ class Announcer:
             return connection.execute(count).scalar_one()
 
     def _is_announced(self) -> ColumnElement[bool]:
-        is_due = has_come(job.c.run_after, self._database.now())
+        is_due = is_past(job.c.run_after, self._database.now())
         return IS_QUEUED & job.c.announce_at.is_(None) & is_due

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import structlog
 
 from app.jobs.model import Job, folder_of
-from app.jobs.storage.base import Blobs
+from app.jobs.storage.base import FileStorage
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-def note_lost(jobs: Sequence[Job], blobs: Blobs) -> None:
+def note_lost(jobs: Sequence[Job], blobs: FileStorage) -> None:
     """Log jobs that were taken from workers which died or did not answer, and tidy up."""
     for job in jobs:
         log.warning(
@@ -20,15 +20,15 @@ def note_lost(jobs: Sequence[Job], blobs: Blobs) -> None:
             status=job.status,
         )
         if job.status.is_terminal:
-            tidy(job, blobs)
+            remove_attempts(job, blobs)
 
 
-def tidy(job: Job, blobs: Blobs) -> None:
+def remove_attempts(job: Job, blobs: FileStorage) -> None:
     """Remove the files that a job needs no longer; what cannot be removed is swept later."""
     remove_files(job.id, blobs, keep=job.files())
 
 
-def remove_files(job_id: str, blobs: Blobs, keep: set[str] | None = None) -> None:
+def remove_files(job_id: str, blobs: FileStorage, keep: set[str] | None = None) -> None:
     """Remove a job's files but for some; what cannot be removed is swept later."""
     try:
         blobs.keep_only(folder_of(job_id), keep or set())

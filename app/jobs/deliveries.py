@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.jobs.model import Job
-from app.jobs.queue import Leases
+from app.jobs.queue import JobQueue
 
 
 @dataclass(frozen=True)
-class Deliveries:
+class BrokerDeliveries:
     """Of one worker. `reap` frees the jobs whose lease has lapsed."""
 
-    leases: Leases
+    leases: JobQueue
     worker: str
     reap: Callable[[], None]
     stopping: threading.Event

@@ -57,11 +57,11 @@ class StorageUnavailableError(AtelierError):
     """The files of jobs cannot be read or written for now."""
 
 
-class BlobsAwayError(OSError):
+class StorageOfflineError(OSError):
     """The object store does not answer, or refuses: that may pass, and is no fault of the job."""
 
 
-class BlobsUrlError(AtelierError):
+class StorageUrlError(AtelierError):
     """The URL of the object store cannot be used."""
 
 

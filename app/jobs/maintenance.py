@@ -14,11 +14,11 @@ from app.jobs.cleanup import note_lost
 from app.jobs.db.database import Database
 from app.jobs.db.tables import allowance, job
 from app.jobs.model import folder_of
-from app.jobs.queue import Leases
+from app.jobs.queue import JobQueue
 from app.jobs.service_time import ServiceTime
-from app.jobs.storage.base import Blobs
+from app.jobs.storage.base import FileStorage
 from app.jobs.storage.spool import Spool
-from app.jobs.unchanged import Unchanged
+from app.jobs.unchanged import UnchangedFor
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -57,8 +57,8 @@ class Maintenance:
     def __init__(
         self,
         database: Database,
-        leases: Leases,
-        blobs: Blobs,
+        leases: JobQueue,
+        blobs: FileStorage,
         spool: Spool,
         retention: Retention,
     ) -> None:
@@ -71,7 +71,7 @@ class Maintenance:
         self._between_s = min(_LONGEST_BETWEEN_SWEEPS_S, retention.orphan_s)
         self._swept_at = -math.inf
         self._growing: set[str] = set()  # owners who may have too many finished jobs
-        self._orphans = Unchanged[str](self._between_s / 2)
+        self._orphans = UnchangedFor[str](self._between_s / 2)
 
     def tick(self) -> None:
         """Do what is due.

@@ -16,9 +16,9 @@ from app.jobs.db.database import Database
 from app.jobs.db.tables import job, to_job
 from app.jobs.errors import ReplacedError
 from app.jobs.model import Fault, Job, JobStatus, Progress
-from app.jobs.scheduling import in_turn, note_served
-from app.jobs.transitions import IS_QUEUED, IS_RUNNING, WAITING, change, ended, has_come
-from app.jobs.unchanged import Unchanged
+from app.jobs.scheduling import in_claim_order, note_served
+from app.jobs.transitions import IS_QUEUED, IS_RUNNING, WAITING, change, ended, is_past
+from app.jobs.unchanged import UnchangedFor
 
 MAX_CRASHES = 3
 MAX_RETRIES = 3
@@ -39,7 +39,7 @@ class Outcome:
     stored_bytes: int = 0
 
 
-class Leases:
+class JobQueue:
     """Every method is one transaction, and raises `StoreUnavailableError` as the store does."""
 
     def __init__(self, database: Database, lease_s: float, retry_s: float) -> None:
@@ -55,7 +55,7 @@ class Leases:
         self._database = database
         self._lease_s = lease_s
         self._retry_s = retry_s
-        self._unrenewed = Unchanged[_Held](lease_s)
+        self._unrenewed = UnchangedFor[_Held](lease_s)
 
     def has_work(self) -> bool:
         """Return whether `reap` or `claim` would find something; cheaper than either."""
@@ -67,7 +67,7 @@ class Leases:
         """Take the job whose turn it is, if there is one and no other worker was faster."""
         now, is_due = self._database.now(), self._is_due()
         with self._database.write() as connection:
-            first = in_turn(is_due).limit(1).scalar_subquery()
+            first = in_claim_order(is_due).limit(1).scalar_subquery()
             claimed = change(
                 connection,
                 (job.c.number == first) & IS_QUEUED & is_due,
@@ -183,7 +183,7 @@ class Leases:
         return self._write(mine, **ended(JobStatus.FAILED, now, error=asdict(fault), **kept))
 
     def _is_due(self) -> ColumnElement[bool]:
-        return has_come(job.c.run_after, self._database.now())
+        return is_past(job.c.run_after, self._database.now())
 
     def _lapsed(self, connection: Connection) -> set[_Held]:
         """Look at all leases; return those that have not been renewed for too long."""

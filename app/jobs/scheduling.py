@@ -8,7 +8,7 @@ from app.jobs.model import Job
 from app.jobs.transitions import IS_QUEUED
 
 
-def in_turn(*conditions: ColumnElement[bool]) -> Select[tuple[int]]:
+def in_claim_order(*conditions: ColumnElement[bool]) -> Select[tuple[int]]:
     """Return the numbers of the queued jobs that meet the conditions, the next one first.
 
     Higher priorities first. Within one, the owners take turns, each kind of an owner's jobs on its

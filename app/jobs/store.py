@@ -18,9 +18,9 @@ from app.jobs.errors import (
     UnknownJobError,
 )
 from app.jobs.model import Job, JobKind, JobStatus, NewJob
-from app.jobs.scheduling import in_turn
+from app.jobs.scheduling import in_claim_order
 from app.jobs.transitions import IS_KNOWN, IS_QUEUED, IS_RUNNING, change, ended
-from app.jobs.worker_registry import Roster
+from app.jobs.worker_registry import WorkerRegistry
 
 _TURN = select(identity.c.id).with_for_update()
 """Those who make jobs come one after the other, also where writers do not: they count first."""
@@ -46,7 +46,7 @@ class QueueLimits:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class QueuePosition:
     """What a waiting job can expect: its place in the queue from 1, and seconds until its end."""
 
     position: int
@@ -61,7 +61,7 @@ class JobStore:
     """
 
     def __init__(
-        self, database: Database, limits: QueueLimits, roster: Roster | None = None
+        self, database: Database, limits: QueueLimits, roster: WorkerRegistry | None = None
     ) -> None:
         """Use a database; without a roster there is one worker."""
         self._database = database
@@ -147,14 +147,14 @@ class JobStore:
             rows = connection.execute(query).all()
         return [to_job(row) for row in rows]
 
-    def outlooks(self) -> Mapping[str, Outlook]:
+    def outlooks(self) -> Mapping[str, QueuePosition]:
         """Estimate the place and the end of every waiting job, by its id.
 
         Every worker that is alive takes the next job as soon as it is free.
         """
         workers = self._roster.count() if self._roster else 1
         with self._database.read() as connection:
-            numbers = connection.execute(in_turn()).scalars().all()
+            numbers = connection.execute(in_claim_order()).scalars().all()
             columns = (job.c.number, job.c.id, job.c.estimate_s)
             rows = connection.execute(select(*columns).where(job.c.number.in_(numbers))).all()
             left_s = func.coalesce(job.c.eta_s, job.c.estimate_s)
@@ -168,7 +168,7 @@ class JobStore:
             row = waiting[number]
             ends_in_s = free_in_s[0] + (_NEVER if row.estimate_s is None else row.estimate_s)
             heapreplace(free_in_s, ends_in_s)
-            outlooks[row.id] = Outlook(position, None if ends_in_s == _NEVER else ends_in_s)
+            outlooks[row.id] = QueuePosition(position, None if ends_in_s == _NEVER else ends_in_s)
         return outlooks
 
     def counts(self) -> Mapping[JobStatus, int]:

@@ -27,7 +27,7 @@ WAITING: Mapping[str, Any] = {
 _LONGEST_WAIT_S = 86_400.0
 
 
-def has_come(time: ColumnElement[float], now: ColumnElement[float]) -> ColumnElement[bool]:
+def is_past(time: ColumnElement[float], now: ColumnElement[float]) -> ColumnElement[bool]:
     """Tell whether it is time for what had to wait.
 
     Nothing waits for longer than a day: what seems to was made to wait while the clock was wrong.

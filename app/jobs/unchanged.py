@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T", bound=Hashable)
 
 
-class Unchanged(Generic[T]):
+class UnchangedFor(Generic[T]):
     """The things that one process has seen at every look for a while.
 
     Times that are stored, in rows or with files, are compared with the clock of this host, which

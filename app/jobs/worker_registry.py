@@ -13,7 +13,7 @@ _FORGET_AFTER_S = 86_400.0
 
 
 @dataclass(frozen=True)
-class Worker:
+class RegisteredWorker:
     """One worker process. `calibration` are the fields of `style.estimate.Calibration`."""
 
     name: str
@@ -24,7 +24,7 @@ class Worker:
     is_alive: bool = True
 
 
-class Roster:
+class WorkerRegistry:
     """Who works here. All methods raise `StoreUnavailableError` as the store's do."""
 
     def __init__(self, database: Database, lease_s: float) -> None:
@@ -32,7 +32,7 @@ class Roster:
         self._database = database
         self._lease_s = lease_s
 
-    def join(self, new: Worker) -> None:
+    def join(self, new: RegisteredWorker) -> None:
         """Enter a worker, and forget those that left long ago."""
         now = self._database.now()
         values = {
@@ -64,14 +64,16 @@ class Roster:
         """Show that a worker has ended; what it measured stays known."""
         self._set(name, seen_at=self._database.now() - self._lease_s)
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[RegisteredWorker]:
         """All workers, those seen last first."""
         is_alive = self._is_alive().label("is_alive")
         query = select(worker, is_alive).order_by(worker.c.seen_at.desc())
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return [
-            Worker(row.name, row.device, row.dtype, row.memory_bytes, row.calibration, row.is_alive)
+            RegisteredWorker(
+                row.name, row.device, row.dtype, row.memory_bytes, row.calibration, row.is_alive
+            )
             for row in rows
         ]
 

@@ -26,7 +26,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError
 
 from app.errors import AtelierError
 from app.jobs.broker import BrokerUnavailableError
-from app.runtime.child_process import Child, DeliveredWork, NothingToWorkWithError, StoppingError
+from app.runtime.child_process import DeliveryHandler, ForkedWorker, StoppingError, WorkerStartError
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -162,7 +162,7 @@ class CeleryBroker:
             producer.connection.collect(socket_timeout=self._options.timeout_s)
 
 
-def consume(options: BrokerOptions, open_work: Callable[[threading.Event], DeliveredWork]) -> int:
+def consume(options: BrokerOptions, open_work: Callable[[threading.Event], DeliveryHandler]) -> int:
     """Run what the broker delivers, in one child process, until SIGTERM or SIGINT.
 
     Returns an exit status.
@@ -176,7 +176,7 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
         NothingToWorkWithError: it failed; the log says how.
     """
     celery = _make_celery(options, publishing=False)
-    child = Child(open_work)
+    child = ForkedWorker(open_work)
 
     def run(task: Any, job_id: str) -> None:
         is_redelivered = bool(task.request.delivery_info.get("redelivered"))
@@ -204,7 +204,7 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
     if worker.consumer is not None and worker.consumer.refusal is not None:
         raise worker.consumer.refusal
     if child.has_failed:
-        raise NothingToWorkWithError("the worker cannot start; see above")
+        raise WorkerStartError("the worker cannot start; see above")
     return int(worker.exitcode or 0)
 
 

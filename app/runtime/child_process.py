@@ -18,7 +18,7 @@ from app.errors import AtelierError
 log = structlog.stdlib.get_logger(__name__)
 
 
-class NothingToWorkWithError(AtelierError):
+class WorkerStartError(AtelierError):
     """What a worker needs cannot be opened."""
 
 
@@ -26,7 +26,7 @@ class StoppingError(AtelierError):
     """This process takes no more jobs; another should."""
 
 
-class DeliveredWork(Protocol):
+class DeliveryHandler(Protocol):
     """What is done with the jobs that a worker is told of."""
 
     def take(self, job_id: str, *, is_redelivered: bool) -> None:
@@ -38,12 +38,12 @@ class DeliveredWork(Protocol):
         ...
 
 
-class Child:
+class ForkedWorker:
     """Made in the parent, which starts another when it dies. The end of a pipe tells it to stop."""
 
-    def __init__(self, open_work: Callable[[threading.Event], DeliveredWork]) -> None:
+    def __init__(self, open_work: Callable[[threading.Event], DeliveryHandler]) -> None:
         self._open_work = open_work
-        self._work: DeliveredWork | None = None
+        self._work: DeliveryHandler | None = None
         self._stopping = threading.Event()
         self._is_told = False
         reading, writing = os.pipe()

@@ -23,7 +23,7 @@ class ConnectionLimits:
     download_stall_s: float
 
 
-class Place:
+class ConnectionSlot:
     """The place of one connection. At first the connection is idle."""
 
     def __init__(self, pool: "_Pool", peer: str, close: Callable[[], None]) -> None:
@@ -60,7 +60,7 @@ class Place:
         self._close()
 
 
-class Places:
+class ConnectionSlots:
     """Counts connections by peer.
 
     Connections beyond the limits get a place in a small reserve, in which only health probes are
@@ -77,11 +77,11 @@ class Places:
             _Pool(_RESERVED_PLACES, _RESERVED_PLACES // 4, is_reserved=True),
         )
 
-    def take(self, peer: str, close: Callable[[], None]) -> Place | None:
+    def take(self, peer: str, close: Callable[[], None]) -> ConnectionSlot | None:
         """Return a place for a new connection, which `close` closes; None if there is none left."""
         for pool in self._pools:
             if pool.take(peer):
-                place = Place(pool, peer, close)
+                place = ConnectionSlot(pool, peer, close)
                 place.mark_idle()
                 return place
         return None
@@ -90,7 +90,9 @@ class Places:
 class _Pool:
     def __init__(self, most: int, per_peer: int, *, is_reserved: bool = False) -> None:
         self.is_reserved = is_reserved
-        self.idle: dict[Place, None] = {}  # the one that has been idle for longest comes first
+        self.idle: dict[
+            ConnectionSlot, None
+        ] = {}  # the one that has been idle for longest comes first
         self._most = most
         self._per_peer = per_peer
         self._taken = 0

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from app.api.middleware.access import is_health_probe
 from app.api.middleware.headers import SAFE_HEADERS
 from app.api.problems import ProblemResponse, ProblemType, problem
-from app.runtime.connections import ConnectionLimits, Place, Places, peer_of
+from app.runtime.connections import ConnectionLimits, ConnectionSlot, ConnectionSlots, peer_of
 
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_HEADERS = 100
@@ -60,12 +60,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     of a body that was answered early is read and dropped for as long as a head may take to arrive.
     """
 
-    def __init__(self, *args: Any, limits: ConnectionLimits, places: Places, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, limits: ConnectionLimits, places: ConnectionSlots, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._head_timeout_s = limits.head_timeout_s
         self._download_stall_s = limits.download_stall_s
         self._places = places
-        self._place: Place | None = None
+        self._place: ConnectionSlot | None = None
         self._header_count = 0  # of the present request, with its trailers
         self._is_head_complete = False
         self._bytes_without_body = 0  # since the last head was complete or a piece of body came

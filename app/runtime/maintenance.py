@@ -1,19 +1,19 @@
 """What every process of a fleet sees to now and then, and the web process of a single host."""
 
-from app.jobs.broker import Announcer, Broker
+from app.jobs.broker import Broker, BrokerPublisher
 from app.jobs.db.database import Database
 from app.jobs.maintenance import Maintenance, Retention
-from app.jobs.queue import Leases
-from app.jobs.storage.base import Blobs
+from app.jobs.queue import JobQueue
+from app.jobs.storage.base import FileStorage
 from app.jobs.storage.spool import Spool
 from app.settings import Settings
 
 
-def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Maintenance:
+def make_maintenance(settings: Settings, database: Database, blobs: FileStorage) -> Maintenance:
     """Make what removes old files and jobs, and takes jobs from workers that are gone."""
     return Maintenance(
         database,
-        Leases(database, settings.lease_s, settings.retry_s),
+        JobQueue(database, settings.lease_s, settings.retry_s),
         blobs,
         Spool(settings.data_dir),
         Retention(
@@ -25,10 +25,10 @@ def make_maintenance(settings: Settings, database: Database, blobs: Blobs) -> Ma
     )
 
 
-def make_announcer(settings: Settings, database: Database) -> Announcer | None:
+def make_announcer(settings: Settings, database: Database) -> BrokerPublisher | None:
     """Make what tells the broker of waiting jobs, if there is a broker."""
     broker = make_broker(settings)
-    return Announcer(database, broker, settings.maintenance_s) if broker else None
+    return BrokerPublisher(database, broker, settings.maintenance_s) if broker else None
 
 
 def make_broker(settings: Settings) -> Broker | None:

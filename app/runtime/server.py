@@ -7,13 +7,13 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
-from app.runtime.connections import ConnectionLimits, Places
+from app.runtime.connections import ConnectionLimits, ConnectionSlots
 from app.runtime.http_protocol import BoundedHttpProtocol
 
 
 def run(app: FastAPI, listener: socket.socket, limits: ConnectionLimits, *, grace_s: float) -> None:
     """Serve until SIGTERM or SIGINT; running requests then have `grace_s` seconds to end."""
-    protocol = partial(BoundedHttpProtocol, limits=limits, places=Places(limits))
+    protocol = partial(BoundedHttpProtocol, limits=limits, places=ConnectionSlots(limits))
     config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 
-class Hangup:
+class ReloadSignal:
     """What SIGHUP means to this process. Until it listens, a wish needs no answer.
 
     Without a terminal, or under `nohup`, SIGHUP is always a wish.

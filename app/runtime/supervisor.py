@@ -25,11 +25,11 @@ import structlog
 from app.jobs.cleanup import note_lost
 from app.jobs.db.database import Database
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.queue import Leases
-from app.jobs.storage.factory import open_blobs
+from app.jobs.queue import JobQueue
+from app.jobs.storage.factory import open_storage
 from app.runtime.listening import StartError, listen, reachable
 from app.runtime.parent import KILL_AFTER_GRACE_S
-from app.runtime.signals import Hangup
+from app.runtime.signals import ReloadSignal
 from app.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -47,7 +47,7 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError: the data directory is in use, or the address cannot be listened on.
     """
-    hangup = Hangup()
+    hangup = ReloadSignal()
     with _sole_owner(settings), listen(settings) as listener:
         host, port = listener.getsockname()[:2]
         log.info("listening", url=f"http://{host}:{port}")
@@ -110,8 +110,8 @@ class _Workers:
         self._web_url = web_url
         self._family = f"{socket.gethostname()}:{settings.data_dir.absolute()}#"
         database = Database(settings.database, settings.store_timeout_s)
-        self._leases = Leases(database, settings.lease_s, settings.retry_s)
-        self._blobs = open_blobs(settings.blobs)
+        self._leases = JobQueue(database, settings.lease_s, settings.retry_s)
+        self._blobs = open_storage(settings.blobs)
         self._names: dict[int, str] = {}
         try:
             database.migrate()
@@ -149,7 +149,7 @@ class _Workers:
 class _Family:
     """The children, until the service is told to stop or one of them can never start."""
 
-    def __init__(self, settings: Settings, hangup: Hangup) -> None:
+    def __init__(self, settings: Settings, hangup: ReloadSignal) -> None:
         self._hangup = hangup
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._grace_s = settings.shutdown_grace_s

@@ -18,11 +18,11 @@ from app.api import errors
 from app.api.auth.identity import KeyRequiredError, UnknownKeyError
 from app.api.auth.rate_limit import RateLimitedError
 from app.api.deps import Services
-from app.api.middleware.access import Gate
+from app.api.middleware.access import AccessMiddleware
 from app.api.middleware.csrf import CrossSiteError, UnknownHostError
-from app.api.middleware.headers import SafeHeaders
-from app.api.middleware.methods import Head
-from app.api.middleware.request_log import RequestContext
+from app.api.middleware.headers import SecurityHeadersMiddleware
+from app.api.middleware.methods import HeadMiddleware
+from app.api.middleware.request_log import RequestLogMiddleware
 from app.api.middleware.single_headers import check_single_headers
 from app.api.openapi import DocumentedApp
 from app.api.routes import (
@@ -43,10 +43,10 @@ from app.api.routes import (
 from app.api.v2 import health as protocol_health
 from app.api.v2 import inference, metadata
 from app.api.v2.errors import protocol_responses
-from app.api.v2.middleware import OpenInferenceProtocol
+from app.api.v2.middleware import ProtocolMiddleware
 from app.jobs.errors import StoreUnavailableError
 from app.runtime.maintenance import make_maintenance
-from app.runtime.signals import Hangup
+from app.runtime.signals import ReloadSignal
 from app.runtime.web_wiring import Parts, make_loader, make_parts, make_services
 from app.serving.decoder import Decoder
 from app.settings import Settings
@@ -73,7 +73,7 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
+def create_app(settings: Settings, hangup: ReloadSignal) -> FastAPI:
     """Build the app. Models are loaded when it starts, while it already answers `/health`.
 
     SIGHUP has them reloaded. `app.state.end_streams` is an async function that ends the streams
@@ -96,11 +96,11 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
         redoc_url=None,
     )
     errors.install(app)
-    app.add_middleware(Head)
-    app.add_middleware(Gate, entry=parts.entry)
-    app.add_middleware(RequestContext, metrics=parts.metrics)
-    app.add_middleware(SafeHeaders)
-    app.add_middleware(OpenInferenceProtocol)
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(AccessMiddleware, entry=parts.entry)
+    app.add_middleware(RequestLogMiddleware, metrics=parts.metrics)
+    app.add_middleware(SecurityHeadersMiddleware)
+    app.add_middleware(ProtocolMiddleware)
     _add_routes(app, with_metrics=settings.metrics != "off")
     app.state.end_streams = parts.watch.close
     return app
@@ -116,7 +116,7 @@ def _add_routes(app: FastAPI, *, with_metrics: bool) -> None:
 
 
 @asynccontextmanager
-async def _lifespan(parts: Parts, hangup: Hangup, _app: FastAPI) -> AsyncIterator[State]:
+async def _lifespan(parts: Parts, hangup: ReloadSignal, _app: FastAPI) -> AsyncIterator[State]:
     with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
         services = make_services(parts, make_loader(parts, model_thread))
         hangup.listen(services.reloader.ask)

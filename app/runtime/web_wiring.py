@@ -6,27 +6,27 @@ from dataclasses import dataclass
 import torch
 
 from app.api.auth.concurrency import follower_limit
-from app.api.auth.identity import Identification, SecretError, kept_secret
-from app.api.auth.rate_limit import Allowance
-from app.api.cached import Recent
+from app.api.auth.identity import Authenticator, SecretError, kept_secret
+from app.api.auth.rate_limit import RateLimiter
+from app.api.cached import Cached
 from app.api.deps import Services
-from app.api.middleware.access import Entry
+from app.api.middleware.access import AccessRules
 from app.api.middleware.csrf import ANY
 from app.api.schemas.common import LimitsOut
 from app.api.submissions import Submissions
-from app.api.uploads.archives import Archives
-from app.api.uploads.body import ArrivalTimeouts
-from app.api.uploads.images import UploadLimits, Uploads
+from app.api.uploads.archives import ArchiveReceiver
+from app.api.uploads.body import UploadTimeouts
+from app.api.uploads.images import FormReceiver, UploadLimits
 from app.api.watch import JobWatch
 from app.evaluation.sources import ArchiveLimits
-from app.jobs.broker import Announcer
+from app.jobs.broker import BrokerPublisher
 from app.jobs.db.database import Database
 from app.jobs.db.rate_limits import DatabaseStorage
-from app.jobs.storage.base import Blobs
-from app.jobs.storage.factory import open_blobs
+from app.jobs.storage.base import FileStorage
+from app.jobs.storage.factory import open_storage
 from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
-from app.jobs.worker_registry import Roster
+from app.jobs.worker_registry import WorkerRegistry
 from app.metrics import Metrics
 from app.runtime.listening import is_loopback
 from app.runtime.maintenance import make_announcer
@@ -51,10 +51,10 @@ class Parts:
     device: torch.device
     metrics: Metrics
     database: Database
-    blobs: Blobs
-    announcer: Announcer | None
+    blobs: FileStorage
+    announcer: BrokerPublisher | None
     watch: JobWatch
-    entry: Entry
+    entry: AccessRules
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -73,7 +73,7 @@ def make_parts(settings: Settings) -> Parts:
         device=choose_device(settings.device),
         metrics=Metrics(),
         database=database,
-        blobs=open_blobs(settings.blobs),
+        blobs=open_storage(settings.blobs),
         announcer=make_announcer(settings, database),
         watch=JobWatch(_make_store(settings, database), settings.events_poll_s),
         entry=_make_entry(settings, database),
@@ -85,7 +85,7 @@ def make_services(parts: Parts, loader: Loader) -> Services:
     settings, database, blobs = parts.settings, parts.database, parts.blobs
     store, entry, metrics = _make_store(settings, database), parts.entry, parts.metrics
     spool = Spool(settings.data_dir)
-    roster = Roster(database, settings.lease_s)
+    roster = WorkerRegistry(database, settings.lease_s)
     registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
         identification=entry.identification,
@@ -101,7 +101,7 @@ def make_services(parts: Parts, loader: Loader) -> Services:
         blobs=blobs,
         spool=spool,
         roster=roster,
-        recent_workers=Recent(roster.workers, _WORKERS_MAX_AGE_S),
+        recent_workers=Cached(roster.workers, _WORKERS_MAX_AGE_S),
         submissions=Submissions(store, blobs, spool, entry.allowance, settings.min_free_bytes),
         watch=parts.watch,
         followers=follower_limit(settings.max_streams_per_caller),
@@ -117,16 +117,16 @@ def make_loader(parts: Parts, model_thread: ThreadPoolExecutor) -> Loader:
     return Loader(parts.device, model_thread, parts.metrics, settings.engines, limits)
 
 
-def _make_entry(settings: Settings, database: Database) -> Entry:
+def _make_entry(settings: Settings, database: Database) -> AccessRules:
     """Make the checks that every request has to pass."""
-    identification = Identification(
+    identification = Authenticator(
         settings.keyring,
         words(settings.admins),
         _session_secret(settings, is_shared=database.is_shared),
         settings.session_ttl_s,
         is_local=is_loopback(settings.host),
     )
-    allowance = Allowance(
+    allowance = RateLimiter(
         settings.max_requests_per_minute,
         settings.max_submissions_per_minute,
         settings.max_pixels_per_minute,
@@ -136,12 +136,12 @@ def _make_entry(settings: Settings, database: Database) -> Entry:
     if not allowed_hosts and settings.keyring:
         allowed_hosts = frozenset({ANY})  # who has no key gets nothing under any name
     open_paths = {"/metrics"} if settings.metrics == "open" else set()
-    return Entry(
+    return AccessRules(
         identification,
         allowance,
         allowed_hosts,
         open_paths,
-        keyless=Allowance(settings.max_keyless_requests_per_minute, None, None),
+        keyless=RateLimiter(settings.max_keyless_requests_per_minute, None, None),
     )
 
 
@@ -166,26 +166,26 @@ def _make_store(settings: Settings, database: Database) -> JobStore:
         settings.max_stored_bytes_per_caller,
         settings.result_ttl_s,
     )
-    return JobStore(database, limits, Roster(database, settings.lease_s))
+    return JobStore(database, limits, WorkerRegistry(database, settings.lease_s))
 
 
-def _uploads(settings: Settings) -> Uploads:
-    return Uploads(
+def _uploads(settings: Settings) -> FormReceiver:
+    return FormReceiver(
         UploadLimits(
             max_image_bytes=settings.max_image_bytes,
             max_request_bytes=settings.max_request_bytes,
             max_request_files=settings.max_request_files,
             max_held_bytes=settings.max_upload_bytes,
-            timeouts=ArrivalTimeouts(settings.upload_timeout_s, settings.upload_stall_s),
+            timeouts=UploadTimeouts(settings.upload_timeout_s, settings.upload_stall_s),
         )
     )
 
 
-def _archives(settings: Settings, spool: Spool) -> Archives:
-    return Archives(
+def _archives(settings: Settings, spool: Spool) -> ArchiveReceiver:
+    return ArchiveReceiver(
         spool,
         ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
-        ArrivalTimeouts(settings.archive_timeout_s, settings.upload_stall_s),
+        UploadTimeouts(settings.archive_timeout_s, settings.upload_stall_s),
         settings.min_free_bytes,
     )
 

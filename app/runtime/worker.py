@@ -10,7 +10,7 @@ import structlog
 
 from app.jobs.errors import StoreUnavailableError
 from app.runtime.maintenance import make_announcer, make_maintenance
-from app.runtime.worker_wiring import Workbench
+from app.runtime.worker_wiring import WorkerServices
 from app.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -28,7 +28,7 @@ def run(settings: Settings, name: str, web_url: str | None = None) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with Workbench(settings, name, stopping) as bench:
+    with WorkerServices(settings, name, stopping) as bench:
         while not stopping.is_set():
             job = bench.claim()
             if job is not None:
@@ -37,7 +37,7 @@ def run(settings: Settings, name: str, web_url: str | None = None) -> None:
                 stopping.wait(settings.worker_poll_s)
 
 
-class Delivered:
+class DeliveredJobs:
     """Runs the jobs that a broker names, in a child process of the worker with this name.
 
     When the child dies, the next one frees the job that it held.
@@ -48,7 +48,7 @@ class Delivered:
         own_name = f"{children}{os.getpid()}-{secrets.token_hex(4)}"
         self._stopping = stopping
         self._open = ExitStack()
-        self._bench = self._open.enter_context(Workbench(settings, own_name, stopping))
+        self._bench = self._open.enter_context(WorkerServices(settings, own_name, stopping))
         self._bench.release(children)
         self._every_s = settings.maintenance_s
         self._maintenance = make_maintenance(settings, self._bench.database, self._bench.blobs)

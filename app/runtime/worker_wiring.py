@@ -17,18 +17,18 @@ from app.evaluation.sources import ArchiveLimits
 from app.jobs.calibrations import Calibrations
 from app.jobs.cleanup import note_lost
 from app.jobs.db.database import Database
-from app.jobs.deliveries import Deliveries
+from app.jobs.deliveries import BrokerDeliveries
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.execution.evaluate import Evaluating
-from app.jobs.execution.progress import Pace
+from app.jobs.execution.evaluate import EvaluateHandler
+from app.jobs.execution.progress import ReportIntervals
 from app.jobs.execution.runner import Runner
-from app.jobs.execution.stylize import Painting
-from app.jobs.execution.watchdog import Liveness, WatchdogTimeouts
+from app.jobs.execution.stylize import StylizeHandler
+from app.jobs.execution.watchdog import Watchdog, WatchdogTimeouts
 from app.jobs.model import Job, JobKind
-from app.jobs.queue import Leases
-from app.jobs.storage.base import Blobs
-from app.jobs.storage.factory import open_blobs
-from app.jobs.worker_registry import Roster, Worker
+from app.jobs.queue import JobQueue
+from app.jobs.storage.base import FileStorage
+from app.jobs.storage.factory import open_storage
+from app.jobs.worker_registry import RegisteredWorker, WorkerRegistry
 from app.settings import Settings
 from app.style.calibration import GivenUpError, calibrate, cost_key
 from app.style.targets import StyleTargets
@@ -46,7 +46,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens URLs of this host, past any proxy."""
 
 
-class Workbench:
+class WorkerServices:
     """Of one worker process, made in it. Run it as a context: it enters the worker in the roster.
 
     Whatever it does is tried again while the store is away, until `stopping` is set.
@@ -62,15 +62,15 @@ class Workbench:
         self._name = name
         self._stopping = stopping
         self.database = Database(settings.database, settings.store_timeout_s)
-        self._leases = Leases(self.database, settings.lease_s, settings.retry_s)
-        self._roster = Roster(self.database, settings.lease_s)
+        self._leases = JobQueue(self.database, settings.lease_s, settings.retry_s)
+        self._roster = WorkerRegistry(self.database, settings.lease_s)
         convention = Convention(settings.vgg19_convention)
         self._targets = StyleTargets(VGG19.load(device, settings.vgg19_weights, convention))
         memory = settings.worker_memory_bytes or memory_bytes(device)
-        self.blobs = open_blobs(settings.blobs)
+        self.blobs = open_storage(settings.blobs)
         self._calibrations = Calibrations(settings.data_dir / "calibrations.json")
         limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
-        self._painting = Painting(self._targets, self.blobs, limits, memory)
+        self._painting = StylizeHandler(self._targets, self.blobs, limits, memory)
         self._painting.calibration = self._calibrations.find(cost_key(self._targets.network))
         timeouts = WatchdogTimeouts(
             renew_s=settings.lease_renew_s,
@@ -78,7 +78,7 @@ class Workbench:
             stall_s=settings.stall_s,
             cancel_s=settings.cancel_s,
         )
-        self._liveness = Liveness(name, self._leases, self._roster, timeouts)
+        self._liveness = Watchdog(name, self._leases, self._roster, timeouts)
         self._runner = Runner(
             self._leases,
             self.blobs,
@@ -87,13 +87,13 @@ class Workbench:
                 JobKind.EVALUATE: _evaluating(settings, device, self.blobs, self._liveness),
             },
             self._liveness,
-            Pace(settings.report_s, settings.checkpoint_s, settings.result_wait_s),
+            ReportIntervals(settings.report_s, settings.checkpoint_s, settings.result_wait_s),
         )
-        self._deliveries = Deliveries(
+        self._deliveries = BrokerDeliveries(
             self._leases, name, self._reap, stopping, settings.worker_poll_s
         )
         known = self._painting.calibration
-        self._card = Worker(
+        self._card = RegisteredWorker(
             name=name,
             device=str(device),
             dtype=str(self._targets.network.dtype).removeprefix("torch."),
@@ -183,9 +183,9 @@ class Workbench:
 
 
 def _evaluating(
-    settings: Settings, device: torch.device, blobs: Blobs, liveness: Liveness
-) -> Evaluating:
-    return Evaluating(
+    settings: Settings, device: torch.device, blobs: FileStorage, liveness: Watchdog
+) -> EvaluateHandler:
+    return EvaluateHandler(
         settings.models_dir,
         settings.datasets,
         device,

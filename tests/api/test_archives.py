@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.api.uploads.archives import Archives
-from app.api.uploads.body import ArrivalTimeouts
+from app.api.uploads.archives import ArchiveReceiver
+from app.api.uploads.body import UploadTimeouts
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.errors import QuotaError
 from app.jobs.storage.spool import Spool
@@ -18,7 +18,7 @@ def test_one_caller_cannot_fill_the_line_of_archives_to_open(tmp_path: Path) -> 
     released = threading.Event()
 
     async def scenario() -> None:
-        archives = Archives(Spool(tmp_path), ArchiveLimits(1, 1), ArrivalTimeouts(1, 1), 0)
+        archives = ArchiveReceiver(Spool(tmp_path), ArchiveLimits(1, 1), UploadTimeouts(1, 1), 0)
         bobs = [asyncio.create_task(archives.opened(released.wait, "bob")) for _ in range(4)]
         await asyncio.sleep(0)  # each of them waits in the line now
         try:

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.jobs.broker import Announcer
+from app.jobs.broker import BrokerPublisher
 from app.jobs.db.database import Database
 from app.jobs.model import Fault
-from app.jobs.queue import Leases
+from app.jobs.queue import JobQueue
 from app.jobs.store import JobStore
 from app.runtime.celery_broker import BrokerOptions, CeleryBroker
 from tests.fleet.brokers import BrokerServer
@@ -25,9 +25,9 @@ def empty_broker(broker: BrokerServer) -> BrokerServer:
 
 
 @pytest.fixture
-def announcer(database: Database, empty_broker: BrokerServer) -> Iterator[Announcer]:
+def announcer(database: Database, empty_broker: BrokerServer) -> Iterator[BrokerPublisher]:
     carrier = _carrier(empty_broker)
-    yield Announcer(database, carrier, again_s=60)
+    yield BrokerPublisher(database, carrier, again_s=60)
     carrier.close()
 
 
@@ -36,7 +36,7 @@ def _carrier(broker: BrokerServer) -> CeleryBroker:
 
 
 def test_higher_priorities_come_first(
-    store: JobStore, announcer: Announcer, empty_broker: BrokerServer
+    store: JobStore, announcer: BrokerPublisher, empty_broker: BrokerServer
 ) -> None:
     priorities = [0, 5, 9, 12, -1]
     ids = [store.create(order(priority=priority))[0].id for priority in priorities]
@@ -53,16 +53,16 @@ def test_every_job_is_announced_once(
     carriers = [_carrier(empty_broker) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         for carrier in carriers:
-            pool.submit(Announcer(database, carrier, again_s=60).announce)
+            pool.submit(BrokerPublisher(database, carrier, again_s=60).announce)
     for carrier in carriers:
         carrier.close()
     assert sorted(empty_broker.take_all()) == sorted(ids)
 
 
 def test_a_job_that_goes_back_to_the_queue_is_announced_when_its_time_has_come(
-    store: JobStore, database: Database, announcer: Announcer, empty_broker: BrokerServer
+    store: JobStore, database: Database, announcer: BrokerPublisher, empty_broker: BrokerServer
 ) -> None:
-    leases = Leases(database, 30, retry_s=0)
+    leases = JobQueue(database, 30, retry_s=0)
     store.create(order())
     announcer.announce()
     mine = leases.claim("w")
@@ -74,7 +74,7 @@ def test_a_job_that_goes_back_to_the_queue_is_announced_when_its_time_has_come(
     assert empty_broker.take_all() == [mine.id]
     mine = leases.claim("w")
     assert mine is not None
-    Leases(database, 30, retry_s=60).retry(mine, Fault("storage_failed", "try again"))
+    JobQueue(database, 30, retry_s=60).retry(mine, Fault("storage_failed", "try again"))
     announcer.announce()
     assert empty_broker.take_all() == []
 
@@ -83,7 +83,7 @@ def test_jobs_are_announced_once_the_broker_is_back(
     store: JobStore, database: Database, empty_broker: BrokerServer
 ) -> None:
     carrier = _carrier(empty_broker)
-    announcer = Announcer(database, carrier, again_s=0)
+    announcer = BrokerPublisher(database, carrier, again_s=0)
     ids = [store.create(order())[0].id for _ in range(3)]
     with empty_broker.hanging():
         announcer.announce()
@@ -94,7 +94,7 @@ def test_jobs_are_announced_once_the_broker_is_back(
 
 
 def test_what_the_broker_has_lost_is_announced_again(
-    store: JobStore, announcer: Announcer, empty_broker: BrokerServer
+    store: JobStore, announcer: BrokerPublisher, empty_broker: BrokerServer
 ) -> None:
     ids = [store.create(order())[0].id for _ in range(3)]
     announcer.announce()

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError
 from app.jobs.db.database import Database
 from app.jobs.errors import JobQueueFullError, QuotaError, StoreUnavailableError
 from app.jobs.model import JobStatus, Progress
-from app.jobs.queue import Leases
+from app.jobs.queue import JobQueue
 from app.jobs.store import JobStore, QueueLimits
 from tests.fleet.conftest import STORE_TIMEOUT_S
 from tests.fleet.postgres import PASSWORD, PostgresServer
@@ -85,7 +85,7 @@ def test_one_key_makes_one_job(store: JobStore) -> None:
 
 
 def test_every_job_has_one_worker(database: Database, store: JobStore) -> None:
-    leases = Leases(database, 30, 0.1)
+    leases = JobQueue(database, 30, 0.1)
     for number in range(20):
         store.create(order(f"owner {number % 4}"))
 
@@ -102,7 +102,7 @@ def test_every_job_has_one_worker(database: Database, store: JobStore) -> None:
 
 
 def test_a_lapsed_job_is_lost_once(database: Database, store: JobStore) -> None:
-    lapsing = Leases(database, -1, 0.1)
+    lapsing = JobQueue(database, -1, 0.1)
     for _ in range(10):
         store.create(order())
         lapsing.claim("w")
@@ -113,7 +113,7 @@ def test_a_lapsed_job_is_lost_once(database: Database, store: JobStore) -> None:
 
 def test_a_cancel_is_not_lost_between_two_workers(database: Database, store: JobStore) -> None:
     """However it meets a job that goes back and forth, the job ends, or is told to."""
-    leases = Leases(database, 30, 0.1)
+    leases = JobQueue(database, 30, 0.1)
 
     def hand_on() -> None:
         while (mine := leases.claim("w")) is not None:
@@ -134,7 +134,7 @@ def test_a_restart_costs_nothing_but_its_time(
     postgres: PostgresServer, database: Database, store: JobStore
 ) -> None:
     job, _ = store.create(order())
-    leases = Leases(database, 30, 0.1)
+    leases = JobQueue(database, 30, 0.1)
     mine = leases.claim("w")
     assert mine is not None
     with (

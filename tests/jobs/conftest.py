@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.jobs.db.database import Database
-from app.jobs.queue import Leases
-from app.jobs.storage.local import Folder
+from app.jobs.queue import JobQueue
+from app.jobs.storage.local import LocalStorage
 from app.jobs.store import JobStore, QueueLimits
 
 LEASE_S = 30.0
@@ -34,16 +34,16 @@ def store(database: Database) -> JobStore:
 
 
 @pytest.fixture
-def leases(database: Database) -> Leases:
-    return Leases(database, LEASE_S, retry_s=0.2)
+def leases(database: Database) -> JobQueue:
+    return JobQueue(database, LEASE_S, retry_s=0.2)
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "var")
+def blobs(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "var")
 
 
 @pytest.fixture
-def lapsing(database: Database) -> Leases:
+def lapsing(database: Database) -> JobQueue:
     """Leases that have lapsed as soon as they are given."""
-    return Leases(database, -1, retry_s=0.01)
+    return JobQueue(database, -1, retry_s=0.01)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.jobs.errors import BlobsUrlError
-from app.jobs.storage.base import PIECE_BYTES, Blobs
-from app.jobs.storage.factory import BlobOptions, open_blobs
+from app.jobs.errors import StorageUrlError
+from app.jobs.storage.base import PIECE_BYTES, FileStorage
+from app.jobs.storage.factory import StorageOptions, open_storage
 from tests import http_client
 from tests.fleet.door import Door
 from tests.fleet.s3 import BUCKET, environment, running_store
@@ -27,30 +27,34 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.fleet)])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> FileStorage:
     if request.param == "folder":
-        return open_blobs(BlobOptions(tmp_path / "var"))
+        return open_storage(StorageOptions(tmp_path / "var"))
     return request.getfixturevalue("store")  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def store(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+def store(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileStorage:
     """An object store that gives up soon, under a prefix of its own."""
     return opened(door, tmp_path, monkeypatch)
 
 
-def opened(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Blobs:
+def opened(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> FileStorage:
     for name, value in environment(door).items():
         monkeypatch.setenv(name, value)
     url = f"s3://{BUCKET}/{tmp_path.name}"
-    return open_blobs(BlobOptions(tmp_path / "var", url, **{"timeout_s": TIMEOUT_S, **options}))
+    return open_storage(
+        StorageOptions(tmp_path / "var", url, **{"timeout_s": TIMEOUT_S, **options})
+    )
 
 
 def nothing() -> None:
     """Nobody waits."""
 
 
-def test_what_was_put_can_be_got(blobs: Blobs) -> None:
+def test_what_was_put_can_be_got(blobs: FileStorage) -> None:
     assert not blobs.exists(KEY)
     assert blobs.put(KEY, b"picture", download_as="mine.png") == KEY
     assert blobs.exists(KEY)
@@ -59,7 +63,7 @@ def test_what_was_put_can_be_got(blobs: Blobs) -> None:
         assert path.read_bytes() == b"picture"
 
 
-def test_open_file_is_read_in_small_pieces_and_outlives_its_deletion(blobs: Blobs) -> None:
+def test_open_file_is_read_in_small_pieces_and_outlives_its_deletion(blobs: FileStorage) -> None:
     data = bytes(range(256)) * 1000
     blobs.put(KEY, data)
     reader = blobs.open(KEY)
@@ -73,13 +77,13 @@ def test_open_file_is_read_in_small_pieces_and_outlives_its_deletion(blobs: Blob
     assert max(map(len, pieces)) <= PIECE_BYTES
 
 
-def test_what_is_there_stays(blobs: Blobs) -> None:
+def test_what_is_there_stays(blobs: FileStorage) -> None:
     blobs.put(KEY, b"first")
     blobs.put(KEY, b"second")
     assert blobs.get(KEY) == b"first"
 
 
-def test_what_is_not_there_is_missed_as_files_are(blobs: Blobs) -> None:
+def test_what_is_not_there_is_missed_as_files_are(blobs: FileStorage) -> None:
     for missed in (blobs.get, blobs.open, blobs.size_bytes):
         with pytest.raises(FileNotFoundError):
             missed(KEY)
@@ -90,7 +94,7 @@ def test_what_is_not_there_is_missed_as_files_are(blobs: Blobs) -> None:
     blobs.delete(KEY)
 
 
-def test_a_large_file_is_put_from_the_disk(blobs: Blobs, tmp_path: Path) -> None:
+def test_a_large_file_is_put_from_the_disk(blobs: FileStorage, tmp_path: Path) -> None:
     path = tmp_path / "archive"
     data = bytes(range(256)) * 50_000  # in several parts
     path.write_bytes(data)
@@ -102,7 +106,7 @@ def test_a_large_file_is_put_from_the_disk(blobs: Blobs, tmp_path: Path) -> None
     assert blobs.size_bytes("jobs/def/0/archive") == len(data)
 
 
-def test_only_what_is_named_is_kept(blobs: Blobs) -> None:
+def test_only_what_is_named_is_kept(blobs: FileStorage) -> None:
     kept, gone, other = KEY, "jobs/abc/1/painting", "jobs/abcd/1/result.png"
     for key in (kept, gone, other):
         blobs.put(key, b"x")
@@ -112,7 +116,7 @@ def test_only_what_is_named_is_kept(blobs: Blobs) -> None:
     assert [blobs.exists(key) for key in (kept, other)] == [False, True]
 
 
-def test_what_is_old_and_not_needed_is_swept(blobs: Blobs) -> None:
+def test_what_is_old_and_not_needed_is_swept(blobs: FileStorage) -> None:
     old, needed = KEY, "jobs/def/1/result.png"
     for key in (old, needed):
         blobs.put(key, b"x")
@@ -124,7 +128,7 @@ def test_what_is_old_and_not_needed_is_swept(blobs: Blobs) -> None:
 
 
 @pytest.mark.fleet
-def test_a_link_needs_no_credentials(store: Blobs, door: Door) -> None:
+def test_a_link_needs_no_credentials(store: FileStorage, door: Door) -> None:
     store.put(KEY, b"picture", download_as="mine.png")
     link = store.link(KEY)
     assert link is not None
@@ -148,7 +152,7 @@ def test_links_lead_to_the_public_endpoint_or_there_are_none(
 
 
 @pytest.mark.fleet
-def test_a_slow_line_only_takes_longer(store: Blobs, door: Door, tmp_path: Path) -> None:
+def test_a_slow_line_only_takes_longer(store: FileStorage, door: Door, tmp_path: Path) -> None:
     data = bytes(2_000_000)
     path = tmp_path / "local"
     path.write_bytes(data)
@@ -162,7 +166,7 @@ def test_a_slow_line_only_takes_longer(store: Blobs, door: Door, tmp_path: Path)
 
 
 @pytest.mark.fleet
-def test_a_store_that_refuses_for_a_while_is_waited_for(store: Blobs, door: Door) -> None:
+def test_a_store_that_refuses_for_a_while_is_waited_for(store: FileStorage, door: Door) -> None:
     with door.shut():
         refused = door.refused
         opening = threading.Timer(0.3, setattr, (door, "is_shut", False))
@@ -174,7 +178,7 @@ def test_a_store_that_refuses_for_a_while_is_waited_for(store: Blobs, door: Door
 
 
 @pytest.mark.fleet
-def test_a_store_that_refuses_for_long_fails_as_a_disk_does(store: Blobs, door: Door) -> None:
+def test_a_store_that_refuses_for_long_fails_as_a_disk_does(store: FileStorage, door: Door) -> None:
     store.put(KEY, b"picture")
     with door.shut(), pytest.raises(OSError, match="object store") as failed:
         store.get(KEY)
@@ -184,5 +188,5 @@ def test_a_store_that_refuses_for_long_fails_as_a_disk_does(store: Blobs, door: 
 
 @pytest.mark.parametrize("url", ["nothing", "ftp://host/x", "s3://"])
 def test_what_is_no_store_is_refused_with_the_way_out(url: str, tmp_path: Path) -> None:
-    with pytest.raises(BlobsUrlError, match="ATELIER_BLOBS_URL"):
-        open_blobs(BlobOptions(tmp_path, url))
+    with pytest.raises(StorageUrlError, match="ATELIER_BLOBS_URL"):
+        open_storage(StorageOptions(tmp_path, url))

@@ -15,12 +15,12 @@ from app.jobs.db.database import Database
 from app.jobs.errors import UnknownJobError
 from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.model import Fault, Job, JobStatus, Progress, folder_of
-from app.jobs.queue import Leases, Outcome
+from app.jobs.queue import JobQueue, Outcome
 from app.jobs.service_time import ServiceTime
-from app.jobs.storage.local import Folder
+from app.jobs.storage.local import LocalStorage
 from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore
-from app.jobs.worker_registry import Roster, Worker
+from app.jobs.worker_registry import RegisteredWorker, WorkerRegistry
 from tests.jobs.orders import order
 from tests.service import wait_until
 
@@ -56,12 +56,12 @@ def suspend(monkeypatch: pytest.MonkeyPatch, set_clock: Shift) -> Shift:
     return asleep
 
 
-def upkeep(database: Database, leases: Leases, blobs: Folder) -> Maintenance:
+def upkeep(database: Database, leases: JobQueue, blobs: LocalStorage) -> Maintenance:
     """Make the maintenance of a process that starts now."""
     return Maintenance(database, leases, blobs, Spool(blobs.path("")), WEEK)
 
 
-def finished(store: JobStore, leases: Leases, blobs: Folder) -> Job:
+def finished(store: JobStore, leases: JobQueue, blobs: LocalStorage) -> Job:
     store.create(order(inputs={}))
     mine = leases.claim("w")
     assert mine is not None
@@ -84,7 +84,7 @@ def _change(database: Database, **values: Any) -> None:
         connection.execute(update(tables.service_time).values(**values))
 
 
-def is_kept(store: JobStore, blobs: Folder, done: Job) -> bool:
+def is_kept(store: JobStore, blobs: LocalStorage, done: Job) -> bool:
     assert done.result is not None
     return not store.find(done.id).expired and blobs.exists(done.result)
 
@@ -93,8 +93,8 @@ def is_kept(store: JobStore, blobs: Folder, done: Job) -> bool:
 def test_no_result_is_lost_when_the_clock_is_set(
     database: Database,
     store: JobStore,
-    leases: Leases,
-    blobs: Folder,
+    leases: JobQueue,
+    blobs: LocalStorage,
     set_clock: Shift,
     ahead_s: float,
 ) -> None:
@@ -119,7 +119,7 @@ def test_no_result_is_lost_when_the_clock_is_set(
 
 
 def test_a_process_with_a_wrong_clock_costs_no_result(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder, set_clock: Shift
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage, set_clock: Shift
 ) -> None:
     done = finished(store, leases, blobs)
     upkeep(database, leases, blobs).tick()
@@ -132,7 +132,7 @@ def test_a_process_with_a_wrong_clock_costs_no_result(
 
 
 def test_results_expire_after_the_machine_was_off_without_an_operator(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     done = finished(store, leases, blobs)
     upkeep(database, leases, blobs).tick()
@@ -153,7 +153,7 @@ def test_results_expire_after_the_machine_was_off_without_an_operator(
 
 
 def test_nights_in_which_the_machine_is_off_count(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     done = finished(store, leases, blobs)
     for _ in range(7):
@@ -167,7 +167,7 @@ def test_nights_in_which_the_machine_is_off_count(
 
 
 def test_a_suspended_machine_grows_older_and_takes_no_job_from_its_workers(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder, suspend: Shift
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage, suspend: Shift
 ) -> None:
     done = finished(store, leases, blobs)
     store.create(order())
@@ -204,15 +204,15 @@ def test_a_clock_that_is_set_by_more_than_a_correction_is_logged_once(
 def test_a_worker_keeps_its_job_when_the_clock_is_set(
     database: Database,
     store: JobStore,
-    leases: Leases,
-    blobs: Folder,
+    leases: JobQueue,
+    blobs: LocalStorage,
     set_clock: Shift,
     ahead_s: float,
 ) -> None:
     store.create(order())
     held = leases.claim("w")
     assert held is not None
-    running, starting = (upkeep(database, Leases(database, 30, 1), blobs) for _ in range(2))
+    running, starting = (upkeep(database, JobQueue(database, 30, 1), blobs) for _ in range(2))
     running.tick()
     set_clock(ahead_s)
     running.tick()
@@ -224,7 +224,7 @@ def test_a_worker_keeps_its_job_when_the_clock_is_set(
 def test_a_job_is_taken_from_a_worker_that_died_while_the_clock_was_wrong(
     database: Database, store: JobStore, set_clock: Shift
 ) -> None:
-    watching = Leases(database, 0.1, retry_s=1)
+    watching = JobQueue(database, 0.1, retry_s=1)
     store.create(order())
     set_clock(8 * DAY_S)
     held = watching.claim("w")
@@ -237,7 +237,7 @@ def test_a_job_is_taken_from_a_worker_that_died_while_the_clock_was_wrong(
 def test_a_job_that_was_put_back_while_the_clock_was_wrong_is_tried_again(
     database: Database, store: JobStore, set_clock: Shift
 ) -> None:
-    leases = Leases(database, 30, retry_s=10)
+    leases = JobQueue(database, 30, retry_s=10)
     store.create(order())
     set_clock(8 * DAY_S)
     held = leases.claim("w")
@@ -252,7 +252,7 @@ def test_a_job_that_was_put_back_while_the_clock_was_wrong_is_tried_again(
 
 
 def test_files_that_are_being_received_survive_a_clock_that_is_set(
-    database: Database, leases: Leases, blobs: Folder, set_clock: Shift
+    database: Database, leases: JobQueue, blobs: LocalStorage, set_clock: Shift
 ) -> None:
     running = upkeep(database, leases, blobs)
     running.tick()
@@ -266,7 +266,7 @@ def test_files_that_are_being_received_survive_a_clock_that_is_set(
 
 
 def test_files_of_no_job_are_removed_when_they_are_found_twice(
-    database: Database, leases: Leases, blobs: Folder, tmp_path: Path
+    database: Database, leases: JobQueue, blobs: LocalStorage, tmp_path: Path
 ) -> None:
     upkeep(database, leases, blobs).tick()
     stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
@@ -286,15 +286,15 @@ def test_files_of_no_job_are_removed_when_they_are_found_twice(
 def test_workers_that_live_are_not_forgotten_when_the_clock_is_set(
     database: Database, set_clock: Shift
 ) -> None:
-    roster = Roster(database, lease_s=30)
-    roster.join(Worker("old", "cpu", "float32", 1, None))
+    roster = WorkerRegistry(database, lease_s=30)
+    roster.join(RegisteredWorker("old", "cpu", "float32", 1, None))
     set_clock(8 * DAY_S)
-    roster.join(Worker("new", "cpu", "float32", 1, None))
+    roster.join(RegisteredWorker("new", "cpu", "float32", 1, None))
     roster.beat("old")
     assert {each.name for each in roster.workers()} == {"old", "new"}
     set_clock(0)
     roster.beat("old")
-    roster.join(Worker("newer", "cpu", "float32", 1, None))
+    roster.join(RegisteredWorker("newer", "cpu", "float32", 1, None))
     assert {each.name for each in roster.workers()} == {"old", "new", "newer"}
 
 
@@ -311,9 +311,9 @@ def test_a_worker_that_died_while_the_clock_was_ahead_does_not_count(
 ) -> None:
     database = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
     database.migrate()
-    roster = Roster(database, lease_s=30)
+    roster = WorkerRegistry(database, lease_s=30)
     set_clock(8 * DAY_S)
-    roster.join(Worker("dead", "cpu", "float32", 1, None))
+    roster.join(RegisteredWorker("dead", "cpu", "float32", 1, None))
     assert roster.count() == 1
     set_clock(0)
     assert roster.count() == 0

@@ -9,9 +9,9 @@ from sqlalchemy import select, update
 
 from app.jobs.db.database import Database
 from app.jobs.db.tables import job
-from app.jobs.deliveries import Deliveries
+from app.jobs.deliveries import BrokerDeliveries
 from app.jobs.model import Fault, JobStatus
-from app.jobs.queue import Leases
+from app.jobs.queue import JobQueue
 from app.jobs.store import JobStore
 from tests.jobs.orders import order
 
@@ -19,11 +19,11 @@ POLL_S = 0.02
 
 
 @pytest.fixture
-def deliveries(leases: Leases) -> Deliveries:
-    return Deliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
+def deliveries(leases: JobQueue) -> BrokerDeliveries:
+    return BrokerDeliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
 
 
-def _reaping(leases: Leases) -> Callable[[], None]:
+def _reaping(leases: JobQueue) -> Callable[[], None]:
     def reap() -> None:
         leases.reap()
 
@@ -31,7 +31,7 @@ def _reaping(leases: Leases) -> Callable[[], None]:
 
 
 def test_the_job_whose_turn_it_is_is_claimed_whichever_was_named(
-    store: JobStore, deliveries: Deliveries
+    store: JobStore, deliveries: BrokerDeliveries
 ) -> None:
     first, second = (store.create(order())[0] for _ in range(2))
     claimed = deliveries.claim(second.id, is_redelivered=False)
@@ -44,7 +44,7 @@ def test_the_job_whose_turn_it_is_is_claimed_whichever_was_named(
 def test_a_job_whose_message_served_for_one_without_is_announced_again(
     store: JobStore,
     database: Database,
-    deliveries: Deliveries,
+    deliveries: BrokerDeliveries,
     again_at: int | None,
 ) -> None:
     first, second = (store.create(order())[0] for _ in range(2))
@@ -63,12 +63,12 @@ def _announce(database: Database, job_id: str, again_at: int | None) -> None:
         connection.execute(update(job).where(job.c.id == job_id).values(announce_at=again_at))
 
 
-def test_as_many_jobs_are_claimed_as_messages_come(store: JobStore, leases: Leases) -> None:
+def test_as_many_jobs_are_claimed_as_messages_come(store: JobStore, leases: JobQueue) -> None:
     ids = [store.create(order(f"owner {number % 3}"))[0].id for number in range(8)]
     at_once = threading.Barrier(8)
 
     def receive(number: int) -> str:
-        mine = Deliveries(leases, f"w{number}", _reaping(leases), threading.Event(), POLL_S)
+        mine = BrokerDeliveries(leases, f"w{number}", _reaping(leases), threading.Event(), POLL_S)
         at_once.wait()
         claimed = mine.claim(ids[0], is_redelivered=False)
         return claimed.id if claimed else "none"
@@ -79,7 +79,7 @@ def test_as_many_jobs_are_claimed_as_messages_come(store: JobStore, leases: Leas
 
 @pytest.mark.parametrize("is_redelivered", [False, True])
 def test_a_job_that_has_ended_or_is_unknown_is_left_alone(
-    store: JobStore, deliveries: Deliveries, is_redelivered: bool
+    store: JobStore, deliveries: BrokerDeliveries, is_redelivered: bool
 ) -> None:
     made, _ = store.create(order())
     store.cancel(made.id)
@@ -88,10 +88,10 @@ def test_a_job_that_has_ended_or_is_unknown_is_left_alone(
 
 
 def test_a_job_that_waits_for_its_time_is_left_alone(
-    store: JobStore, database: Database, deliveries: Deliveries
+    store: JobStore, database: Database, deliveries: BrokerDeliveries
 ) -> None:
     store.create(order())
-    later = Leases(database, 30, retry_s=60)
+    later = JobQueue(database, 30, retry_s=60)
     mine = later.claim("other")
     assert mine is not None
     later.retry(mine, Fault("storage_failed", "try again"))
@@ -105,15 +105,15 @@ class NoWaiting(threading.Event):
         pytest.fail(f"something waits for {timeout} s")
 
 
-def test_a_job_of_another_worker_is_left_to_it_at_once(store: JobStore, leases: Leases) -> None:
-    deliveries = Deliveries(leases, "mine", _reaping(leases), NoWaiting(), POLL_S)
+def test_a_job_of_another_worker_is_left_to_it_at_once(store: JobStore, leases: JobQueue) -> None:
+    deliveries = BrokerDeliveries(leases, "mine", _reaping(leases), NoWaiting(), POLL_S)
     made, _ = store.create(order())
     assert leases.claim("other")
     assert deliveries.claim(made.id, is_redelivered=False) is None
 
 
 def test_a_holder_that_gives_a_sign_of_life_keeps_its_job(
-    store: JobStore, leases: Leases, deliveries: Deliveries
+    store: JobStore, leases: JobQueue, deliveries: BrokerDeliveries
 ) -> None:
     made, _ = store.create(order())
     held = leases.claim("other")
@@ -137,8 +137,8 @@ def test_a_holder_that_gives_a_sign_of_life_keeps_its_job(
 def test_a_job_whose_holder_died_is_taken_over_when_its_lease_lapses(
     store: JobStore, database: Database
 ) -> None:
-    leases = Leases(database, 0.3, retry_s=1)
-    deliveries = Deliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
+    leases = JobQueue(database, 0.3, retry_s=1)
+    deliveries = BrokerDeliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
     made, _ = store.create(order())
     held = leases.claim("dead")
     assert held is not None
@@ -151,7 +151,7 @@ def test_a_job_whose_holder_died_is_taken_over_when_its_lease_lapses(
 
 
 def test_a_worker_that_stops_watches_no_longer(
-    store: JobStore, leases: Leases, deliveries: Deliveries
+    store: JobStore, leases: JobQueue, deliveries: BrokerDeliveries
 ) -> None:
     made, _ = store.create(order())
     assert leases.claim("other")

@@ -19,7 +19,7 @@ from app.jobs.db.database import Database
 from app.jobs.db.tables import job as table
 from app.jobs.errors import JobStateError, ReplacedError, UnknownJobError
 from app.jobs.model import Fault, Job, JobStatus, Progress
-from app.jobs.queue import Leases, Outcome
+from app.jobs.queue import JobQueue, Outcome
 from app.jobs.store import JobStore, QueueLimits
 from tests.jobs.orders import order
 
@@ -38,8 +38,8 @@ class Interleavings(RuleBasedStateMachine):
         with database.write() as connection:
             connection.execute(delete(table))
         self.store = JobStore(database, QueueLimits(1000, 1000))
-        self.leases = Leases(database, 3600, retry_s=0)
-        self.lapsing = Leases(database, -1, retry_s=0)
+        self.leases = JobQueue(database, 3600, retry_s=0)
+        self.lapsing = JobQueue(database, -1, retry_s=0)
         self.ended: dict[str, Job] = {}
         self.seen: dict[str, Job] = {}
         self.holder: dict[str, int] = {}  # the attempt that may write, by job

@@ -10,7 +10,7 @@ from app.jobs.db.database import Database
 from app.jobs.db.tables import job as job_table
 from app.jobs.errors import ReplacedError
 from app.jobs.model import Fault, Job, JobStatus, Progress
-from app.jobs.queue import MAX_CRASHES, MAX_RETRIES, Leases, Outcome
+from app.jobs.queue import MAX_CRASHES, MAX_RETRIES, JobQueue, Outcome
 from app.jobs.store import JobStore
 from tests.jobs.conftest import LEASE_S
 from tests.jobs.orders import order
@@ -21,13 +21,13 @@ OUTCOME = Outcome("jobs/x/1/result.png", "jobs/x/1/preview.jpg", "jobs/x/1/paint
 PASSING = Fault("internal_error", "try again")
 
 
-def claimed(leases: Leases) -> Job:
+def claimed(leases: JobQueue) -> Job:
     job = leases.claim("w")
     assert job is not None
     return job
 
 
-def test_a_claim_takes_the_job_once(store: JobStore, leases: Leases) -> None:
+def test_a_claim_takes_the_job_once(store: JobStore, leases: JobQueue) -> None:
     new, _ = store.create(order())
     assert leases.has_work()
     mine = claimed(leases)
@@ -41,7 +41,7 @@ def test_a_claim_takes_the_job_once(store: JobStore, leases: Leases) -> None:
     assert not leases.has_work()
 
 
-def test_owners_take_turns(store: JobStore, leases: Leases) -> None:
+def test_owners_take_turns(store: JobStore, leases: JobQueue) -> None:
     owners = [*["ann"] * 4, "bob", "eve", "bob"]
     for owner in owners:
         store.create(order(owner))
@@ -49,13 +49,13 @@ def test_owners_take_turns(store: JobStore, leases: Leases) -> None:
     assert turns == ["ann", "bob", "eve", "ann", "bob", "ann", "ann"]
 
 
-def test_a_higher_priority_goes_first(store: JobStore, leases: Leases) -> None:
+def test_a_higher_priority_goes_first(store: JobStore, leases: JobQueue) -> None:
     store.create(order("ann"))
     urgent, _ = store.create(order("bob", priority=1))
     assert claimed(leases).id == urgent.id
 
 
-def test_a_report_shows_and_tells(store: JobStore, leases: Leases) -> None:
+def test_a_report_shows_and_tells(store: JobStore, leases: JobQueue) -> None:
     store.create(order())
     mine = claimed(leases)
     shown = leases.report(mine, HALF, 12.0, "jobs/x/1/preview.jpg")
@@ -65,7 +65,7 @@ def test_a_report_shows_and_tells(store: JobStore, leases: Leases) -> None:
     assert leases.report(mine, HALF, 11.0, None).cancel_requested
 
 
-def test_a_finished_job_has_its_files_and_nothing_else(store: JobStore, leases: Leases) -> None:
+def test_a_finished_job_has_its_files_and_nothing_else(store: JobStore, leases: JobQueue) -> None:
     new, _ = store.create(order())
     mine = leases.keep(claimed(leases), "jobs/x/1/checkpoint-5", None)
     done = leases.finish(mine, HALF, OUTCOME)
@@ -78,7 +78,7 @@ def test_a_finished_job_has_its_files_and_nothing_else(store: JobStore, leases: 
     }
 
 
-def test_a_cancel_before_the_finish_wins(store: JobStore, leases: Leases) -> None:
+def test_a_cancel_before_the_finish_wins(store: JobStore, leases: JobQueue) -> None:
     store.create(order())
     mine = claimed(leases)
     store.cancel(mine.id)
@@ -87,7 +87,7 @@ def test_a_cancel_before_the_finish_wins(store: JobStore, leases: Leases) -> Non
 
 
 def test_who_was_replaced_can_write_nothing(
-    store: JobStore, lapsing: Leases, leases: Leases
+    store: JobStore, lapsing: JobQueue, leases: JobQueue
 ) -> None:
     store.create(order())
     old = claimed(lapsing)
@@ -112,7 +112,7 @@ def test_who_was_replaced_can_write_nothing(
 
 
 def test_only_a_lease_that_is_not_renewed_lapses(store: JobStore, database: Database) -> None:
-    watching = Leases(database, 0.1, retry_s=0.1)
+    watching = JobQueue(database, 0.1, retry_s=0.1)
     store.create(order())
     mine = claimed(watching)
     wait_until(watching.has_work)
@@ -122,7 +122,7 @@ def test_only_a_lease_that_is_not_renewed_lapses(store: JobStore, database: Data
     assert [job.id for job in watching.reap()] == [mine.id]
 
 
-def test_a_job_that_kills_its_workers_fails(store: JobStore, leases: Leases) -> None:
+def test_a_job_that_kills_its_workers_fails(store: JobStore, leases: JobQueue) -> None:
     store.create(order())
     for _ in range(MAX_CRASHES - 1):
         claimed(leases)
@@ -135,7 +135,7 @@ def test_a_job_that_kills_its_workers_fails(store: JobStore, leases: Leases) -> 
     assert failed.files() == {mine.preview}
 
 
-def test_progress_forgives_crashes(store: JobStore, leases: Leases) -> None:
+def test_progress_forgives_crashes(store: JobStore, leases: JobQueue) -> None:
     store.create(order())
     for number in range(MAX_CRASHES + 1):
         mine = claimed(leases)
@@ -144,14 +144,14 @@ def test_progress_forgives_crashes(store: JobStore, leases: Leases) -> None:
     assert store.find(mine.id).status is JobStatus.QUEUED
 
 
-def test_giving_back_is_no_crash(store: JobStore, leases: Leases) -> None:
+def test_giving_back_is_no_crash(store: JobStore, leases: JobQueue) -> None:
     store.create(order())
     for _ in range(MAX_CRASHES + 1):
         left = leases.give_back(claimed(leases))
     assert (left.status, left.crashes, left.lease_owner) == (JobStatus.QUEUED, 0, None)
 
 
-def test_a_drain_that_takes_too_long_is_no_crash(store: JobStore, leases: Leases) -> None:
+def test_a_drain_that_takes_too_long_is_no_crash(store: JobStore, leases: JobQueue) -> None:
     store.create(order())
     for _ in range(MAX_CRASHES + 1):
         claimed(leases)
@@ -168,7 +168,7 @@ def test_a_drain_that_takes_too_long_is_no_crash(store: JobStore, leases: Leases
     ],
 )
 def test_who_lets_go_of_a_cancelled_job_ends_it(
-    store: JobStore, leases: Leases, let_go: Callable[[Leases, Job], Job]
+    store: JobStore, leases: JobQueue, let_go: Callable[[JobQueue, Job], Job]
 ) -> None:
     store.create(order())
     mine = claimed(leases)
@@ -177,7 +177,7 @@ def test_who_lets_go_of_a_cancelled_job_ends_it(
 
 
 def test_an_error_that_may_pass_is_tried_again_later(database: Database, store: JobStore) -> None:
-    leases = Leases(database, LEASE_S, retry_s=3600)
+    leases = JobQueue(database, LEASE_S, retry_s=3600)
     store.create(order())
     for _ in range(MAX_RETRIES):
         waiting = leases.retry(claimed(leases), PASSING)
@@ -190,7 +190,7 @@ def test_an_error_that_may_pass_is_tried_again_later(database: Database, store: 
 
 
 def test_a_lost_job_whose_cancel_was_asked_for_is_cancelled(
-    store: JobStore, leases: Leases
+    store: JobStore, leases: JobQueue
 ) -> None:
     store.create(order())
     mine = claimed(leases)

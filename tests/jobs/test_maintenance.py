@@ -16,8 +16,8 @@ from app.jobs.db.tables import allowance
 from app.jobs.errors import UnknownJobError
 from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.model import Job, JobStatus, Progress, folder_of
-from app.jobs.queue import Leases, Outcome
-from app.jobs.storage.local import Folder
+from app.jobs.queue import JobQueue, Outcome
+from app.jobs.storage.local import LocalStorage
 from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore
 from app.style.estimate import Calibration
@@ -27,7 +27,7 @@ NEVER_S = 1e9
 DONE = Progress(step=9, steps=9)
 
 
-def finished(store: JobStore, leases: Leases, blobs: Folder) -> Job:
+def finished(store: JobStore, leases: JobQueue, blobs: LocalStorage) -> Job:
     new = order(inputs={"content": ""})
     key = blobs.put(f"{folder_of(new.id)}/0/content", b"photo")
     store.create(order(id=new.id, inputs={"content": key}))
@@ -43,7 +43,9 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "var")
 
 
-def maintenance(database: Database, leases: Leases, blobs: Folder, **kept: Any) -> Maintenance:
+def maintenance(
+    database: Database, leases: JobQueue, blobs: LocalStorage, **kept: Any
+) -> Maintenance:
     usual: dict[str, Any] = {"files_s": NEVER_S, "job_s": NEVER_S, "orphan_s": NEVER_S}
     usual["finished_per_owner"] = 1000
     spool = Spool(blobs.path(""))
@@ -51,7 +53,7 @@ def maintenance(database: Database, leases: Leases, blobs: Folder, **kept: Any) 
 
 
 def test_files_expire_before_their_job(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     old, waiting = finished(store, leases, blobs), store.create(order())[0]
     maintenance(database, leases, blobs).tick()
@@ -67,7 +69,7 @@ def test_files_expire_before_their_job(
 
 
 def test_the_oldest_finished_jobs_of_an_owner_who_has_too_many_go(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     done = [finished(store, leases, blobs) for _ in range(5)]
     waiting = store.create(order())[0]
@@ -82,7 +84,7 @@ def test_the_oldest_finished_jobs_of_an_owner_who_has_too_many_go(
 
 
 def test_a_smaller_limit_holds_for_jobs_that_finished_before(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     done = [finished(store, leases, blobs) for _ in range(3)]
     maintenance(database, leases, blobs).tick()
@@ -93,7 +95,7 @@ def test_a_smaller_limit_holds_for_jobs_that_finished_before(
 
 
 def test_more_than_one_batch_is_removed_in_one_tick(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     finished(store, leases, blobs)
     fill(database, "ann", 1200)
@@ -104,7 +106,7 @@ def test_more_than_one_batch_is_removed_in_one_tick(
 
 
 def test_old_files_of_no_job_are_removed(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     kept = finished(store, leases, blobs)
     stray = blobs.put(f"{folder_of(kept.id)}/7/result.png", b"of an attempt that died")
@@ -118,7 +120,7 @@ def test_old_files_of_no_job_are_removed(
 
 
 def test_uploads_of_dead_processes_are_removed_at_once(
-    database: Database, leases: Leases, blobs: Folder, spool: Spool
+    database: Database, leases: JobQueue, blobs: LocalStorage, spool: Spool
 ) -> None:
     lost = blobs.put("incoming/lost", b"of an upload whose process died")
     with spool.incoming() as incoming:
@@ -129,7 +131,7 @@ def test_uploads_of_dead_processes_are_removed_at_once(
     assert not incoming.path.exists()
 
 
-def test_a_copy_of_an_old_file_is_new(blobs: Folder) -> None:
+def test_a_copy_of_an_old_file_is_new(blobs: LocalStorage) -> None:
     old = blobs.put("jobs/a/1/painting", b"picture")
     long_ago = time.time() - 1000
     os.utime(blobs.path(old), (long_ago, long_ago))
@@ -138,7 +140,7 @@ def test_a_copy_of_an_old_file_is_new(blobs: Folder) -> None:
 
 
 def test_lapsed_jobs_are_taken_from_their_workers(
-    database: Database, store: JobStore, lapsing: Leases, blobs: Folder
+    database: Database, store: JobStore, lapsing: JobQueue, blobs: LocalStorage
 ) -> None:
     store.create(order())
     lost = lapsing.claim("w")
@@ -148,13 +150,13 @@ def test_lapsed_jobs_are_taken_from_their_workers(
 
 
 def test_files_of_another_databases_jobs_are_left_alone(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder, tmp_path: Path
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage, tmp_path: Path
 ) -> None:
     kept = finished(store, leases, blobs)
     maintenance(database, leases, blobs, orphan_s=0).tick()
     other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
     other.migrate()
-    maintenance(other, Leases(other, 30, 0.1), blobs, orphan_s=0).tick()
+    maintenance(other, JobQueue(other, 30, 0.1), blobs, orphan_s=0).tick()
     assert all(blobs.path(key).exists() for key in kept.files())
     stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
     maintenance(database, leases, blobs, orphan_s=0).tick()
@@ -164,12 +166,12 @@ def test_files_of_another_databases_jobs_are_left_alone(
 
 
 def test_another_database_does_not_take_files_over_that_are_there(
-    database: Database, store: JobStore, leases: Leases, blobs: Folder, tmp_path: Path
+    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage, tmp_path: Path
 ) -> None:
     kept = finished(store, leases, blobs)
     other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
     other.migrate()
-    maintenance(other, Leases(other, 30, 0.1), blobs, orphan_s=0).tick()
+    maintenance(other, JobQueue(other, 30, 0.1), blobs, orphan_s=0).tick()
     other.close()
     assert all(blobs.path(key).exists() for key in kept.files())
     stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
@@ -178,7 +180,7 @@ def test_another_database_does_not_take_files_over_that_are_there(
 
 
 def test_counts_go_when_their_time_is_over(
-    database: Database, leases: Leases, blobs: Folder
+    database: Database, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     counts = DatabaseStorage(database)
     counts.incr("over", 0)
@@ -190,7 +192,7 @@ def test_counts_go_when_their_time_is_over(
 
 
 def test_empty_folders_go_when_they_are_old(
-    database: Database, leases: Leases, blobs: Folder
+    database: Database, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     empty = blobs.path(f"{folder_of('0' * 32)}/0")
     empty.mkdir(parents=True)
@@ -202,7 +204,7 @@ def test_empty_folders_go_when_they_are_old(
 
 
 def test_a_file_that_cannot_be_removed_is_no_error(
-    store: JobStore, leases: Leases, blobs: Folder, monkeypatch: pytest.MonkeyPatch
+    store: JobStore, leases: JobQueue, blobs: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = finished(store, leases, blobs)
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from app.jobs.db.database import Database
 from app.jobs.db.tables import job, to_job
 from app.jobs.model import JobKind, JobStatus, NewJob, folder_of
-from app.jobs.storage.local import Folder
+from app.jobs.storage.local import LocalStorage
 from app.jobs.store import JobStore, QueueLimits
 from app.style.builtin import path_of
 from tests.jobs.studio import QUICK, picture
@@ -39,7 +39,7 @@ def test_fifty_mixed_jobs_end_as_they_should(tmp_path: Path) -> None:
     with running_service(tmp_path, **QUICK | {"workers": 2}) as service:
         database = Database(f"sqlite:///{tmp_path / 'var/atelier.db'}", patient(5))
         store = JobStore(database, QueueLimits(JOBS, JOBS))
-        blobs = Folder(tmp_path / "var")
+        blobs = LocalStorage(tmp_path / "var")
         wanted = _submit_all(store, blobs, chance)
         done = threading.Event()
         killer = threading.Thread(target=_kill_workers, args=(service, done))
@@ -56,7 +56,7 @@ def test_fifty_mixed_jobs_end_as_they_should(tmp_path: Path) -> None:
         database.close()
 
 
-def _submit_all(store: JobStore, blobs: Folder, chance: random.Random) -> dict[str, str]:
+def _submit_all(store: JobStore, blobs: LocalStorage, chance: random.Random) -> dict[str, str]:
     """Queue the jobs as a web process does; returns what is to become of each."""
     style = path_of("mosaic")
     assert style is not None
@@ -88,7 +88,9 @@ def _kill_workers(service: Service, done: threading.Event) -> None:
             killed_at = claimed
 
 
-def _disturb(store: JobStore, blobs: Folder, wanted: dict[str, str], chance: random.Random) -> None:
+def _disturb(
+    store: JobStore, blobs: LocalStorage, wanted: dict[str, str], chance: random.Random
+) -> None:
     """Cancel and finish at odd moments, as the routes do."""
     for job_id, fate in sorted(wanted.items(), key=lambda _: chance.random()):
         time.sleep(chance.random() / 10)
@@ -100,7 +102,7 @@ def _disturb(store: JobStore, blobs: Folder, wanted: dict[str, str], chance: ran
             store.finish(job_id)
 
 
-def _remove_when_ended(store: JobStore, blobs: Folder, wanted: dict[str, str]) -> None:
+def _remove_when_ended(store: JobStore, blobs: LocalStorage, wanted: dict[str, str]) -> None:
     """Remove jobs while others run."""
     for job_id in [key for key, fate in wanted.items() if fate == "delete"]:
         wait_until(partial(_has_ended, store, job_id), timeout_s=300)
@@ -112,7 +114,7 @@ def _has_ended(store: JobStore, job_id: str) -> bool:
     return store.find(job_id).status.is_terminal
 
 
-def _check_states(store: JobStore, blobs: Folder, wanted: dict[str, str]) -> None:
+def _check_states(store: JobStore, blobs: LocalStorage, wanted: dict[str, str]) -> None:
     for job_id, fate in wanted.items():
         if fate == "delete":
             assert not blobs.path(folder_of(job_id)).exists()

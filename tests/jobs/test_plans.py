@@ -12,8 +12,8 @@ from sqlalchemy.engine import Engine
 from app.jobs.db.database import Database
 from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.model import Job, JobKind, JobStatus, Progress
-from app.jobs.queue import Leases, Outcome
-from app.jobs.storage.local import Folder
+from app.jobs.queue import JobQueue, Outcome
+from app.jobs.storage.local import LocalStorage
 from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
 from tests.jobs.orders import fill, order
@@ -38,7 +38,7 @@ def full_store(database: Database) -> JobStore:
     return JobStore(database, limits)
 
 
-def claim(leases: Leases) -> Job:
+def claim(leases: JobQueue) -> Job:
     claimed = leases.claim("w")
     assert claimed is not None
     return claimed
@@ -114,7 +114,7 @@ def test_a_page_of_jobs_is_not_sorted(database: Database, full_store: JobStore, 
 
 
 def test_no_step_of_a_job_looks_at_all_jobs(
-    database: Database, full_store: JobStore, leases: Leases, lapsing: Leases
+    database: Database, full_store: JobStore, leases: JobQueue, lapsing: JobQueue
 ) -> None:
     check(database, lambda: full_store.check_room("bob"))
     check(database, lambda: full_store.create(order("bob")))
@@ -131,7 +131,7 @@ def test_no_step_of_a_job_looks_at_all_jobs(
 
 
 def test_whose_turn_it_is_is_found_without_finished_jobs(
-    database: Database, full_store: JobStore, leases: Leases
+    database: Database, full_store: JobStore, leases: JobQueue
 ) -> None:
     for owner in ("ann", "bob"):
         full_store.create(order(owner))
@@ -140,7 +140,7 @@ def test_whose_turn_it_is_is_found_without_finished_jobs(
 
 
 def test_a_tick_with_nothing_to_do_looks_at_no_jobs(
-    database: Database, full_store: JobStore, leases: Leases, blobs: Folder
+    database: Database, full_store: JobStore, leases: JobQueue, blobs: LocalStorage
 ) -> None:
     spool, retention = Spool(blobs.path("")), Retention(1e6, 1e6, 1e6, FINISHED)
     maintenance = Maintenance(database, leases, blobs, spool, retention)

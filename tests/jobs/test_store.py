@@ -19,9 +19,9 @@ from app.jobs.errors import (
     UnknownJobError,
 )
 from app.jobs.model import Fault, JobStatus, Progress
-from app.jobs.queue import Leases, Outcome
+from app.jobs.queue import JobQueue, Outcome
 from app.jobs.store import JobStore, QueueLimits
-from app.jobs.worker_registry import Roster, Worker
+from app.jobs.worker_registry import RegisteredWorker, WorkerRegistry
 from tests.jobs.orders import order
 from tests.service import ROOT
 
@@ -91,7 +91,7 @@ def test_cancel_ends_a_waiting_job_and_drops_its_files(store: JobStore) -> None:
     assert store.cancel(job.id) == cancelled
 
 
-def test_cancel_asks_a_running_job(store: JobStore, leases: Leases) -> None:
+def test_cancel_asks_a_running_job(store: JobStore, leases: JobQueue) -> None:
     job, _ = store.create(order())
     leases.claim("w")
     asked = store.cancel(job.id)
@@ -99,7 +99,7 @@ def test_cancel_asks_a_running_job(store: JobStore, leases: Leases) -> None:
     assert store.cancel(job.id) == asked
 
 
-def test_a_finished_job_stays_as_it_is(store: JobStore, leases: Leases) -> None:
+def test_a_finished_job_stays_as_it_is(store: JobStore, leases: JobQueue) -> None:
     job, _ = store.create(order())
     mine = leases.claim("w")
     assert mine is not None
@@ -111,7 +111,7 @@ def test_a_finished_job_stays_as_it_is(store: JobStore, leases: Leases) -> None:
         store.find(job.id)
 
 
-def test_what_cannot_be_finished_or_removed_says_why(store: JobStore, leases: Leases) -> None:
+def test_what_cannot_be_finished_or_removed_says_why(store: JobStore, leases: JobQueue) -> None:
     job, _ = store.create(order())
     with pytest.raises(JobStateError, match="queued"):
         store.remove(job.id)
@@ -122,7 +122,7 @@ def test_what_cannot_be_finished_or_removed_says_why(store: JobStore, leases: Le
         store.finish(job.id)
 
 
-def test_outlooks_follow_the_queue(store: JobStore, leases: Leases) -> None:
+def test_outlooks_follow_the_queue(store: JobStore, leases: JobQueue) -> None:
     running, first, second, other = (
         store.create(order(owner, estimate_s=seconds))[0].id
         for owner, seconds in (("ann", 9), ("ann", 10), ("ann", 20), ("bob", 1))
@@ -139,11 +139,11 @@ def test_outlooks_follow_the_queue(store: JobStore, leases: Leases) -> None:
     }
 
 
-def test_outlooks_count_on_every_worker_that_is_alive(database: Database, leases: Leases) -> None:
-    roster = Roster(database, lease_s=30)
+def test_outlooks_count_on_every_worker_that_is_alive(database: Database, leases: JobQueue) -> None:
+    roster = WorkerRegistry(database, lease_s=30)
     store = JobStore(database, QueueLimits(10, 10), roster)
     for name in ("w1", "w2", "w3"):
-        roster.join(Worker(name, "cpu", "float32", 1, None))
+        roster.join(RegisteredWorker(name, "cpu", "float32", 1, None))
     roster.leave("w3")
     waits = (9, 10, 20, None, 5, 5)
     ids = [store.create(order(estimate_s=seconds))[0].id for seconds in waits]
@@ -176,7 +176,7 @@ def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None
 
 
 def test_jobs_of_a_newer_version_are_left_alone(
-    database: Database, store: JobStore, leases: Leases
+    database: Database, store: JobStore, leases: JobQueue
 ) -> None:
     mine, theirs, also_mine = (store.create(order())[0] for _ in range(3))
     with database.write() as connection:

@@ -53,7 +53,7 @@ class SecretError(AtelierError):
     """There is no place for the secret that signs sessions."""
 
 
-class Identification:
+class Authenticator:
     """Recognises callers, and makes sessions for browsers.
 
     A session names the key that opened it, and ends with it: nothing is stored.

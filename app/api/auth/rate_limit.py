@@ -30,7 +30,7 @@ class RateLimitedError(ApiError):
     problem_type = ProblemType(429, "rate_limited", "Too much in one minute", retry_after_s=60)
 
 
-class Allowance:
+class RateLimiter:
     """Counts every caller's requests, those that ask for jobs, and the pixels of their pictures.
 
     A minute begins with a caller's first request in it. While the database that several hosts

@@ -10,8 +10,8 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.auth.identity import ANONYMOUS, Identification, KeyRequiredError, UnknownKeyError
-from app.api.auth.rate_limit import Allowance
+from app.api.auth.identity import ANONYMOUS, Authenticator, KeyRequiredError, UnknownKeyError
+from app.api.auth.rate_limit import RateLimiter
 from app.api.errors import response_to
 from app.api.middleware.csrf import check_host, check_origin
 from app.api.problems import InvalidRequestError
@@ -36,14 +36,14 @@ def is_open(path: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Entry:
+class AccessRules:
     """Who may come in."""
 
-    identification: Identification
-    allowance: Allowance
+    identification: Authenticator
+    allowance: RateLimiter
     allowed_hosts: Collection[str]
     open_paths: Collection[str]
-    keyless: Allowance
+    keyless: RateLimiter
 
     async def admit(self, scope: Scope) -> str | None:
         """Return the caller's name; None for nobody in particular, where everybody may come.
@@ -95,10 +95,10 @@ def _is_cheap(path: str) -> bool:
     return path == "/" or path.startswith(_PAGE_FILES) or is_health_probe(path)
 
 
-class Gate:
+class AccessMiddleware:
     """ASGI middleware: what comes in has its caller in `request.state.caller`."""
 
-    def __init__(self, app: ASGIApp, entry: Entry) -> None:
+    def __init__(self, app: ASGIApp, entry: AccessRules) -> None:
         self._app = app
         self._entry = entry
 

@@ -13,7 +13,7 @@ SAFE_HEADERS = {
 _RAW = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
 
 
-class SafeHeaders:
+class SecurityHeadersMiddleware:
     """ASGI middleware: adds them to every answer that does not say otherwise."""
 
     def __init__(self, app: ASGIApp) -> None:

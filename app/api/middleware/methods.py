@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _ROUTED = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-class Head:
+class HeadMiddleware:
     """An ASGI middleware that answers HEAD as GET is answered, without the body (RFC 9110)."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -17,7 +17,7 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}")  # visible ASCII
 _QUIET = ("/health/", "/v2/health/", "/metrics")
 
 
-class RequestContext:
+class RequestLogMiddleware:
     """The outermost ASGI middleware."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.decoding import prepare
+from app.api.decoding import decode_for
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together, while_awaited
 from app.api.errors import problem_of, problem_responses
 from app.api.schemas.common import (
@@ -128,7 +128,7 @@ class _Wanted:
 
 async def _classify_one(services: Services, wanted: _Wanted, upload: Upload) -> Classification:
     model = wanted.model
-    prepared = await prepare(services, model, upload.data, wanted.flow, wanted.count_pixels)
+    prepared = await decode_for(services, model, upload.data, wanted.flow, wanted.count_pixels)
     probabilities = await model.batcher.submit(prepared.picture, wanted.flow)
     return Classification(
         model=_reference(model),

@@ -5,15 +5,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response, status
 
-from app.api.admission import foresee
+from app.api.admission import check_admission
 from app.api.deps import CallerDep, JobId, Services, ServicesDep
 from app.api.errors import problem_responses
-from app.api.job_replies import JOB_MADE, JobHeadersDep, reply
+from app.api.job_replies import JOB_MADE, JobHeadersDep, job_reply
 from app.api.problems import InvalidRequestError
 from app.api.routes.stylize import SUBMITTING
 from app.api.schemas.jobs import JobOut
 from app.api.schemas.stylize import ContinueIn
-from app.api.submissions import Asked, Order
+from app.api.submissions import JobDraft, JobRequest
 from app.api.threads import in_store
 from app.api.uploads.json_body import REFUSALS, json_body, json_request_body
 from app.jobs.errors import JobStateError, ResultExpiredError, UnknownJobError
@@ -45,17 +45,19 @@ async def continue_job(
 ) -> JobOut:
     """Go on from a finished painting, larger or longer: makes a new job."""
     request = {"continue": job_id, **changes.model_dump(mode="json", exclude_unset=True)}
-    asked = Asked(JobKind.STYLIZE, request)
+    asked = JobRequest(JobKind.STYLIZE, request)
     with services.submissions.receiving(caller, headers.idempotency_key) as receiving:
         await receiving.check_room()
         job = await receiving.made_before(asked)
         if job is None:
             begun = await in_store(services.jobs.find, job_id, caller)
             job = await receiving.create(await _order(begun, changes, asked, services))
-    return await reply(job, headers, services, response)
+    return await job_reply(job, headers, services, response)
 
 
-async def _order(begun: Job, changes: ContinueIn, asked: Asked, services: Services) -> Order:
+async def _order(
+    begun: Job, changes: ContinueIn, asked: JobRequest, services: Services
+) -> JobDraft:
     if begun.expired:
         raise ResultExpiredError("the painting has been removed; paint it again")
     if begun.kind is not JobKind.STYLIZE or begun.painting is None:
@@ -65,7 +67,7 @@ async def _order(begun: Job, changes: ContinueIn, asked: Asked, services: Servic
     options = _changed(StyleOptions.from_json(begun.options), changes)
     photo = (begun.options["photo_width"], begun.options["photo_height"])
     begun_px = begun.progress.size if begun.progress else None
-    cost = foresee(
+    cost = check_admission(
         options,
         photo,
         await in_store(services.roster.workers),
@@ -80,7 +82,7 @@ async def _order(begun: Job, changes: ContinueIn, asked: Asked, services: Servic
             f"the painting has {begun_px} already; take another quality or a larger size"
         )
     width, height = fit(*photo, options.size)
-    return Order(
+    return JobDraft(
         asked=asked,
         options={**begun.options, **asdict(options), "width": width, "height": height},
         files={**begun.inputs, BEGUN: begun.painting},

@@ -12,12 +12,12 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep
 from app.api.errors import problem_responses
-from app.api.job_replies import JOB_MADE, JobHeadersDep, reply
+from app.api.job_replies import JOB_MADE, JobHeadersDep, job_reply
 from app.api.problems import InvalidRequestError
 from app.api.schemas.evaluate import DatasetOut, DatasetsOut
 from app.api.schemas.jobs import JobOut
 from app.api.schemas.media import BINARY
-from app.api.submissions import JOB_REFUSALS, Asked, Order, Receiving
+from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest, Receiving
 from app.api.uploads.body import UploadTimeoutError, UploadTooLargeError
 from app.api.uploads.images import UnsupportedUploadError
 from app.api.uploads.multipart import MalformedUploadError
@@ -130,7 +130,7 @@ async def evaluate(
     with services.submissions.receiving(sender.caller, headers.idempotency_key) as receiving:
         await receiving.check_room()
         job = await _submitted(request, query, model, receiving, sender.flow, services)
-    return await reply(job, headers, services, response)
+    return await job_reply(job, headers, services, response)
 
 
 @router.get("/datasets")
@@ -161,14 +161,14 @@ async def _submitted(
     return await _made(path, _asked(query, model, {}), receiving, flow, services)
 
 
-def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incoming]) -> Asked:
+def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incoming]) -> JobRequest:
     name = model.classifier.card.spec.name
     request = {"model": name, "dataset": query.dataset, "engine": query.engine}
-    return Asked(JobKind.EVALUATE, request, files)
+    return JobRequest(JobKind.EVALUATE, request, files)
 
 
 async def _made(
-    path: Path, asked: Asked, receiving: Receiving, flow: str, services: Services
+    path: Path, asked: JobRequest, receiving: Receiving, flow: str, services: Services
 ) -> Job:
     """Make the job, if its key did not before and there is something to evaluate on."""
     before = await receiving.made_before(asked)
@@ -183,7 +183,7 @@ async def _made(
 
     images = await services.archives.opened(labelled, flow)
     options = {**asked.request, "version": card.version, "images": images}
-    return await receiving.create(Order(asked, options, asked.files))
+    return await receiving.create(JobDraft(asked, options, asked.files))
 
 
 def _has_body(request: Request) -> bool:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response, status
 from app.api.deps import ServicesDep
 from app.api.schemas.common import LiveOut, ReadyOut, WorkerOut
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.worker_registry import Worker
+from app.jobs.worker_registry import RegisteredWorker
 from app.serving.loader import ServedModel
 
 router = APIRouter(tags=["health"])
@@ -26,7 +26,7 @@ async def live() -> LiveOut:
 async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     """Answer 200 once every available model answers, even if an engine is still being selected."""
     registry = services.registry
-    workers: list[Worker] = []
+    workers: list[RegisteredWorker] = []
     with suppress(StoreUnavailableError, TimeoutError):  # they are reported, not required
         workers = await services.recent_workers.get()
     if not registry.ready:
@@ -39,6 +39,6 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
     )
 
 
-def _described(worker: Worker) -> WorkerOut:
+def _described(worker: RegisteredWorker) -> WorkerOut:
     """Describe a worker to everybody: without the host and the folder in which it runs."""
     return WorkerOut(name=worker.name.rpartition("#")[2], device=worker.device, dtype=worker.dtype)

@@ -19,7 +19,7 @@ from app.api.schemas.evaluate import ReportOut, report_out
 from app.api.schemas.jobs import JobOut, JobsOut, job_out
 from app.api.schemas.media import BINARY, CACHE_CONTROL, files, header
 from app.api.threads import in_blobs, in_store
-from app.jobs.cleanup import remove_files, tidy
+from app.jobs.cleanup import remove_attempts, remove_files
 from app.jobs.errors import (
     JobStateError,
     ResultExpiredError,
@@ -29,7 +29,7 @@ from app.jobs.errors import (
     UnknownJobError,
 )
 from app.jobs.model import Job, JobKind, JobStatus
-from app.jobs.storage.base import Blobs
+from app.jobs.storage.base import FileStorage
 
 T = TypeVar("T")
 
@@ -261,7 +261,7 @@ async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
     """Stop, with no result; a finished job stays as it is."""
     cancelled = await in_store(services.jobs.cancel, job.id)
     if cancelled.status.is_terminal:
-        await in_blobs(tidy, cancelled, services.blobs)
+        await in_blobs(remove_attempts, cancelled, services.blobs)
     return await job_document(cancelled, services)
 
 
@@ -277,7 +277,7 @@ async def delete_job(job: JobDep, services: ServicesDep) -> None:
     await in_blobs(remove_files, job.id, services.blobs)
 
 
-def _report(job_id: str, blobs: Blobs, key: str) -> bytes:
+def _report(job_id: str, blobs: FileStorage, key: str) -> bytes:
     """Read a report as clients see it. A large one takes too long for the event loop."""
     return report_out(json.loads(blobs.get(key)), job_id).model_dump_json().encode()
 

@@ -13,7 +13,7 @@ from app.api.deps import ServicesDep
 from app.api.errors import problem_responses
 from app.api.middleware.csrf import CrossSiteError, UnknownHostError
 from app.api.schemas.common import Schema
-from app.api.uploads.body import ArrivalTimeouts
+from app.api.uploads.body import UploadTimeouts
 from app.api.uploads.json_body import REFUSALS, json_body, json_request_body
 
 router = APIRouter(prefix="/session", tags=["session"])
@@ -28,7 +28,7 @@ class SessionIn(BaseModel):
 
 
 _SHOWN_KEY = json_body(
-    SessionIn, max_bytes=1_000, timeouts=ArrivalTimeouts(timeout_s=5.0, stall_s=5.0)
+    SessionIn, max_bytes=1_000, timeouts=UploadTimeouts(timeout_s=5.0, stall_s=5.0)
 )
 """Without a key nobody may send more, or take longer."""
 

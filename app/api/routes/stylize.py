@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from app.api.admission import DoesNotFitError, UnpaintableError, foresee
+from app.api.admission import DoesNotFitError, UnpaintableError, check_admission
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together
 from app.api.errors import problem_responses, validated
-from app.api.job_replies import JOB_MADE, JobHeadersDep, reply
+from app.api.job_replies import JOB_MADE, JobHeadersDep, job_reply
 from app.api.problems import InvalidRequestError, form_field
 from app.api.routes.style_files import UnknownStyleError, style_path
 from app.api.schemas.jobs import JobOut
 from app.api.schemas.stylize import EstimateIn, EstimateOut, StylizeFields, form_schema
-from app.api.submissions import JOB_REFUSALS, Asked, Order
+from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest
 from app.api.threads import in_store
 from app.api.uploads.images import PICTURE_REFUSALS, Form, Layout
 from app.api.uploads.json_body import REFUSALS, json_body, json_request_body
@@ -69,7 +69,7 @@ async def stylize(
 ) -> JobOut:
     """Paint a photograph in the style of one or several pictures: makes a job."""
     job = await _submitted(request, caller, flow, headers.idempotency_key, services)
-    return await reply(job, headers, services, response)
+    return await job_reply(job, headers, services, response)
 
 
 @router.post(
@@ -85,7 +85,7 @@ async def estimate_painting(
     size = (asked.width, asked.height)
     workers = await in_store(services.roster.workers)
     max_size = services.limits.max_size
-    cost = foresee(options, size, workers, style_count=asked.styles, max_size=max_size)
+    cost = check_admission(options, size, workers, style_count=asked.styles, max_size=max_size)
     width, height = fit(*size, options.size)
     return EstimateOut(
         seconds=cost.seconds if cost else None,
@@ -106,7 +106,7 @@ async def _submitted(
             fields = validated(StylizeFields, _single(form.fields))
             content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
             files = {"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}}
-            asked = Asked(JobKind.STYLIZE, fields.canonical(), files)
+            asked = JobRequest(JobKind.STYLIZE, fields.canonical(), files)
             before = await receiving.made_before(asked)
             if before is not None:
                 return before
@@ -114,8 +114,8 @@ async def _submitted(
 
 
 async def _order(
-    fields: StylizeFields, asked: Asked, caller: str, flow: str, services: Services
-) -> Order:
+    fields: StylizeFields, asked: JobRequest, caller: str, flow: str, services: Services
+) -> JobDraft:
     options = fields.options()
     style_count = len(asked.files) - 1
     if options.style_weights and len(options.style_weights) != style_count:
@@ -132,7 +132,7 @@ async def _order(
     workers = await in_store(services.roster.workers)
     max_size = services.limits.max_size
     with form_field("content", UnpaintableError), form_field("size", DoesNotFitError):
-        cost = foresee(options, size, workers, style_count=style_count, max_size=max_size)
+        cost = check_admission(options, size, workers, style_count=style_count, max_size=max_size)
     width, height = fit(*size, options.size)
     shown = {
         "format": fields.format,
@@ -142,7 +142,7 @@ async def _order(
         "width": width,
         "height": height,
     }
-    return Order(
+    return JobDraft(
         asked=asked,
         options={**asdict(options), **shown},
         files=asked.files,

@@ -9,7 +9,7 @@ from pydantic import Field
 from app.api.errors import fault_problem
 from app.api.schemas.common import Problem, Schema
 from app.jobs.model import Job, JobKind, JobStatus
-from app.jobs.store import Outlook
+from app.jobs.store import QueuePosition
 
 
 class ProgressOut(Schema):
@@ -56,7 +56,7 @@ class JobsOut(Schema):
     cursor: str | None = Field(description="pass it on for the next page; null on the last")
 
 
-def job_out(job: Job, outlook: Outlook | None) -> JobOut:
+def job_out(job: Job, outlook: QueuePosition | None) -> JobOut:
     """Describe a job to its owner, with what it can expect while it waits."""
     here = f"/jobs/{job.id}"
     return JobOut(

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.api.auth.concurrency import ConcurrencyLimit
-from app.api.uploads.body import ArrivalTimeouts, UploadTooLargeError, arriving
+from app.api.uploads.body import UploadTimeouts, UploadTooLargeError, body_chunks
 from app.api.uploads.images import UnsupportedUploadError
 from app.api.uploads.multipart import (
     MalformedUploadError,
@@ -32,11 +32,11 @@ _WAIT_S = 10  # when to ask again
 _PIECE_BYTES = 1_000_000  # written at a time, in a thread
 
 
-class Archives:
+class ArchiveReceiver:
     """Receives archives within limits."""
 
     def __init__(
-        self, spool: Spool, limits: ArchiveLimits, timeouts: ArrivalTimeouts, min_free_bytes: int
+        self, spool: Spool, limits: ArchiveLimits, timeouts: UploadTimeouts, min_free_bytes: int
     ) -> None:
         self._spool = spool
         self.limits = limits
@@ -94,7 +94,7 @@ class Archives:
     async def _read(self, request: Request, receiver: "_RawArchive | _FormArchive") -> None:
         piece = bytearray()
         most = self.limits.max_bytes + _FORM_BYTES
-        async for chunk in arriving(request, most, self._timeouts):
+        async for chunk in body_chunks(request, most, self._timeouts):
             piece += chunk
             if len(piece) >= _PIECE_BYTES:
                 await run_in_threadpool(self._write, receiver, bytes(piece))

@@ -22,15 +22,15 @@ class UploadTimeoutError(ApiError):
 
 
 @dataclass(frozen=True)
-class ArrivalTimeouts:
+class UploadTimeouts:
     """The time in which a request has to arrive, and that for which it may send nothing."""
 
     timeout_s: float
     stall_s: float
 
 
-async def arriving(
-    request: Request, max_bytes: int, timeouts: ArrivalTimeouts
+async def body_chunks(
+    request: Request, max_bytes: int, timeouts: UploadTimeouts
 ) -> AsyncIterator[bytes]:
     """Yield the body in pieces.
 

@@ -32,7 +32,7 @@ def window_bits_of(encoding: str) -> int | None:
     return _WINDOW_BITS[encoding]
 
 
-async def inflated(
+async def decompressed(
     chunks: Iterable[bytes], window_bits: int, max_bytes: int
 ) -> AsyncIterator[bytes]:
     """Decompress a body that has arrived; others have their turn between the pieces.

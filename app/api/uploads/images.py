@@ -3,7 +3,7 @@
 A form is multipart/form-data with the parts that its `Layout` names; a raw image
 (`Content-Type: image/*`) may stand for a form of one image. Nothing is written to disk. An image
 that is too large costs only itself: its bytes are dropped as they arrive, and its neighbours are
-kept. `Uploads.receive_whole` is for bodies that are read in another way.
+kept. `FormReceiver.receive_whole` is for bodies that are read in another way.
 """
 
 from collections import Counter
@@ -15,8 +15,13 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from app.api.problems import ApiError, ProblemType
-from app.api.uploads.body import ArrivalTimeouts, UploadTimeoutError, UploadTooLargeError, arriving
-from app.api.uploads.decompression import inflated, window_bits_of
+from app.api.uploads.body import (
+    UploadTimeoutError,
+    UploadTimeouts,
+    UploadTooLargeError,
+    body_chunks,
+)
+from app.api.uploads.decompression import decompressed, window_bits_of
 from app.api.uploads.multipart import (
     MalformedUploadError,
     MultipartReader,
@@ -65,7 +70,7 @@ class UploadLimits:
     max_request_bytes: int
     max_request_files: int
     max_held_bytes: int
-    timeouts: ArrivalTimeouts
+    timeouts: UploadTimeouts
 
     @property
     def max_flow_bytes(self) -> int:
@@ -108,7 +113,7 @@ class Form:
         return [image for image in self.images if image.part == part]
 
 
-class Uploads:
+class FormReceiver:
     """Receives forms within limits that all requests share."""
 
     def __init__(self, limits: UploadLimits) -> None:
@@ -116,7 +121,7 @@ class Uploads:
         self._held_bytes = Counter[str]()
 
     @property
-    def timeouts(self) -> ArrivalTimeouts:
+    def timeouts(self) -> UploadTimeouts:
         """Limits on the time in which a request arrives."""
         return self._limits.timeouts
 
@@ -164,13 +169,15 @@ class Uploads:
             if window_bits is not None:
                 packed, body = body, bytearray()
                 chunks = _taken(packed, count)
-                async for piece in inflated(chunks, window_bits, self._limits.max_request_bytes):
+                async for piece in decompressed(
+                    chunks, window_bits, self._limits.max_request_bytes
+                ):
                     count(len(piece))
                     body += piece
             yield body
 
     def _arriving(self, request: Request) -> AsyncIterator[bytes]:
-        return arriving(request, self._limits.max_request_bytes, self._limits.timeouts)
+        return body_chunks(request, self._limits.max_request_bytes, self._limits.timeouts)
 
     @contextmanager
     def _counted(self, flow: str) -> Iterator[Callable[[int], None]]:

@@ -10,7 +10,12 @@ from app.api.deps import ServicesDep
 from app.api.errors import invalid_body
 from app.api.problems import InvalidRequestError
 from app.api.schemas.media import REFERENCES
-from app.api.uploads.body import ArrivalTimeouts, UploadTimeoutError, UploadTooLargeError, arriving
+from app.api.uploads.body import (
+    UploadTimeoutError,
+    UploadTimeouts,
+    UploadTooLargeError,
+    body_chunks,
+)
 from app.api.uploads.images import UnsupportedUploadError
 
 _MAX_BYTES = 4_096
@@ -23,7 +28,7 @@ REFUSALS = (UploadTimeoutError, UploadTooLargeError, UnsupportedUploadError)
 
 
 def json_body(
-    model: type[M], *, max_bytes: int = _MAX_BYTES, timeouts: ArrivalTimeouts | None = None
+    model: type[M], *, max_bytes: int = _MAX_BYTES, timeouts: UploadTimeouts | None = None
 ) -> Callable[[Request, ServicesDep], Awaitable[M]]:
     """Make a dependency that reads the body as `model`; declare it with `json_request_body`.
 
@@ -40,7 +45,7 @@ def json_body(
         if media_type != "application/json":
             raise UnsupportedUploadError("send JSON with Content-Type: application/json")
         body = bytearray()
-        async for chunk in arriving(request, max_bytes, timeouts or services.uploads.timeouts):
+        async for chunk in body_chunks(request, max_bytes, timeouts or services.uploads.timeouts):
             body += chunk
         if body.count(b",") >= _MAX_MEMBERS:  # each unknown one would become an error
             raise InvalidRequestError(f"The body may have at most {_MAX_MEMBERS} members.")

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from torch import Tensor
 
-from app.api.decoding import prepare
+from app.api.decoding import decode_for
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together, while_awaited
 from app.api.routes.classify import ClassifyHeaders
 from app.api.schemas.media import BINARY, REFERENCES, header
@@ -177,7 +177,7 @@ async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:
     if isinstance(image, Tensor):
         return await model.batcher.submit(image, work.flow)
     try:
-        prepared = await prepare(work.services, model, image, work.flow, work.count_pixels)
+        prepared = await decode_for(work.services, model, image, work.flow, work.count_pixels)
     except ImageError as error:
         raise type(error)(f"image {at}: {error}") from error
     return await model.batcher.submit(prepared.picture, work.flow)

@@ -6,7 +6,7 @@ from app.api.problems import ERROR_RESPONSE
 from app.api.v2.errors import ProtocolErrorResponse
 
 
-class OpenInferenceProtocol:
+class ProtocolMiddleware:
     """Middleware that applies the protocol's conventions to its paths.
 
     Errors have the protocol's form. A trailing slash is ignored: clients of the protocol do not

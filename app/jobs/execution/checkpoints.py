@@ -8,13 +8,13 @@ import structlog
 
 from app.errors import AtelierError
 from app.jobs.model import Job
-from app.jobs.storage.base import Blobs
+from app.jobs.storage.base import FileStorage
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
 
-def newest_readable(job: Job, blobs: Blobs, read: Callable[[bytes], T]) -> T | None:
+def newest_readable(job: Job, blobs: FileStorage, read: Callable[[bytes], T]) -> T | None:
     """Read the newest checkpoint that can be read; None where there is none.
 
     One that is damaged or gone is deleted, so that it does not take the place of an older one.

@@ -26,9 +26,9 @@ from app.evaluation.sources import ArchiveLimits, Source
 from app.evaluation.worst_mistakes import illustrated
 from app.jobs.errors import BadJobError
 from app.jobs.execution.checkpoints import newest_readable
-from app.jobs.execution.work import File, Product, Update
+from app.jobs.execution.work import JobOutput, JobUpdate, OutputFile
 from app.jobs.model import ARCHIVE, Job, Progress
-from app.jobs.storage.base import Blobs
+from app.jobs.storage.base import FileStorage
 from app.vision.classifier import Classifier
 from app.vision.errors import CheckpointError
 from app.vision.images import ImageLimits, PixelBudget
@@ -37,7 +37,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Evaluating:
+class EvaluateHandler:
     """Evaluates any of the models in a folder, on an archive or on one of the host's data sets.
 
     What is not answered after `max_s` seconds is left out of the report, as if it had been asked
@@ -48,7 +48,7 @@ class Evaluating:
     datasets: Path
     device: torch.device
     engines: EngineOptions
-    blobs: Blobs
+    blobs: FileStorage
     limits: ImageLimits
     archive_limits: ArchiveLimits
     budget: PixelBudget
@@ -56,7 +56,7 @@ class Evaluating:
     max_s: float
     came: Callable[[], None]
 
-    def __call__(self, job: Job) -> Generator[Update]:
+    def __call__(self, job: Job) -> Generator[JobUpdate]:
         """Evaluate from the newest checkpoint that can be read.
 
         Raises:
@@ -75,7 +75,7 @@ class Evaluating:
         with self._source(job) as source:
             yield from self._evaluate(job, classifier, source)
 
-    def _evaluate(self, job: Job, classifier: Classifier, source: Source) -> Iterator[Update]:
+    def _evaluate(self, job: Job, classifier: Classifier, source: Source) -> Iterator[JobUpdate]:
         try:
             labels = label(source.names, classifier.card.spec.class_of)
         except NothingLabelledError as error:
@@ -86,7 +86,7 @@ class Evaluating:
         for answers in evaluator.run(source, labels, self._resume(job, of)):
             progress = Progress(step=answers.seen, steps=len(labels.files))
             left = progress.steps - progress.step
-            yield Update(
+            yield JobUpdate(
                 progress=progress,
                 eta_s=left * answers.seconds / answers.seen,
                 preview=None,
@@ -102,7 +102,7 @@ class Evaluating:
 
     def _product(
         self, evaluator: Evaluator, source: Source, labels: Labels, answers: Answers
-    ) -> Product:
+    ) -> JobOutput:
         if not answers.positions:
             reason = answers.skipped[0].reason
             raise BadJobError("invalid_set", f"no image can be used; the first: {reason}")
@@ -110,8 +110,8 @@ class Evaluating:
         shown = list(illustrated(report.worst_mistakes, source, self.limits))
         report = replace(report, worst_mistakes=[mistake for mistake, _ in shown])
         document = json.dumps(report.to_json()).encode()
-        pictures = [File(str(mistake.thumbnail), picture) for mistake, picture in shown]
-        return Product(File("report.json", document), extras=pictures)
+        pictures = [OutputFile(str(mistake.thumbnail), picture) for mistake, picture in shown]
+        return JobOutput(OutputFile("report.json", document), extras=pictures)
 
     @contextmanager
     def _source(self, job: Job) -> Iterator[Source]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from app.jobs.errors import StoreUnavailableError
-from app.jobs.execution.work import File, Update
+from app.jobs.execution.work import JobUpdate, OutputFile
 from app.jobs.model import Fault, Job, JobKind
-from app.jobs.queue import Leases, Outcome
-from app.jobs.storage.base import Blobs
+from app.jobs.queue import JobQueue, Outcome
+from app.jobs.storage.base import FileStorage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,7 +30,7 @@ _WORK_BETWEEN = 4.0
 
 
 @dataclass(frozen=True)
-class Pace:
+class ReportIntervals:
     """The least time between two reports, and between two checkpoints.
 
     A result that the object store does not take is kept for `result_wait_s`.
@@ -41,10 +41,12 @@ class Pace:
     result_wait_s: float
 
 
-class Journal:
+class ProgressReporter:
     """Of one attempt at one job; every method that writes raises `ReplacedError` after its end."""
 
-    def __init__(self, job: Job, leases: Leases, blobs: Blobs, pace: Pace) -> None:
+    def __init__(
+        self, job: Job, leases: JobQueue, blobs: FileStorage, pace: ReportIntervals
+    ) -> None:
         self.job = job  # as it was when last written
         self._leases = leases
         self._blobs = blobs
@@ -54,7 +56,7 @@ class Journal:
         self._store_at = 0.0
         self._size: int | None = None
 
-    def note(self, update: Update) -> None:
+    def note(self, update: JobUpdate) -> None:
         """Report and keep what is due; a change of scale is kept at once."""
         now = time.monotonic()
         if now >= self._report_at:
@@ -65,13 +67,13 @@ class Journal:
             self._keep_at = now + self._pace.checkpoint_s
             self._keep(update)
 
-    def give_back(self, update: Update | None) -> Job:
+    def give_back(self, update: JobUpdate | None) -> Job:
         """Keep what there is and let another worker go on."""
         if update is not None:
             self._keep(update)
         return _until_written(lambda: self._leases.give_back(self.job))
 
-    def finish(self, update: Update) -> Job:
+    def finish(self, update: JobUpdate) -> Job:
         """Store the result and end the job.
 
         Raises:
@@ -111,7 +113,7 @@ class Journal:
         """Put the job back after an error that may pass."""
         return _until_written(lambda: self._leases.retry(self.job, fault))
 
-    def _report(self, update: Update) -> None:
+    def _report(self, update: JobUpdate) -> None:
         key, before = None, self.job.preview
         if self._may_store():
             with self._spared("the preview cannot be stored"):
@@ -125,13 +127,13 @@ class Journal:
         if key and before and key != before:
             self._delete(before)
 
-    def _keep(self, update: Update) -> None:
+    def _keep(self, update: JobUpdate) -> None:
         if update.checkpoint is None or not self._may_store():
             return
         with self._spared("the checkpoint cannot be kept"):
             present = [key for key in self.job.checkpoints if self._blobs.exists(key)]
             newest, *stale = present or (None,)
-            key = self._put(File(f"checkpoint-{update.progress.step}", update.checkpoint()))
+            key = self._put(OutputFile(f"checkpoint-{update.progress.step}", update.checkpoint()))
             if key == newest:
                 return
             self.job = self._leases.keep(self.job, key, newest)
@@ -156,12 +158,12 @@ class Journal:
         with suppress(OSError):  # it goes with the job's other files
             self._blobs.delete(key)
 
-    def _put(self, file: File, download_as: str | None = None) -> str:
+    def _put(self, file: OutputFile, download_as: str | None = None) -> str:
         key = f"{self.job.folder()}/{file.name}"
         return self._blobs.put(key, file.data, download_as=download_as)
 
 
-def _preview(update: Update) -> File | None:
+def _preview(update: JobUpdate) -> OutputFile | None:
     """The picture as it is now, under a name that no other has: files never change."""
     if update.preview is None:
         return None

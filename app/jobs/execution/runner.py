@@ -13,14 +13,14 @@ from contextlib import closing
 import structlog
 import torch
 
-from app.jobs.cleanup import tidy
-from app.jobs.errors import BadJobError, BlobsAwayError, ReplacedError
-from app.jobs.execution.progress import Journal, Pace
-from app.jobs.execution.watchdog import Liveness
-from app.jobs.execution.work import Update, Work
+from app.jobs.cleanup import remove_attempts
+from app.jobs.errors import BadJobError, ReplacedError, StorageOfflineError
+from app.jobs.execution.progress import ProgressReporter, ReportIntervals
+from app.jobs.execution.watchdog import Watchdog
+from app.jobs.execution.work import JobHandler, JobUpdate
 from app.jobs.model import Fault, Job, JobKind
-from app.jobs.queue import Leases
-from app.jobs.storage.base import Blobs
+from app.jobs.queue import JobQueue
+from app.jobs.storage.base import FileStorage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -32,11 +32,11 @@ class Runner:
 
     def __init__(
         self,
-        leases: Leases,
-        blobs: Blobs,
-        works: Mapping[JobKind, Work],
-        liveness: Liveness,
-        pace: Pace,
+        leases: JobQueue,
+        blobs: FileStorage,
+        works: Mapping[JobKind, JobHandler],
+        liveness: Watchdog,
+        pace: ReportIntervals,
     ) -> None:
         self._leases = leases
         self._blobs = blobs
@@ -57,10 +57,10 @@ class Runner:
                 return
             log.info("job left", status=left.status, steps=self._liveness.steps)
             if left.status.is_terminal:
-                tidy(left, self._blobs)
+                remove_attempts(left, self._blobs)
 
     def _run(self, job: Job, stopping: threading.Event) -> Job:
-        journal = Journal(job, self._leases, self._blobs, self._pace)
+        journal = ProgressReporter(job, self._leases, self._blobs, self._pace)
         try:
             return self._follow(journal, stopping)
         except ReplacedError:
@@ -69,7 +69,7 @@ class Runner:
             return journal.fail(Fault(error.code, str(error)))
         except torch.AcceleratorError:
             raise  # nothing on this device can succeed any more: the process must end
-        except BlobsAwayError as error:
+        except StorageOfflineError as error:
             log.warning("the job waits for the object store", error=str(error))
             return journal.wait()
         except OSError as error:
@@ -83,7 +83,7 @@ class Runner:
                 Fault("internal_error", "the work failed unexpectedly, see the log")
             )
 
-    def _follow(self, journal: Journal, stopping: threading.Event) -> Job:
+    def _follow(self, journal: ProgressReporter, stopping: threading.Event) -> Job:
         # Open until the end is written: an update's files are made from what the work holds.
         with closing(self._works[journal.job.kind](journal.job)) as updates:
             update = None
@@ -102,13 +102,15 @@ class Runner:
                 raise BadJobError("no_work", "there was nothing to do")
             return self._finish(journal, update, stopping)
 
-    def _finish(self, journal: Journal, update: Update, stopping: threading.Event) -> Job:
+    def _finish(
+        self, journal: ProgressReporter, update: JobUpdate, stopping: threading.Event
+    ) -> Job:
         """End the job with its result, which is kept in hand while the object store is away."""
         ends_at = time.monotonic() + self._pace.result_wait_s
         while True:
             try:
                 return journal.finish(update)
-            except BlobsAwayError as error:
+            except StorageOfflineError as error:
                 log.warning("the result waits for the object store", error=str(error))
             if time.monotonic() >= ends_at:
                 log.error("the object store does not take the result, and the job fails")

@@ -11,9 +11,9 @@ from PIL import Image
 
 from app.jobs.errors import BadJobError
 from app.jobs.execution.checkpoints import newest_readable
-from app.jobs.execution.work import File, Product, Update
+from app.jobs.execution.work import JobOutput, JobUpdate, OutputFile
 from app.jobs.model import BEGUN, Job, Progress
-from app.jobs.storage.base import Blobs
+from app.jobs.storage.base import FileStorage
 from app.style.checkpoint import Checkpoint, ResumeError
 from app.style.estimate import Calibration, largest_size, remaining_s
 from app.style.options import StyleOptions
@@ -30,11 +30,11 @@ _PREVIEW_PX = 512
 _PREVIEW_QUALITY = 80
 
 
-class Painting:
+class StylizeHandler:
     """Paints with one network, kept with its style targets from job to job."""
 
     def __init__(
-        self, targets: StyleTargets, blobs: Blobs, limits: ImageLimits, memory_bytes: int
+        self, targets: StyleTargets, blobs: FileStorage, limits: ImageLimits, memory_bytes: int
     ) -> None:
         self._targets = targets
         self._blobs = blobs
@@ -42,7 +42,7 @@ class Painting:
         self._memory_bytes = memory_bytes
         self.calibration: Calibration | None = None
 
-    def __call__(self, job: Job) -> Generator[Update]:
+    def __call__(self, job: Job) -> Generator[JobUpdate]:
         """Paint from the newest checkpoint that can be read.
 
         Raises:
@@ -137,7 +137,7 @@ def _style_names(inputs: Mapping[str, str]) -> list[str]:
     )
 
 
-def _update(job: Job, step: StyleStep, eta_s: float | None) -> Update:
+def _update(job: Job, step: StyleStep, eta_s: float | None) -> JobUpdate:
     progress = Progress(
         step=step.step,
         steps=step.steps,
@@ -146,18 +146,19 @@ def _update(job: Job, step: StyleStep, eta_s: float | None) -> Update:
         style_loss=step.style_loss,
     )
 
-    def product() -> Product:
+    def product() -> JobOutput:
         file_format = job.options["format"]
         parameters = {**job.options, "steps": step.step}
         result = encode(step.result(), file_format, parameters)
-        return Product(
-            File(f"result.{file_format}", result), File("painting", step.checkpoint().to_bytes())
+        return JobOutput(
+            OutputFile(f"result.{file_format}", result),
+            OutputFile("painting", step.checkpoint().to_bytes()),
         )
 
-    return Update(
+    return JobUpdate(
         progress=progress,
         eta_s=eta_s,
-        preview=lambda: File("preview.jpg", _preview(step.picture())),
+        preview=lambda: OutputFile("preview.jpg", _preview(step.picture())),
         checkpoint=lambda: step.checkpoint().to_bytes(),
         product=product,
     )

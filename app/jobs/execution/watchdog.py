@@ -19,8 +19,8 @@ import structlog
 
 from app.jobs.errors import ReplacedError, StoreUnavailableError
 from app.jobs.model import Job
-from app.jobs.queue import Leases
-from app.jobs.worker_registry import Roster
+from app.jobs.queue import JobQueue
+from app.jobs.worker_registry import WorkerRegistry
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,11 +46,11 @@ class _Held:
     cancel_seen_at: float | None = None
 
 
-class Liveness:
+class Watchdog:
     """Of one worker; run it as a context."""
 
     def __init__(
-        self, worker: str, leases: Leases, roster: Roster, timeouts: WatchdogTimeouts
+        self, worker: str, leases: JobQueue, roster: WorkerRegistry, timeouts: WatchdogTimeouts
     ) -> None:
         self._worker = worker
         self._leases = leases
@@ -66,7 +66,7 @@ class Liveness:
         self._stepped_at = 0.0
         self.steps = 0  # of the present job, or of the last
 
-    def __enter__(self) -> "Liveness":
+    def __enter__(self) -> "Watchdog":
         """Start."""
         for thread in self._threads:
             thread.start()

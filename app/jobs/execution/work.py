@@ -8,7 +8,7 @@ from app.jobs.model import Job, Progress
 
 
 @dataclass(frozen=True)
-class File:
+class OutputFile:
     """Bytes for a blob, with the name that it has in the job's folder."""
 
     name: str
@@ -16,16 +16,16 @@ class File:
 
 
 @dataclass(frozen=True)
-class Product:
+class JobOutput:
     """What a finished job leaves: its result, what it can be continued from, and more files."""
 
-    result: File
-    painting: File | None = None
-    extras: Sequence[File] = ()
+    result: OutputFile
+    painting: OutputFile | None = None
+    extras: Sequence[OutputFile] = ()
 
 
 @dataclass(frozen=True)
-class Update:
+class JobUpdate:
     """How far the work has come; the files are made only when they are asked for.
 
     After the update whose progress is complete no other follows. `can_finish` says whether there is
@@ -34,16 +34,16 @@ class Update:
 
     progress: Progress
     eta_s: float | None
-    preview: Callable[[], File] | None
+    preview: Callable[[], OutputFile] | None
     checkpoint: Callable[[], bytes] | None
-    product: Callable[[], Product]
+    product: Callable[[], JobOutput]
     can_finish: bool = True
 
 
-class Work(Protocol):
+class JobHandler(Protocol):
     """One kind of job."""
 
-    def __call__(self, job: Job) -> Generator[Update]:
+    def __call__(self, job: Job) -> Generator[JobUpdate]:
         """Do a job from its newest checkpoint on; closed when it is no longer needed.
 
         Raises:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 PIECE_BYTES = 64 * 1024
-"""The most that a `BlobReader` reads at a time."""
+"""The most that a `StoredFile` reads at a time."""
 
 
-class BlobReader(Protocol):
-    """An open file, read from its start; errors are those of `Blobs`."""
+class StoredFile(Protocol):
+    """An open file, read from its start; errors are those of `FileStorage`."""
 
     size_bytes: int
 
@@ -23,7 +23,7 @@ class BlobReader(Protocol):
         ...
 
 
-class Blobs(Protocol):
+class FileStorage(Protocol):
     """Bytes under keys such as `jobs/ID/1/result.png`.
 
     A file is there whole or not at all, and never changes: every writer has keys of its own. All
@@ -49,7 +49,7 @@ class Blobs(Protocol):
         """Read all of it."""
         ...
 
-    def open(self, key: str) -> BlobReader:
+    def open(self, key: str) -> StoredFile:
         """Open it, to read it piece by piece; it may be deleted meanwhile."""
         ...
 

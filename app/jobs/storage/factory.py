@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.jobs.errors import BlobsUrlError
-from app.jobs.storage.base import Blobs
-from app.jobs.storage.local import Folder
+from app.jobs.errors import StorageUrlError
+from app.jobs.storage.base import FileStorage
+from app.jobs.storage.local import LocalStorage
 
 
 @dataclass(frozen=True)
-class BlobOptions:
+class StorageOptions:
     """Where the files of jobs are: in a folder of this host, unless a URL names an object store.
 
     Clients fetch results from the store itself if `links` says so, at `public_url` where that is
@@ -23,21 +23,21 @@ class BlobOptions:
     public_url: str | None = None
 
 
-def open_blobs(options: BlobOptions) -> Blobs:
+def open_storage(options: StorageOptions) -> FileStorage:
     """Open them, in the process that uses them: an object store does not survive a fork.
 
     Raises:
         BlobsUrlError: the URL names nothing that can be used.
     """
     if options.url is None:
-        return Folder(options.folder)
+        return LocalStorage(options.folder)
     try:
-        from app.jobs.storage.object_store import ObjectStore  # noqa: PLC0415 - a single host lacks it
+        from app.jobs.storage.object_store import ObjectStorage  # noqa: PLC0415 - a single host lacks it
     except ImportError as error:
-        raise BlobsUrlError(
+        raise StorageUrlError(
             "ATELIER_BLOBS_URL needs what a single host does not: pip install 'atelier[fleet]'"
         ) from error
-    return ObjectStore(
+    return ObjectStorage(
         options.url,
         scratch=options.folder / "scratch",
         timeout_s=options.timeout_s,

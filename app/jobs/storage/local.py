@@ -11,7 +11,7 @@ from app.jobs.storage.atomic import make_folder, sync, unnamed
 from app.jobs.storage.base import PIECE_BYTES
 
 
-class FileReader:
+class LocalFile:
     """An open file."""
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +27,7 @@ class FileReader:
         self._file.close()
 
 
-class Folder:
+class LocalStorage:
     """Blobs as files; a key is a path in the folder."""
 
     origin: str | None = None
@@ -65,9 +65,9 @@ class Folder:
         """Read all of it."""
         return self.path(key).read_bytes()
 
-    def open(self, key: str) -> FileReader:
+    def open(self, key: str) -> LocalFile:
         """Open it."""
-        return FileReader(self.path(key))
+        return LocalFile(self.path(key))
 
     @contextmanager
     def at_hand(self, key: str, came: Callable[[], None]) -> Iterator[Path]:  # noqa: ARG002

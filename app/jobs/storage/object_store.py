@@ -19,7 +19,7 @@ import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import from_url
 
-from app.jobs.errors import BlobsAwayError, BlobsUrlError
+from app.jobs.errors import StorageOfflineError, StorageUrlError
 from app.jobs.storage.atomic import make_folder
 from app.jobs.storage.base import PIECE_BYTES
 
@@ -36,7 +36,7 @@ _LINK_LIFE = timedelta(hours=1)
 _LONGEST_ERROR = 200
 
 
-class ObjectReader:
+class StoredObject:
     """An object that comes from the store as it is read."""
 
     def __init__(self, store: Any, key: str) -> None:
@@ -60,7 +60,7 @@ class ObjectReader:
         self._chunks = iter(())
 
 
-class ObjectStore:
+class ObjectStorage:
     """Blobs as objects, under the prefix that the URL names."""
 
     def __init__(
@@ -110,9 +110,9 @@ class ObjectStore:
         with _as_files(key):
             return bytes(obstore.get(self._store, key).bytes())
 
-    def open(self, key: str) -> ObjectReader:
+    def open(self, key: str) -> StoredObject:
         """Ask the store for it."""
-        return ObjectReader(self._store, key)
+        return StoredObject(self._store, key)
 
     @contextmanager
     def at_hand(self, key: str, came: Callable[[], None]) -> Iterator[Path]:
@@ -228,8 +228,8 @@ def _open(
         raise _unusable(_short(error)) from error
 
 
-def _unusable(why: str) -> BlobsUrlError:
-    return BlobsUrlError(
+def _unusable(why: str) -> StorageUrlError:
+    return StorageUrlError(
         f"ATELIER_BLOBS_URL names no object store that can be used: {why}; leave it out, or give "
         "it as s3://bucket/folder, with credentials in AWS_* variables"
     )
@@ -253,7 +253,7 @@ def _as_files(key: str) -> Iterator[None]:
         if isinstance(error, NotFoundError) and _NO_BUCKET not in str(error):
             raise FileNotFoundError(errno.ENOENT, "there is no such object", key) from error
         log.warning("the object store fails", key=key, error=_short(error))  # not for clients
-        raise BlobsAwayError(errno.EIO, "the object store does not answer", key) from error
+        raise StorageOfflineError(errno.EIO, "the object store does not answer", key) from error
 
 
 def _short(error: Exception) -> str:

@@ -22,8 +22,8 @@ from app.jobs.db.tables import metadata
 from app.jobs.errors import DatabaseRevisionError, StoreUnavailableError
 from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.model import JobStatus
-from app.jobs.queue import Leases
-from app.jobs.storage.local import Folder
+from app.jobs.queue import JobQueue
+from app.jobs.storage.local import LocalStorage
 from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
 from tests.jobs.migrations import older
@@ -115,8 +115,8 @@ def test_no_job_is_old_at_once_after_an_upgrade_with_a_wrong_clock(
     monkeypatch.setattr(time, "time", lambda: real() + ahead_s)
     with closing(opened(path)) as database:
         database.migrate()
-        leases, retention = Leases(database, 30, 1), Retention(86_400, 86_400, 86_400, 9)
-        Maintenance(database, leases, Folder(tmp_path), Spool(tmp_path), retention).tick()
+        leases, retention = JobQueue(database, 30, 1), Retention(86_400, 86_400, 86_400, 9)
+        Maintenance(database, leases, LocalStorage(tmp_path), Spool(tmp_path), retention).tick()
         assert not JobStore(database, QueueLimits(10, 10)).find(older.FINISHED).expired
 
 
