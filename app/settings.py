@@ -289,7 +289,7 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data_dir.absolute() / 'atelier.db'}"
 
     @property
-    def blobs(self) -> StorageOptions:
+    def storage(self) -> StorageOptions:
         """The place of the files of jobs."""
         return StorageOptions(
             self.data_dir,

@@ -38,12 +38,12 @@ class Table:
         self.database.migrate()
         self.times: Times = defaultdict(list)
         self._store = JobStore(self.database, _LIMITS)
-        self._leases = JobQueue(self.database, lease_s=30, retry_s=10)
+        self._queue = JobQueue(self.database, lease_s=30, retry_s=10)
 
     def measure(self) -> None:
         """Take one job from its submission to its end, and read on the way."""
-        store, leases = self._store, self._leases
-        self._take("has_work, nothing waits", leases.has_work)
+        store, queue = self._store, self._queue
+        self._take("has_work, nothing waits", queue.has_work)
         self._take("check_room", lambda: store.check_room("bob"))
         made, _ = self._take("create", lambda: store.create(order("bob")))
         store.create(order("ann"))
@@ -51,14 +51,14 @@ class Table:
         self._take("page of a kind", lambda: store.page("bob", kind=JobKind.STYLIZE, limit=51))
         self._take("page of a status", lambda: store.page("bob", status=JobStatus.QUEUED, limit=51))
         self._take("find", lambda: store.find(made.id, "bob"))
-        self._take("outlooks", store.outlooks)
-        self._take("has_work", leases.has_work)
-        claimed = self._take("claim", lambda: leases.claim("w"))
-        other = leases.claim("w")
+        self._take("outlooks", store.queue_positions)
+        self._take("has_work", queue.has_work)
+        claimed = self._take("claim", lambda: queue.claim("w"))
+        other = queue.claim("w")
         assert claimed is not None
         assert other is not None
-        self._take("finish", lambda: leases.finish(claimed, Progress(9, 9), Outcome("r")))
-        leases.finish(other, Progress(9, 9), Outcome("r"))
+        self._take("finish", lambda: queue.finish(claimed, Progress(9, 9), Outcome("r")))
+        queue.finish(other, Progress(9, 9), Outcome("r"))
         for job in store.page("bob", limit=200)[_KEPT:]:
             store.remove(job.id)
 

@@ -41,8 +41,8 @@ T = TypeVar("T")
 class Services:
     """Everything that lives as long as the web process; the lifespan yields it."""
 
-    identification: Authenticator
-    allowance: RateLimiter
+    authenticator: Authenticator
+    rate_limiter: RateLimiter
     registry: ModelRegistry
     reloader: Reloader
     uploads: FormReceiver
@@ -51,13 +51,13 @@ class Services:
     decoder: Decoder
     metrics: Metrics
     jobs: JobStore
-    blobs: FileStorage
+    storage: FileStorage
     spool: Spool
-    roster: WorkerRegistry
+    worker_registry: WorkerRegistry
     recent_workers: Cached[list[RegisteredWorker]]
     submissions: Submissions
     watch: JobWatch
-    followers: ConcurrencyLimit
+    streams: ConcurrencyLimit
     limits: LimitsOut
     classify_deadline_s: float
 
@@ -89,7 +89,7 @@ FlowDep = Annotated[str, Depends(_flow)]
 
 
 async def _admin(caller: CallerDep, services: ServicesDep) -> str:
-    services.identification.check_admin(caller)
+    services.authenticator.check_admin(caller)
     return caller
 
 

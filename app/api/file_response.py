@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.api.threads import in_blobs
+from app.api.threads import in_storage
 from app.jobs.storage.base import StoredFile
 
 
@@ -28,5 +28,5 @@ class BlobResponse(StreamingResponse):
 
 
 async def _pieces(reader: StoredFile) -> AsyncIterator[bytes]:
-    while piece := await in_blobs(reader.read):
+    while piece := await in_storage(reader.read):
         yield piece

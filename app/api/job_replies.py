@@ -74,7 +74,7 @@ async def _counted_headers(
     if _wanted_wait_s(headers.prefer) is None:
         yield headers
         return
-    with services.followers.taken(flow):
+    with services.streams.taken(flow):
         yield headers
 
 
@@ -84,8 +84,8 @@ JobHeadersDep = Annotated[JobHeaders, Depends(_counted_headers)]
 async def job_document(job: Job, services: Services) -> JobOut:
     """Describe a job, with its place in the queue while it waits."""
     waits = job.status is JobStatus.QUEUED
-    outlooks = await in_store(services.jobs.outlooks) if waits else {}
-    return job_out(job, outlooks.get(job.id))
+    queue_positions = await in_store(services.jobs.queue_positions) if waits else {}
+    return job_out(job, queue_positions.get(job.id))
 
 
 async def job_reply(

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.auth.concurrency import TooManyAtOnceError
 from app.api.auth.rate_limit import RateLimiter
 from app.api.problems import ApiError, ProblemType
-from app.api.threads import in_blobs, in_store
+from app.api.threads import in_storage, in_store
 from app.jobs.cleanup import remove_files
 from app.jobs.errors import (
     FilesTooLargeError,
@@ -72,15 +72,15 @@ class JobRequest:
     def fingerprint(self) -> str:
         """Return the same for the same request, sent again."""
         digests = {name: _digest(data) for name, data in self.files.items()}
-        asked = json.dumps([self.kind, self.request, digests], sort_keys=True)
-        return hashlib.sha256(asked.encode()).hexdigest()
+        job_request = json.dumps([self.kind, self.request, digests], sort_keys=True)
+        return hashlib.sha256(job_request.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class JobDraft:
     """What is to be done. `files` are what was sent, or keys of blobs that are there already."""
 
-    asked: JobRequest
+    job_request: JobRequest
     options: Mapping[str, Any]
     files: Mapping[str, bytes | Incoming | str]
     estimate_s: float | None = None
@@ -92,15 +92,15 @@ class Submissions:
     def __init__(
         self,
         store: JobStore,
-        blobs: FileStorage,
+        storage: FileStorage,
         spool: Spool,
-        allowance: RateLimiter,
+        rate_limiter: RateLimiter,
         min_free_bytes: int,
     ) -> None:
         self._store = store
-        self._blobs = blobs
+        self._storage = storage
         self._spool = spool
-        self._allowance = allowance
+        self._rate_limiter = rate_limiter
         self._min_free_bytes = min_free_bytes
         self._queued: Callable[[], None] = lambda: None
         self._keys: set[tuple[str, str]] = set()
@@ -118,9 +118,9 @@ class Submissions:
         """
         receiving = Receiving(
             self._store,
-            self._blobs,
+            self._storage,
             self._spool,
-            self._allowance,
+            self._rate_limiter,
             self._min_free_bytes,
             self._queued,
             owner,
@@ -143,9 +143,9 @@ class Receiving:
     """One request that makes a job."""
 
     store: JobStore
-    blobs: FileStorage
+    storage: FileStorage
     spool: Spool
-    allowance: RateLimiter
+    rate_limiter: RateLimiter
     min_free_bytes: int
     queued: Callable[[], None]
     owner: str
@@ -162,10 +162,10 @@ class Receiving:
             QuotaError: the caller's files take all the room there is for them.
             StorageFullError: too little disk is free.
         """
-        await self.allowance.take_submission(self.owner)
+        await self.rate_limiter.take_submission(self.owner)
         await in_store(self._check_room)
 
-    async def made_before(self, asked: JobRequest) -> Job | None:
+    async def made_before(self, job_request: JobRequest) -> Job | None:
         """Find the job that this request's key made before, whatever has changed since.
 
         Raises:
@@ -173,7 +173,7 @@ class Receiving:
         """
         if self.key is None:
             return None
-        fingerprint = await run_in_threadpool(asked.fingerprint)
+        fingerprint = await run_in_threadpool(job_request.fingerprint)
         return await in_store(self.store.made_before, self.owner, self.key, fingerprint)
 
     async def create(self, order: JobDraft) -> Job:
@@ -188,7 +188,7 @@ class Receiving:
             IdempotencyError: the key was used for another request.
             ResultExpiredError: the files that are to be gone on with are gone.
         """
-        job = await in_blobs(self._create, order)
+        job = await in_storage(self._create, order)
         self.queued()
         return job
 
@@ -203,14 +203,14 @@ class Receiving:
         """Store the files, then the row; if that fails, neither, as far as it can be known."""
         new = NewJob(
             id=uuid.uuid4().hex,
-            kind=order.asked.kind,
+            kind=order.job_request.kind,
             owner=self.owner,
             options=order.options,
             inputs={},
             estimate_s=order.estimate_s,
             request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
             idempotency_key=self.key,
-            fingerprint=order.asked.fingerprint() if self.key else None,
+            fingerprint=order.job_request.fingerprint() if self.key else None,
         )
         folder = folder_of(new.id)
         keep = False
@@ -218,7 +218,7 @@ class Receiving:
             inputs = {
                 name: self._put(f"{folder}/0/{name}", data) for name, data in order.files.items()
             }
-            stored_bytes = sum(self.blobs.size_bytes(key) for key in inputs.values())
+            stored_bytes = sum(self.storage.size_bytes(key) for key in inputs.values())
             job, keep = self.store.create(replace(new, inputs=inputs, stored_bytes=stored_bytes))
         except StorageOfflineError as error:
             keep = True  # what is there is swept later: this client has waited long enough
@@ -230,18 +230,18 @@ class Receiving:
             raise _storage_error(error) from error
         finally:
             if not keep:
-                remove_files(new.id, self.blobs)
+                remove_files(new.id, self.storage)
         return job
 
     def _put(self, key: str, data: bytes | Incoming | str) -> str:
         if isinstance(data, Incoming):
-            return self.blobs.put_file(key, data.path)
+            return self.storage.put_file(key, data.path)
         if isinstance(data, str):
             try:
-                return self.blobs.copy(data, key)
+                return self.storage.copy(data, key)
             except FileNotFoundError as error:
                 raise ResultExpiredError("the painting has just been removed") from error
-        return self.blobs.put(key, data)
+        return self.storage.put(key, data)
 
 
 def _digest(data: bytes | Incoming) -> str:

@@ -31,7 +31,7 @@ class Threads:
 in_store = Threads(_COUNT)
 """For methods of the job store, and what uses them."""
 
-in_blobs = Threads(_COUNT)
+in_storage = Threads(_COUNT)
 """For the files of jobs."""
 
 in_parser = Threads(1)

@@ -20,7 +20,7 @@ class JobSnapshot:
     """A job as it was seen, with what it could expect while it waited."""
 
     job: Job
-    outlook: QueuePosition | None = None
+    queue_position: QueuePosition | None = None
 
     def differs(self, known: "JobSnapshot") -> bool:
         """Return whether a client that knows the other would see something new."""
@@ -30,7 +30,7 @@ class JobSnapshot:
 
     @property
     def _position(self) -> int | None:
-        return self.outlook.position if self.outlook else None
+        return self.queue_position.position if self.queue_position else None
 
 
 class JobWatch:
@@ -112,8 +112,8 @@ class JobWatch:
     def _look(self, followed: Sequence[str]) -> Mapping[str, JobSnapshot | None]:
         found = self._store.find_many(followed)
         waits = any(job.status is JobStatus.QUEUED for job in found)
-        outlooks = self._store.outlooks() if waits else {}
-        seen = {job.id: JobSnapshot(job, outlooks.get(job.id)) for job in found}
+        queue_positions = self._store.queue_positions() if waits else {}
+        seen = {job.id: JobSnapshot(job, queue_positions.get(job.id)) for job in found}
         return {job_id: seen.get(job_id) for job_id in followed}
 
     def _has_news(self, known: JobSnapshot) -> bool:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         job = store.cancel(args.id)
         if job.status.is_terminal:
-            remove_attempts(job, open_storage(settings.blobs))
+            remove_attempts(job, open_storage(settings.storage))
     console.print_json(json.dumps(asdict(job)))
     return 0
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer HTTP until told to stop."""
-    hangup = ReloadSignal()
+    reload_signal = ReloadSignal()
     settings = read_settings(host=options.host, port=options.port)
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
     with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:
         try:
-            web_app = create_app(settings, hangup)
+            web_app = create_app(settings, reload_signal)
         except StoreUnavailableError as error:  # for now: it may be started again
             log.error("the store does not answer", error=str(error))  # noqa: TRY400
             return 1

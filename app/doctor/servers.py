@@ -28,7 +28,7 @@ def object_store(settings: Settings) -> Iterator[Finding]:
     if settings.blobs_url is None:
         return
     try:
-        open_storage(settings.blobs).older_than(_FOLDER, 0)
+        open_storage(settings.storage).older_than(_FOLDER, 0)
     except (OSError, AtelierError) as error:
         said = " ".join(str(error.__cause__ or error).split())[:_LONGEST_REASON]
         yield problem(f"object store: {said}", "see ATELIER_BLOBS_URL, and the AWS_* variables")

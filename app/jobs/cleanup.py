@@ -10,7 +10,7 @@ from app.jobs.storage.base import FileStorage
 log = structlog.stdlib.get_logger(__name__)
 
 
-def note_lost(jobs: Sequence[Job], blobs: FileStorage) -> None:
+def note_lost(jobs: Sequence[Job], storage: FileStorage) -> None:
     """Log jobs that were taken from workers which died or did not answer, and tidy up."""
     for job in jobs:
         log.warning(
@@ -20,17 +20,17 @@ def note_lost(jobs: Sequence[Job], blobs: FileStorage) -> None:
             status=job.status,
         )
         if job.status.is_terminal:
-            remove_attempts(job, blobs)
+            remove_attempts(job, storage)
 
 
-def remove_attempts(job: Job, blobs: FileStorage) -> None:
+def remove_attempts(job: Job, storage: FileStorage) -> None:
     """Remove the files that a job needs no longer; what cannot be removed is swept later."""
-    remove_files(job.id, blobs, keep=job.files())
+    remove_files(job.id, storage, keep=job.files())
 
 
-def remove_files(job_id: str, blobs: FileStorage, keep: set[str] | None = None) -> None:
+def remove_files(job_id: str, storage: FileStorage, keep: set[str] | None = None) -> None:
     """Remove a job's files but for some; what cannot be removed is swept later."""
     try:
-        blobs.keep_only(folder_of(job_id), keep or set())
+        storage.keep_only(folder_of(job_id), keep or set())
     except OSError as error:
         log.warning("files of a job cannot be removed", job_id=job_id, error=str(error))

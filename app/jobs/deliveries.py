@@ -12,7 +12,7 @@ from app.jobs.queue import JobQueue
 class BrokerDeliveries:
     """Of one worker. `reap` frees the jobs whose lease has lapsed."""
 
-    leases: JobQueue
+    queue: JobQueue
     worker: str
     reap: Callable[[], None]
     stopping: threading.Event
@@ -32,21 +32,21 @@ class BrokerDeliveries:
         claimed = self._take(job_id)
         if claimed is not None or not is_redelivered:
             return claimed
-        seen = self.leases.held(job_id)
+        seen = self.queue.held(job_id)
         while seen is not None and not self.stopping.wait(self.poll_s):
             if (claimed := self._take(job_id)) is not None:
                 return claimed
-            before, seen = seen, self.leases.held(job_id)
+            before, seen = seen, self.queue.held(job_id)
             if seen is not None and seen.lease_until != before.lease_until:
                 return None
         return None if self.stopping.is_set() else self._take(job_id)
 
     def _take(self, named: str) -> Job | None:
         """Claim as long as there is something to claim: another worker may be faster."""
-        while self.leases.has_work():
+        while self.queue.has_work():
             self.reap()
-            if (claimed := self.leases.claim(self.worker)) is not None:
+            if (claimed := self.queue.claim(self.worker)) is not None:
                 if claimed.id != named:
-                    self.leases.replace_announcement(named, claimed)
+                    self.queue.replace_announcement(named, claimed)
                 return claimed
         return None

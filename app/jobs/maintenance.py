@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 
 from app.jobs.cleanup import note_lost
 from app.jobs.db.database import Database
-from app.jobs.db.tables import allowance, job
+from app.jobs.db.tables import job, rate_limiter
 from app.jobs.model import folder_of
 from app.jobs.queue import JobQueue
 from app.jobs.service_time import ServiceTime
@@ -57,14 +57,14 @@ class Maintenance:
     def __init__(
         self,
         database: Database,
-        leases: JobQueue,
-        blobs: FileStorage,
+        queue: JobQueue,
+        storage: FileStorage,
         spool: Spool,
         retention: Retention,
     ) -> None:
         self._database = database
-        self._leases = leases
-        self._blobs = blobs
+        self._queue = queue
+        self._storage = storage
         self._spool = spool
         self._retention = retention
         self._time = ServiceTime(database, retention.longest_pause_s)
@@ -81,7 +81,7 @@ class Maintenance:
             OSError: a file cannot be removed.
         """
         self._spool.sweep()
-        note_lost(self._leases.reap(), self._blobs)
+        note_lost(self._queue.reap(), self._storage)
         now = self._time.now()
         _in_batches(partial(self._note_ended, now))
         _in_batches(partial(self._expire_files, now - self._retention.files_s))
@@ -125,7 +125,7 @@ class Maintenance:
         with self._database.write() as connection:
             ids = connection.execute(statement.returning(job.c.id)).scalars().all()
         for job_id in ids:
-            self._blobs.keep_only(folder_of(job_id), set())
+            self._storage.keep_only(folder_of(job_id), set())
         return len(ids)
 
     def _forget_jobs(self, latest: float) -> int:
@@ -149,7 +149,7 @@ class Maintenance:
         with self._database.write() as connection:
             ids = connection.execute(statement.returning(job.c.id)).scalars().all()
         for job_id in ids:
-            self._blobs.keep_only(folder_of(job_id), set())
+            self._storage.keep_only(folder_of(job_id), set())
         return len(ids)
 
     def _owners(self) -> set[str]:
@@ -158,10 +158,10 @@ class Maintenance:
 
     def _forget_counts(self) -> None:
         """Remove what callers had used in minutes that are over."""
-        over = select(allowance.c.key).where(allowance.c.ends_at < self._database.now())
+        over = select(rate_limiter.c.key).where(rate_limiter.c.ends_at < self._database.now())
         mine = over.with_for_update(skip_locked=True)
         with self._database.write() as connection:
-            connection.execute(delete(allowance).where(allowance.c.key.in_(mine)))
+            connection.execute(delete(rate_limiter).where(rate_limiter.c.key.in_(mine)))
 
     def _is_owner(self) -> bool:
         """Return whether the files belong to the jobs of this database, not of another.
@@ -171,13 +171,13 @@ class Maintenance:
         """
         mine = self._database.identity()
         try:
-            owner = self._blobs.get(_OWNER).decode()
+            owner = self._storage.get(_OWNER).decode()
         except FileNotFoundError:
-            found = set(self._blobs.older_than(_FOLDER, 0))
+            found = set(self._storage.older_than(_FOLDER, 0))
             if found and not found & self._named():
                 owner = "unknown"
             else:
-                owner = self._blobs.get(self._blobs.put(_OWNER, mine.encode())).decode()
+                owner = self._storage.get(self._storage.put(_OWNER, mine.encode())).decode()
         if owner != mine:
             log.warning(
                 "files of no job are left alone: they belong to another database. "
@@ -194,7 +194,7 @@ class Maintenance:
         """
         if not self._is_owner():
             return
-        count = self._blobs.sweep(_FOLDER, self._retention.orphan_s, self._lasting_orphans)
+        count = self._storage.sweep(_FOLDER, self._retention.orphan_s, self._lasting_orphans)
         if count:
             log.info("files of no job removed", count=count)
 

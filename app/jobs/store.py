@@ -61,12 +61,12 @@ class JobStore:
     """
 
     def __init__(
-        self, database: Database, limits: QueueLimits, roster: WorkerRegistry | None = None
+        self, database: Database, limits: QueueLimits, worker_registry: WorkerRegistry | None = None
     ) -> None:
         """Use a database; without a roster there is one worker."""
         self._database = database
         self._limits = limits
-        self._roster = roster
+        self._worker_registry = worker_registry
 
     def create(self, new: NewJob) -> tuple[Job, bool]:
         """Queue a job; or return the one that this idempotency key made before, and False.
@@ -147,12 +147,12 @@ class JobStore:
             rows = connection.execute(query).all()
         return [to_job(row) for row in rows]
 
-    def outlooks(self) -> Mapping[str, QueuePosition]:
+    def queue_positions(self) -> Mapping[str, QueuePosition]:
         """Estimate the place and the end of every waiting job, by its id.
 
         Every worker that is alive takes the next job as soon as it is free.
         """
-        workers = self._roster.count() if self._roster else 1
+        workers = self._worker_registry.count() if self._worker_registry else 1
         with self._database.read() as connection:
             numbers = connection.execute(in_claim_order()).scalars().all()
             columns = (job.c.number, job.c.id, job.c.estimate_s)
@@ -163,13 +163,15 @@ class JobStore:
         free_in_s = [_NEVER if eta is None else eta for eta in etas]
         free_in_s += [0.0] * max(workers - len(free_in_s), not free_in_s)
         heapify(free_in_s)
-        outlooks = {}
+        queue_positions = {}
         for position, number in enumerate(numbers, start=1):
             row = waiting[number]
             ends_in_s = free_in_s[0] + (_NEVER if row.estimate_s is None else row.estimate_s)
             heapreplace(free_in_s, ends_in_s)
-            outlooks[row.id] = QueuePosition(position, None if ends_in_s == _NEVER else ends_in_s)
-        return outlooks
+            queue_positions[row.id] = QueuePosition(
+                position, None if ends_in_s == _NEVER else ends_in_s
+            )
+        return queue_positions
 
     def counts(self) -> Mapping[JobStatus, int]:
         """Count the jobs of each status."""

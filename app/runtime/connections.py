@@ -81,9 +81,9 @@ class ConnectionSlots:
         """Return a place for a new connection, which `close` closes; None if there is none left."""
         for pool in self._pools:
             if pool.take(peer):
-                place = ConnectionSlot(pool, peer, close)
-                place.mark_idle()
-                return place
+                slot = ConnectionSlot(pool, peer, close)
+                slot.mark_idle()
+                return slot
         return None
 
 

@@ -61,13 +61,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """
 
     def __init__(
-        self, *args: Any, limits: ConnectionLimits, places: ConnectionSlots, **kwargs: Any
+        self, *args: Any, limits: ConnectionLimits, slots: ConnectionSlots, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self._head_timeout_s = limits.head_timeout_s
         self._download_stall_s = limits.download_stall_s
-        self._places = places
-        self._place: ConnectionSlot | None = None
+        self._slots = slots
+        self._slot: ConnectionSlot | None = None
         self._header_count = 0  # of the present request, with its trailers
         self._is_head_complete = False
         self._bytes_without_body = 0  # since the last head was complete or a piece of body came
@@ -85,10 +85,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=0)  # `pause_writing` at the first unread byte
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        self._place = self._places.take(peer_of(self.client), transport.close)
-        if self._place is None:
+        self._slot = self._slots.take(peer_of(self.client), transport.close)
+        if self._slot is None:
             transport.abort()
-        elif self._place.is_reserved:
+        elif self._slot.is_reserved:
             self._head_timeout_s = min(self._head_timeout_s, _RESERVED_HEAD_TIMEOUT_S)
         self._await_head()
 
@@ -99,8 +99,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """
         self._head_arrived()
         self._forget_read_timer()
-        if self._place is not None:
-            self._place.release()
+        if self._slot is not None:
+            self._slot.release()
         for cycle in self._unanswered:
             if not cycle.response_complete:
                 cycle.disconnected = True
@@ -155,11 +155,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stop waiting: from here on the app bounds the body."""
         self._head_arrived()
-        if self._place is not None:
-            self._place.mark_busy()
+        if self._slot is not None:
+            self._slot.mark_busy()
         self._is_head_complete = True
         self._bytes_without_body = 0
-        is_reserved = self._place is not None and self._place.is_reserved
+        is_reserved = self._slot is not None and self._slot.is_reserved
         if is_reserved and not is_health_probe(self.url.decode("latin-1")):
             raise _RefusedError(_CONNECTIONS_FULL, "There are too many connections; try again.")
         super().on_headers_complete()
@@ -222,8 +222,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _mark_idle(self) -> None:
         """Let the connection be closed for another one, unless an answer is not yet written."""
         is_written = self._is_between_requests() and not self.flow.write_paused
-        if is_written and self._place is not None:
-            self._place.mark_idle()
+        if is_written and self._slot is not None:
+            self._slot.mark_idle()
 
     def _await_head(self) -> None:
         if self._head_timer is None:

@@ -9,12 +9,12 @@ from app.jobs.storage.spool import Spool
 from app.settings import Settings
 
 
-def make_maintenance(settings: Settings, database: Database, blobs: FileStorage) -> Maintenance:
+def make_maintenance(settings: Settings, database: Database, storage: FileStorage) -> Maintenance:
     """Make what removes old files and jobs, and takes jobs from workers that are gone."""
     return Maintenance(
         database,
         JobQueue(database, settings.lease_s, settings.retry_s),
-        blobs,
+        storage,
         Spool(settings.data_dir),
         Retention(
             settings.result_ttl_s,
@@ -25,7 +25,7 @@ def make_maintenance(settings: Settings, database: Database, blobs: FileStorage)
     )
 
 
-def make_announcer(settings: Settings, database: Database) -> BrokerPublisher | None:
+def make_publisher(settings: Settings, database: Database) -> BrokerPublisher | None:
     """Make what tells the broker of waiting jobs, if there is a broker."""
     broker = make_broker(settings)
     return BrokerPublisher(database, broker, settings.maintenance_s) if broker else None

@@ -13,7 +13,7 @@ from app.runtime.http_protocol import BoundedHttpProtocol
 
 def run(app: FastAPI, listener: socket.socket, limits: ConnectionLimits, *, grace_s: float) -> None:
     """Serve until SIGTERM or SIGINT; running requests then have `grace_s` seconds to end."""
-    protocol = partial(BoundedHttpProtocol, limits=limits, places=ConnectionSlots(limits))
+    protocol = partial(BoundedHttpProtocol, limits=limits, slots=ConnectionSlots(limits))
     config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]

@@ -47,13 +47,13 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError: the data directory is in use, or the address cannot be listened on.
     """
-    hangup = ReloadSignal()
+    reload_signal = ReloadSignal()
     with _sole_owner(settings), listen(settings) as listener:
         host, port = listener.getsockname()[:2]
         log.info("listening", url=f"http://{host}:{port}")
         workers = _Workers(settings, f"http://{reachable(host)}:{port}")
         workers.release_all()
-        family = _Family(settings, hangup)
+        family = _Family(settings, reload_signal)
         asyncio.run(family.supervise([_web(listener), *workers.children()]))
 
 
@@ -110,8 +110,8 @@ class _Workers:
         self._web_url = web_url
         self._family = f"{socket.gethostname()}:{settings.data_dir.absolute()}#"
         database = Database(settings.database, settings.store_timeout_s)
-        self._leases = JobQueue(database, settings.lease_s, settings.retry_s)
-        self._blobs = open_storage(settings.blobs)
+        self._queue = JobQueue(database, settings.lease_s, settings.retry_s)
+        self._storage = open_storage(settings.storage)
         self._names: dict[int, str] = {}
         try:
             database.migrate()
@@ -141,7 +141,7 @@ class _Workers:
 
     def _release(self, names: str, *, crashed: bool = True) -> None:
         try:
-            note_lost(self._leases.release(names, crashed=crashed), self._blobs)
+            note_lost(self._queue.release(names, crashed=crashed), self._storage)
         except StoreUnavailableError as error:
             log.warning("a lease cannot be freed; it will lapse", error=str(error))
 
@@ -149,8 +149,8 @@ class _Workers:
 class _Family:
     """The children, until the service is told to stop or one of them can never start."""
 
-    def __init__(self, settings: Settings, hangup: ReloadSignal) -> None:
-        self._hangup = hangup
+    def __init__(self, settings: Settings, reload_signal: ReloadSignal) -> None:
+        self._reload_signal = reload_signal
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._grace_s = settings.shutdown_grace_s
         self._restart_s = settings.restart_s
@@ -167,7 +167,7 @@ class _Family:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        self._hangup.listen(self._reload)
+        self._reload_signal.listen(self._reload)
         async with asyncio.TaskGroup() as group:
             for child in children:
                 group.create_task(self._keep_running(child))

@@ -73,7 +73,7 @@ class State(TypedDict):
     services: Services
 
 
-def create_app(settings: Settings, hangup: ReloadSignal) -> FastAPI:
+def create_app(settings: Settings, reload_signal: ReloadSignal) -> FastAPI:
     """Build the app. Models are loaded when it starts, while it already answers `/health`.
 
     SIGHUP has them reloaded. `app.state.end_streams` is an async function that ends the streams
@@ -90,14 +90,14 @@ def create_app(settings: Settings, hangup: ReloadSignal) -> FastAPI:
         summary="Image inference and neural style transfer",
         version=__version__,
         generate_unique_id_function=attrgetter("name"),
-        lifespan=partial(_lifespan, parts, hangup),
+        lifespan=partial(_lifespan, parts, reload_signal),
         dependencies=[Depends(check_single_headers)],
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
     )
     errors.install(app)
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(AccessMiddleware, entry=parts.entry)
+    app.add_middleware(AccessMiddleware, access_rules=parts.access_rules)
     app.add_middleware(RequestLogMiddleware, metrics=parts.metrics)
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(ProtocolMiddleware)
@@ -116,17 +116,19 @@ def _add_routes(app: FastAPI, *, with_metrics: bool) -> None:
 
 
 @asynccontextmanager
-async def _lifespan(parts: Parts, hangup: ReloadSignal, _app: FastAPI) -> AsyncIterator[State]:
+async def _lifespan(
+    parts: Parts, reload_signal: ReloadSignal, _app: FastAPI
+) -> AsyncIterator[State]:
     with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
         services = make_services(parts, make_loader(parts, model_thread))
-        hangup.listen(services.reloader.ask)
+        reload_signal.listen(services.reloader.ask)
         tasks = [asyncio.create_task(work) for work in _works(parts, services)]
         yield {"services": services}
         for task in tasks:
             task.cancel()
         services.decoder.close()
-        if parts.announcer is not None:
-            await asyncio.to_thread(parts.announcer.close)
+        if parts.publisher is not None:
+            await asyncio.to_thread(parts.publisher.close)
         parts.database.close()
 
 
@@ -136,13 +138,13 @@ def _works(parts: Parts, services: Services) -> Iterator[Coroutine[Any, Any, Non
     yield services.reloader.run()
     yield _end_without(services.decoder)
     yield parts.watch.run()
-    maintenance = make_maintenance(parts.settings, parts.database, parts.blobs)
+    maintenance = make_maintenance(parts.settings, parts.database, parts.storage)
     yield _now_and_then(maintenance.tick, every_s)
-    if parts.announcer is not None:
+    if parts.publisher is not None:
         waits = asyncio.Event()
         services.submissions.listen(waits.set)
-        yield _now_and_then(parts.announcer.recover, every_s)
-        yield _now_and_then(parts.announcer.announce, every_s, waits)
+        yield _now_and_then(parts.publisher.recover, every_s)
+        yield _now_and_then(parts.publisher.announce, every_s, waits)
 
 
 async def _end_without(decoder: Decoder) -> None:

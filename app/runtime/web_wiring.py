@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from app.api.auth.concurrency import follower_limit
+from app.api.auth.concurrency import stream_limit
 from app.api.auth.identity import Authenticator, SecretError, kept_secret
 from app.api.auth.rate_limit import RateLimiter
 from app.api.cached import Cached
@@ -29,7 +29,7 @@ from app.jobs.store import JobStore, QueueLimits
 from app.jobs.worker_registry import WorkerRegistry
 from app.metrics import Metrics
 from app.runtime.listening import is_loopback
-from app.runtime.maintenance import make_announcer
+from app.runtime.maintenance import make_publisher
 from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
 from app.serving.loader import Loader
@@ -51,10 +51,10 @@ class Parts:
     device: torch.device
     metrics: Metrics
     database: Database
-    blobs: FileStorage
-    announcer: BrokerPublisher | None
+    storage: FileStorage
+    publisher: BrokerPublisher | None
     watch: JobWatch
-    entry: AccessRules
+    access_rules: AccessRules
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -73,23 +73,27 @@ def make_parts(settings: Settings) -> Parts:
         device=choose_device(settings.device),
         metrics=Metrics(),
         database=database,
-        blobs=open_storage(settings.blobs),
-        announcer=make_announcer(settings, database),
+        storage=open_storage(settings.storage),
+        publisher=make_publisher(settings, database),
         watch=JobWatch(_make_store(settings, database), settings.events_poll_s),
-        entry=_make_entry(settings, database),
+        access_rules=_make_access_rules(settings, database),
     )
 
 
 def make_services(parts: Parts, loader: Loader) -> Services:
     """Make the services that every request can use."""
-    settings, database, blobs = parts.settings, parts.database, parts.blobs
-    store, entry, metrics = _make_store(settings, database), parts.entry, parts.metrics
+    settings, database, storage = parts.settings, parts.database, parts.storage
+    store, access_rules, metrics = (
+        _make_store(settings, database),
+        parts.access_rules,
+        parts.metrics,
+    )
     spool = Spool(settings.data_dir)
-    roster = WorkerRegistry(database, settings.lease_s)
+    worker_registry = WorkerRegistry(database, settings.lease_s)
     registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
-        identification=entry.identification,
-        allowance=entry.allowance,
+        authenticator=access_rules.authenticator,
+        rate_limiter=access_rules.rate_limiter,
         registry=registry,
         reloader=Reloader(registry, loader, metrics),
         uploads=_uploads(settings),
@@ -98,13 +102,15 @@ def make_services(parts: Parts, loader: Loader) -> Services:
         decoder=_decoder(settings, metrics),
         metrics=metrics,
         jobs=store,
-        blobs=blobs,
+        storage=storage,
         spool=spool,
-        roster=roster,
-        recent_workers=Cached(roster.workers, _WORKERS_MAX_AGE_S),
-        submissions=Submissions(store, blobs, spool, entry.allowance, settings.min_free_bytes),
+        worker_registry=worker_registry,
+        recent_workers=Cached(worker_registry.workers, _WORKERS_MAX_AGE_S),
+        submissions=Submissions(
+            store, storage, spool, access_rules.rate_limiter, settings.min_free_bytes
+        ),
         watch=parts.watch,
-        followers=follower_limit(settings.max_streams_per_caller),
+        streams=stream_limit(settings.max_streams_per_caller),
         limits=LimitsOut.model_validate(settings),
         classify_deadline_s=settings.classify_deadline_s,
     )
@@ -117,16 +123,16 @@ def make_loader(parts: Parts, model_thread: ThreadPoolExecutor) -> Loader:
     return Loader(parts.device, model_thread, parts.metrics, settings.engines, limits)
 
 
-def _make_entry(settings: Settings, database: Database) -> AccessRules:
+def _make_access_rules(settings: Settings, database: Database) -> AccessRules:
     """Make the checks that every request has to pass."""
-    identification = Authenticator(
+    authenticator = Authenticator(
         settings.keyring,
         words(settings.admins),
         _session_secret(settings, is_shared=database.is_shared),
         settings.session_ttl_s,
         is_local=is_loopback(settings.host),
     )
-    allowance = RateLimiter(
+    rate_limiter = RateLimiter(
         settings.max_requests_per_minute,
         settings.max_submissions_per_minute,
         settings.max_pixels_per_minute,
@@ -137,8 +143,8 @@ def _make_entry(settings: Settings, database: Database) -> AccessRules:
         allowed_hosts = frozenset({ANY})  # who has no key gets nothing under any name
     open_paths = {"/metrics"} if settings.metrics == "open" else set()
     return AccessRules(
-        identification,
-        allowance,
+        authenticator,
+        rate_limiter,
         allowed_hosts,
         open_paths,
         keyless=RateLimiter(settings.max_keyless_requests_per_minute, None, None),

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import structlog
 
 from app.jobs.errors import StoreUnavailableError
-from app.runtime.maintenance import make_announcer, make_maintenance
+from app.runtime.maintenance import make_maintenance, make_publisher
 from app.runtime.worker_wiring import WorkerServices
 from app.settings import Settings
 
@@ -51,11 +51,11 @@ class DeliveredJobs:
         self._bench = self._open.enter_context(WorkerServices(settings, own_name, stopping))
         self._bench.release(children)
         self._every_s = settings.maintenance_s
-        self._maintenance = make_maintenance(settings, self._bench.database, self._bench.blobs)
-        announcer = make_announcer(settings, self._bench.database)
-        assert announcer is not None
-        self._announcer = announcer
-        self._open.callback(announcer.close)
+        self._maintenance = make_maintenance(settings, self._bench.database, self._bench.storage)
+        publisher = make_publisher(settings, self._bench.database)
+        assert publisher is not None
+        self._publisher = publisher
+        self._open.callback(publisher.close)
         self._upkeep = threading.Thread(target=self._keep_up, daemon=True)
         self._upkeep.start()
         self._bench.measure()
@@ -77,8 +77,8 @@ class DeliveredJobs:
         """Do what any process of a fleet does now and then."""
         while not self._stopping.wait(self._every_s):
             try:
-                self._announcer.recover()
-                self._announcer.announce()
+                self._publisher.recover()
+                self._publisher.announce()
                 self._maintenance.tick()
             except (StoreUnavailableError, OSError) as error:
                 log.warning("maintenance has to wait", error=str(error))

@@ -62,15 +62,15 @@ class WorkerServices:
         self._name = name
         self._stopping = stopping
         self.database = Database(settings.database, settings.store_timeout_s)
-        self._leases = JobQueue(self.database, settings.lease_s, settings.retry_s)
-        self._roster = WorkerRegistry(self.database, settings.lease_s)
+        self._queue = JobQueue(self.database, settings.lease_s, settings.retry_s)
+        self._worker_registry = WorkerRegistry(self.database, settings.lease_s)
         convention = Convention(settings.vgg19_convention)
         self._targets = StyleTargets(VGG19.load(device, settings.vgg19_weights, convention))
         memory = settings.worker_memory_bytes or memory_bytes(device)
-        self.blobs = open_storage(settings.blobs)
+        self.storage = open_storage(settings.storage)
         self._calibrations = Calibrations(settings.data_dir / "calibrations.json")
         limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
-        self._painting = StylizeHandler(self._targets, self.blobs, limits, memory)
+        self._painting = StylizeHandler(self._targets, self.storage, limits, memory)
         self._painting.calibration = self._calibrations.find(cost_key(self._targets.network))
         timeouts = WatchdogTimeouts(
             renew_s=settings.lease_renew_s,
@@ -78,19 +78,19 @@ class WorkerServices:
             stall_s=settings.stall_s,
             cancel_s=settings.cancel_s,
         )
-        self._liveness = Watchdog(name, self._leases, self._roster, timeouts)
+        self._watchdog = Watchdog(name, self._queue, self._worker_registry, timeouts)
         self._runner = Runner(
-            self._leases,
-            self.blobs,
+            self._queue,
+            self.storage,
             {
                 JobKind.STYLIZE: self._painting,
-                JobKind.EVALUATE: _evaluating(settings, device, self.blobs, self._liveness),
+                JobKind.EVALUATE: _evaluating(settings, device, self.storage, self._watchdog),
             },
-            self._liveness,
+            self._watchdog,
             ReportIntervals(settings.report_s, settings.checkpoint_s, settings.result_wait_s),
         )
         self._deliveries = BrokerDeliveries(
-            self._leases, name, self._reap, stopping, settings.worker_poll_s
+            self._queue, name, self._reap, stopping, settings.worker_poll_s
         )
         known = self._painting.calibration
         self._card = RegisteredWorker(
@@ -104,8 +104,8 @@ class WorkerServices:
     def __enter__(self) -> Self:
         """Start to work."""
         self._patiently(self.database.migrate)
-        self._patiently(lambda: self._roster.join(self._card))
-        self._liveness.__enter__()
+        self._patiently(lambda: self._worker_registry.join(self._card))
+        self._watchdog.__enter__()
         if not self._stopping.is_set():
             log.info("worker ready", device=self._card.device, dtype=self._card.dtype)
         return self
@@ -117,8 +117,8 @@ class WorkerServices:
         trace: TracebackType | None,
     ) -> None:
         """Leave."""
-        self._liveness.__exit__(kind, error, trace)
-        self._patiently(lambda: self._roster.leave(self._name))
+        self._watchdog.__exit__(kind, error, trace)
+        self._patiently(lambda: self._worker_registry.leave(self._name))
         self.database.close()
 
     def claim(self) -> Job | None:
@@ -133,7 +133,7 @@ class WorkerServices:
 
     def release(self, workers: str) -> None:
         """Take the jobs of workers that have died, by the beginning of their names."""
-        self._patiently(lambda: note_lost(self._leases.release(workers), self.blobs))
+        self._patiently(lambda: note_lost(self._queue.release(workers), self.storage))
 
     def run(self, job: Job) -> None:
         """Run a job that was just claimed."""
@@ -154,21 +154,21 @@ class WorkerServices:
         log.info("measured", **asdict(found))
         self._painting.calibration = found
         self._calibrations.keep(cost_key(self._targets.network), found)
-        self._patiently(lambda: self._roster.calibrate(self._name, asdict(found)))
+        self._patiently(lambda: self._worker_registry.calibrate(self._name, asdict(found)))
         return True
 
     def _next_job(self) -> Job | None:
-        if not self._leases.has_work():
+        if not self._queue.has_work():
             return None
         self._reap()
-        return self._leases.claim(self._name)
+        return self._queue.claim(self._name)
 
     def _reap(self) -> None:
-        note_lost(self._leases.reap(), self.blobs)
+        note_lost(self._queue.reap(), self.storage)
 
     def _is_wanted(self) -> bool:
         try:
-            return self._stopping.is_set() or self._leases.has_work()
+            return self._stopping.is_set() or self._queue.has_work()
         except StoreUnavailableError:
             return False
 
@@ -183,20 +183,20 @@ class WorkerServices:
 
 
 def _evaluating(
-    settings: Settings, device: torch.device, blobs: FileStorage, liveness: Watchdog
+    settings: Settings, device: torch.device, storage: FileStorage, watchdog: Watchdog
 ) -> EvaluateHandler:
     return EvaluateHandler(
         settings.models_dir,
         settings.datasets,
         device,
         settings.engines,
-        blobs,
+        storage,
         ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
         ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
         PixelBudget(settings.max_decoding_pixels),
         threads=settings.decode_threads,
         max_s=settings.max_evaluation_s,
-        came=liveness.waits_for_what_comes,
+        came=watchdog.waits_for_what_comes,
     )
 
 

@@ -17,11 +17,11 @@ HIDE = """(isHidden) => {
 def test_seven_tabs_follow_a_painting_and_another_still_gets_answers(visit: Visit) -> None:
     visit.begin_long()
     expect(visit.title).to_have_text("Being painted", timeout=PAINTING_MS)
-    followers = [visit.page]
+    streams = [visit.page]
     for _ in range(6):
-        followers[-1].evaluate(HIDE, True)  # as a browser does when another tab is opened
-        followers.append(_following(visit))
-    followers[-1].evaluate(HIDE, True)
+        streams[-1].evaluate(HIDE, True)  # as a browser does when another tab is opened
+        streams.append(_following(visit))
+    streams[-1].evaluate(HIDE, True)
     page = visit.page.context.new_page()
     page.goto(f"{visit.url}/#classify")
     page.get_by_role("radio", name="cifar10").check()
@@ -30,8 +30,8 @@ def test_seven_tabs_follow_a_painting_and_another_still_gets_answers(visit: Visi
     visit.page.evaluate(HIDE, False)
     visit.page.get_by_role("button", name="Good enough").click()
     expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
-    followers[3].evaluate(HIDE, False)
-    expect(followers[3].locator("#easel-title")).to_have_text("Painted")
+    streams[3].evaluate(HIDE, False)
+    expect(streams[3].locator("#easel-title")).to_have_text("Painted")
 
 
 def _following(visit: Visit) -> Page:

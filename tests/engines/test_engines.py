@@ -40,7 +40,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import torch
 from app.engines.options import EngineOptions
-from app.engines.choice import choose
+from app.engines.selection import choose
 from app.vision.classifier import Classifier
 
 folder = Path(sys.argv[1])

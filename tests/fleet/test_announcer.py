@@ -25,7 +25,7 @@ def empty_broker(broker: BrokerServer) -> BrokerServer:
 
 
 @pytest.fixture
-def announcer(database: Database, empty_broker: BrokerServer) -> Iterator[BrokerPublisher]:
+def publisher(database: Database, empty_broker: BrokerServer) -> Iterator[BrokerPublisher]:
     carrier = _carrier(empty_broker)
     yield BrokerPublisher(database, carrier, again_s=60)
     carrier.close()
@@ -36,11 +36,11 @@ def _carrier(broker: BrokerServer) -> CeleryBroker:
 
 
 def test_higher_priorities_come_first(
-    store: JobStore, announcer: BrokerPublisher, empty_broker: BrokerServer
+    store: JobStore, publisher: BrokerPublisher, empty_broker: BrokerServer
 ) -> None:
     priorities = [0, 5, 9, 12, -1]
     ids = [store.create(order(priority=priority))[0].id for priority in priorities]
-    announcer.announce()
+    publisher.announce()
     first, last = empty_broker.take_all()[:2], [ids[0], ids[4]]
     assert set(first) == {ids[2], ids[3]}
     assert not set(last) & set(first)
@@ -60,22 +60,22 @@ def test_every_job_is_announced_once(
 
 
 def test_a_job_that_goes_back_to_the_queue_is_announced_when_its_time_has_come(
-    store: JobStore, database: Database, announcer: BrokerPublisher, empty_broker: BrokerServer
+    store: JobStore, database: Database, publisher: BrokerPublisher, empty_broker: BrokerServer
 ) -> None:
-    leases = JobQueue(database, 30, retry_s=0)
+    queue = JobQueue(database, 30, retry_s=0)
     store.create(order())
-    announcer.announce()
-    mine = leases.claim("w")
+    publisher.announce()
+    mine = queue.claim("w")
     assert mine is not None
-    announcer.announce()
+    publisher.announce()
     assert empty_broker.take_all() == [mine.id]
-    leases.retry(mine, Fault("storage_failed", "try again"))
-    announcer.announce()
+    queue.retry(mine, Fault("storage_failed", "try again"))
+    publisher.announce()
     assert empty_broker.take_all() == [mine.id]
-    mine = leases.claim("w")
+    mine = queue.claim("w")
     assert mine is not None
     JobQueue(database, 30, retry_s=60).retry(mine, Fault("storage_failed", "try again"))
-    announcer.announce()
+    publisher.announce()
     assert empty_broker.take_all() == []
 
 
@@ -83,29 +83,29 @@ def test_jobs_are_announced_once_the_broker_is_back(
     store: JobStore, database: Database, empty_broker: BrokerServer
 ) -> None:
     carrier = _carrier(empty_broker)
-    announcer = BrokerPublisher(database, carrier, again_s=0)
+    publisher = BrokerPublisher(database, carrier, again_s=0)
     ids = [store.create(order())[0].id for _ in range(3)]
     with empty_broker.hanging():
-        announcer.announce()
-        announcer.recover()
-    announcer.announce()
+        publisher.announce()
+        publisher.recover()
+    publisher.announce()
     assert set(empty_broker.take_all()) == set(ids)
     carrier.close()
 
 
 def test_what_the_broker_has_lost_is_announced_again(
-    store: JobStore, announcer: BrokerPublisher, empty_broker: BrokerServer
+    store: JobStore, publisher: BrokerPublisher, empty_broker: BrokerServer
 ) -> None:
     ids = [store.create(order())[0].id for _ in range(3)]
-    announcer.announce()
-    announcer.recover()
-    announcer.recover()
-    announcer.announce()
+    publisher.announce()
+    publisher.recover()
+    publisher.recover()
+    publisher.announce()
     assert empty_broker.waiting() == 3
     empty_broker.purge()
-    announcer.recover()  # a worker may have received them just now
-    announcer.announce()
+    publisher.recover()  # a worker may have received them just now
+    publisher.announce()
     assert empty_broker.waiting() == 0
-    announcer.recover()
-    announcer.announce()
+    publisher.recover()
+    publisher.announce()
     assert sorted(empty_broker.take_all()) == sorted(ids)

@@ -85,14 +85,14 @@ def test_one_key_makes_one_job(store: JobStore) -> None:
 
 
 def test_every_job_has_one_worker(database: Database, store: JobStore) -> None:
-    leases = JobQueue(database, 30, 0.1)
+    queue = JobQueue(database, 30, 0.1)
     for number in range(20):
         store.create(order(f"owner {number % 4}"))
 
     def work(number: int) -> list[str]:
         claimed = []
-        while leases.has_work():
-            job = leases.claim(f"w{number}")
+        while queue.has_work():
+            job = queue.claim(f"w{number}")
             if job is not None:
                 claimed.append(job.id)
         return claimed
@@ -113,11 +113,11 @@ def test_a_lapsed_job_is_lost_once(database: Database, store: JobStore) -> None:
 
 def test_a_cancel_is_not_lost_between_two_workers(database: Database, store: JobStore) -> None:
     """However it meets a job that goes back and forth, the job ends, or is told to."""
-    leases = JobQueue(database, 30, 0.1)
+    queue = JobQueue(database, 30, 0.1)
 
     def hand_on() -> None:
-        while (mine := leases.claim("w")) is not None:
-            leases.give_back(mine)
+        while (mine := queue.claim("w")) is not None:
+            queue.give_back(mine)
 
     for _ in range(100):
         job = store.create(order())[0]
@@ -134,8 +134,8 @@ def test_a_restart_costs_nothing_but_its_time(
     postgres: PostgresServer, database: Database, store: JobStore
 ) -> None:
     job, _ = store.create(order())
-    leases = JobQueue(database, 30, 0.1)
-    mine = leases.claim("w")
+    queue = JobQueue(database, 30, 0.1)
+    mine = queue.claim("w")
     assert mine is not None
     with (
         postgres.stopped("immediate"),
@@ -143,7 +143,7 @@ def test_a_restart_costs_nothing_but_its_time(
     ):
         store.find(job.id)
     assert PASSWORD not in str(refused.value)
-    assert leases.report(mine, Progress(1, 5), 1.0, None).version == mine.version + 1
+    assert queue.report(mine, Progress(1, 5), 1.0, None).version == mine.version + 1
     postgres.restart("fast")
     assert store.find(job.id).progress == Progress(1, 5)
 

@@ -34,12 +34,12 @@ def store(database: Database) -> JobStore:
 
 
 @pytest.fixture
-def leases(database: Database) -> JobQueue:
+def queue(database: Database) -> JobQueue:
     return JobQueue(database, LEASE_S, retry_s=0.2)
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> LocalStorage:
+def storage(tmp_path: Path) -> LocalStorage:
     return LocalStorage(tmp_path / "var")
 
 

@@ -27,7 +27,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.fleet)])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> FileStorage:
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> FileStorage:
     if request.param == "folder":
         return open_storage(StorageOptions(tmp_path / "var"))
     return request.getfixturevalue("store")  # type: ignore[no-any-return]
@@ -54,22 +54,22 @@ def nothing() -> None:
     """Nobody waits."""
 
 
-def test_what_was_put_can_be_got(blobs: FileStorage) -> None:
-    assert not blobs.exists(KEY)
-    assert blobs.put(KEY, b"picture", download_as="mine.png") == KEY
-    assert blobs.exists(KEY)
-    assert (blobs.get(KEY), blobs.size_bytes(KEY)) == (b"picture", 7)
-    with blobs.at_hand(KEY, nothing) as path:
+def test_what_was_put_can_be_got(storage: FileStorage) -> None:
+    assert not storage.exists(KEY)
+    assert storage.put(KEY, b"picture", download_as="mine.png") == KEY
+    assert storage.exists(KEY)
+    assert (storage.get(KEY), storage.size_bytes(KEY)) == (b"picture", 7)
+    with storage.at_hand(KEY, nothing) as path:
         assert path.read_bytes() == b"picture"
 
 
-def test_open_file_is_read_in_small_pieces_and_outlives_its_deletion(blobs: FileStorage) -> None:
+def test_open_file_is_read_in_small_pieces_and_outlives_its_deletion(storage: FileStorage) -> None:
     data = bytes(range(256)) * 1000
-    blobs.put(KEY, data)
-    reader = blobs.open(KEY)
+    storage.put(KEY, data)
+    reader = storage.open(KEY)
     assert reader.size_bytes == len(data)
     pieces = [reader.read()]
-    blobs.delete(KEY)
+    storage.delete(KEY)
     while piece := reader.read():
         pieces.append(piece)
     reader.close()
@@ -77,54 +77,54 @@ def test_open_file_is_read_in_small_pieces_and_outlives_its_deletion(blobs: File
     assert max(map(len, pieces)) <= PIECE_BYTES
 
 
-def test_what_is_there_stays(blobs: FileStorage) -> None:
-    blobs.put(KEY, b"first")
-    blobs.put(KEY, b"second")
-    assert blobs.get(KEY) == b"first"
+def test_what_is_there_stays(storage: FileStorage) -> None:
+    storage.put(KEY, b"first")
+    storage.put(KEY, b"second")
+    assert storage.get(KEY) == b"first"
 
 
-def test_what_is_not_there_is_missed_as_files_are(blobs: FileStorage) -> None:
-    for missed in (blobs.get, blobs.open, blobs.size_bytes):
+def test_what_is_not_there_is_missed_as_files_are(storage: FileStorage) -> None:
+    for missed in (storage.get, storage.open, storage.size_bytes):
         with pytest.raises(FileNotFoundError):
             missed(KEY)
-    with pytest.raises(FileNotFoundError), blobs.at_hand(KEY, nothing) as path:
+    with pytest.raises(FileNotFoundError), storage.at_hand(KEY, nothing) as path:
         path.read_bytes()
     with pytest.raises(FileNotFoundError):
-        blobs.copy(KEY, "jobs/abc/1/copy")
-    blobs.delete(KEY)
+        storage.copy(KEY, "jobs/abc/1/copy")
+    storage.delete(KEY)
 
 
-def test_a_large_file_is_put_from_the_disk(blobs: FileStorage, tmp_path: Path) -> None:
+def test_a_large_file_is_put_from_the_disk(storage: FileStorage, tmp_path: Path) -> None:
     path = tmp_path / "archive"
     data = bytes(range(256)) * 50_000  # in several parts
     path.write_bytes(data)
     (tmp_path / "var").mkdir(exist_ok=True)
-    blobs.put_file(KEY, path)
-    with blobs.at_hand(KEY, nothing) as local:
+    storage.put_file(KEY, path)
+    with storage.at_hand(KEY, nothing) as local:
         assert local.read_bytes() == data
-    blobs.copy(KEY, "jobs/def/0/archive")
-    assert blobs.size_bytes("jobs/def/0/archive") == len(data)
+    storage.copy(KEY, "jobs/def/0/archive")
+    assert storage.size_bytes("jobs/def/0/archive") == len(data)
 
 
-def test_only_what_is_named_is_kept(blobs: FileStorage) -> None:
+def test_only_what_is_named_is_kept(storage: FileStorage) -> None:
     kept, gone, other = KEY, "jobs/abc/1/painting", "jobs/abcd/1/result.png"
     for key in (kept, gone, other):
-        blobs.put(key, b"x")
-    blobs.keep_only("jobs/abc", {kept})
-    assert [blobs.exists(key) for key in (kept, gone, other)] == [True, False, True]
-    blobs.keep_only("jobs/abc", set())
-    assert [blobs.exists(key) for key in (kept, other)] == [False, True]
+        storage.put(key, b"x")
+    storage.keep_only("jobs/abc", {kept})
+    assert [storage.exists(key) for key in (kept, gone, other)] == [True, False, True]
+    storage.keep_only("jobs/abc", set())
+    assert [storage.exists(key) for key in (kept, other)] == [False, True]
 
 
-def test_what_is_old_and_not_needed_is_swept(blobs: FileStorage) -> None:
+def test_what_is_old_and_not_needed_is_swept(storage: FileStorage) -> None:
     old, needed = KEY, "jobs/def/1/result.png"
     for key in (old, needed):
-        blobs.put(key, b"x")
-    assert blobs.sweep("jobs", 3600, set) == 0
+        storage.put(key, b"x")
+    assert storage.sweep("jobs", 3600, set) == 0
     time.sleep(1.1)  # S3 counts whole seconds
-    assert sorted(blobs.older_than("jobs", 0)) == [old, needed]
-    assert blobs.sweep("jobs", 0, lambda old: old - {needed}) == 1
-    assert [blobs.exists(key) for key in (old, needed)] == [False, True]
+    assert sorted(storage.older_than("jobs", 0)) == [old, needed]
+    assert storage.sweep("jobs", 0, lambda old: old - {needed}) == 1
+    assert [storage.exists(key) for key in (old, needed)] == [False, True]
 
 
 @pytest.mark.fleet

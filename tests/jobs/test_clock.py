@@ -56,17 +56,17 @@ def suspend(monkeypatch: pytest.MonkeyPatch, set_clock: Shift) -> Shift:
     return asleep
 
 
-def upkeep(database: Database, leases: JobQueue, blobs: LocalStorage) -> Maintenance:
+def upkeep(database: Database, queue: JobQueue, storage: LocalStorage) -> Maintenance:
     """Make the maintenance of a process that starts now."""
-    return Maintenance(database, leases, blobs, Spool(blobs.path("")), WEEK)
+    return Maintenance(database, queue, storage, Spool(storage.path("")), WEEK)
 
 
-def finished(store: JobStore, leases: JobQueue, blobs: LocalStorage) -> Job:
+def finished(store: JobStore, queue: JobQueue, storage: LocalStorage) -> Job:
     store.create(order(inputs={}))
-    mine = leases.claim("w")
+    mine = queue.claim("w")
     assert mine is not None
-    result = blobs.put(f"{mine.folder()}/result.png", b"picture")
-    return leases.finish(mine, Progress(9, 9), Outcome(result))
+    result = storage.put(f"{mine.folder()}/result.png", b"picture")
+    return queue.finish(mine, Progress(9, 9), Outcome(result))
 
 
 def serve_for(database: Database, seconds: float) -> None:
@@ -84,65 +84,65 @@ def _change(database: Database, **values: Any) -> None:
         connection.execute(update(tables.service_time).values(**values))
 
 
-def is_kept(store: JobStore, blobs: LocalStorage, done: Job) -> bool:
+def is_kept(store: JobStore, storage: LocalStorage, done: Job) -> bool:
     assert done.result is not None
-    return not store.find(done.id).expired and blobs.exists(done.result)
+    return not store.find(done.id).expired and storage.exists(done.result)
 
 
 @pytest.mark.parametrize("ahead_s", [8 * DAY_S, 400 * DAY_S, -8 * DAY_S])
 def test_no_result_is_lost_when_the_clock_is_set(
     database: Database,
     store: JobStore,
-    leases: JobQueue,
-    blobs: LocalStorage,
+    queue: JobQueue,
+    storage: LocalStorage,
     set_clock: Shift,
     ahead_s: float,
 ) -> None:
-    done = finished(store, leases, blobs)
-    running = upkeep(database, leases, blobs)
+    done = finished(store, queue, storage)
+    running = upkeep(database, queue, storage)
     running.tick()
     set_clock(ahead_s)
     running.tick()
-    upkeep(database, leases, blobs).tick()  # of a process that starts meanwhile
-    later = finished(store, leases, blobs)
+    upkeep(database, queue, storage).tick()  # of a process that starts meanwhile
+    later = finished(store, queue, storage)
     running.tick()
     set_clock(0)
     running.tick()
-    upkeep(database, leases, blobs).tick()
-    assert is_kept(store, blobs, done)
-    assert is_kept(store, blobs, later)
+    upkeep(database, queue, storage).tick()
+    assert is_kept(store, storage, done)
+    assert is_kept(store, storage, later)
     serve_for(database, 8 * DAY_S)
     running.tick()
     assert store.find(done.id).expired
     assert store.find(later.id).expired
-    assert not blobs.path(folder_of(done.id)).exists()
+    assert not storage.path(folder_of(done.id)).exists()
 
 
 def test_a_process_with_a_wrong_clock_costs_no_result(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage, set_clock: Shift
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage, set_clock: Shift
 ) -> None:
-    done = finished(store, leases, blobs)
-    upkeep(database, leases, blobs).tick()
+    done = finished(store, queue, storage)
+    upkeep(database, queue, storage).tick()
     for ahead_s in (400 * DAY_S, -400 * DAY_S, 0):
         set_clock(ahead_s)
-        starting = upkeep(database, leases, blobs)
+        starting = upkeep(database, queue, storage)
         starting.tick()
         starting.tick()
-    assert is_kept(store, blobs, done)
+    assert is_kept(store, storage, done)
 
 
 def test_results_expire_after_the_machine_was_off_without_an_operator(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    done = finished(store, leases, blobs)
-    upkeep(database, leases, blobs).tick()
+    done = finished(store, queue, storage)
+    upkeep(database, queue, storage).tick()
     rest_for(database, 14 * DAY_S)
-    running = upkeep(database, leases, blobs)
+    running = upkeep(database, queue, storage)
     running.tick()
-    assert is_kept(store, blobs, done)
+    assert is_kept(store, storage, done)
     serve_for(database, 6 * DAY_S)
     running.tick()
-    assert is_kept(store, blobs, done)
+    assert is_kept(store, storage, done)
     serve_for(database, 0.4 * DAY_S)  # a part of the pause counts as well
     running.tick()
     assert store.find(done.id).expired
@@ -153,27 +153,27 @@ def test_results_expire_after_the_machine_was_off_without_an_operator(
 
 
 def test_nights_in_which_the_machine_is_off_count(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    done = finished(store, leases, blobs)
+    done = finished(store, queue, storage)
     for _ in range(7):
-        upkeep(database, leases, blobs).tick()
-        assert is_kept(store, blobs, done)
+        upkeep(database, queue, storage).tick()
+        assert is_kept(store, storage, done)
         serve_for(database, DAY_S / 2)
-        upkeep(database, leases, blobs).tick()
+        upkeep(database, queue, storage).tick()
         rest_for(database, DAY_S / 2)
-    upkeep(database, leases, blobs).tick()
+    upkeep(database, queue, storage).tick()
     assert store.find(done.id).expired
 
 
 def test_a_suspended_machine_grows_older_and_takes_no_job_from_its_workers(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage, suspend: Shift
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage, suspend: Shift
 ) -> None:
-    done = finished(store, leases, blobs)
+    done = finished(store, queue, storage)
     store.create(order())
-    held = leases.claim("w")
+    held = queue.claim("w")
     assert held is not None
-    running = upkeep(database, leases, blobs)
+    running = upkeep(database, queue, storage)
     running.tick()
     with capture_logs() as lines:
         suspend(8 * DAY_S)
@@ -204,20 +204,20 @@ def test_a_clock_that_is_set_by_more_than_a_correction_is_logged_once(
 def test_a_worker_keeps_its_job_when_the_clock_is_set(
     database: Database,
     store: JobStore,
-    leases: JobQueue,
-    blobs: LocalStorage,
+    queue: JobQueue,
+    storage: LocalStorage,
     set_clock: Shift,
     ahead_s: float,
 ) -> None:
     store.create(order())
-    held = leases.claim("w")
+    held = queue.claim("w")
     assert held is not None
-    running, starting = (upkeep(database, JobQueue(database, 30, 1), blobs) for _ in range(2))
+    running, starting = (upkeep(database, JobQueue(database, 30, 1), storage) for _ in range(2))
     running.tick()
     set_clock(ahead_s)
     running.tick()
     starting.tick()
-    assert leases.renew(held).attempt == held.attempt
+    assert queue.renew(held).attempt == held.attempt
     assert store.find(held.id).crashes == 0
 
 
@@ -237,48 +237,48 @@ def test_a_job_is_taken_from_a_worker_that_died_while_the_clock_was_wrong(
 def test_a_job_that_was_put_back_while_the_clock_was_wrong_is_tried_again(
     database: Database, store: JobStore, set_clock: Shift
 ) -> None:
-    leases = JobQueue(database, 30, retry_s=10)
+    queue = JobQueue(database, 30, retry_s=10)
     store.create(order())
     set_clock(8 * DAY_S)
-    held = leases.claim("w")
+    held = queue.claim("w")
     assert held is not None
-    leases.retry(held, Fault("storage_failed", "try again"))
-    assert not leases.has_work()
+    queue.retry(held, Fault("storage_failed", "try again"))
+    assert not queue.has_work()
     set_clock(0)
     if database.is_shared:
         return  # the clock of its server was right
-    assert leases.has_work()
-    assert leases.claim("w") is not None
+    assert queue.has_work()
+    assert queue.claim("w") is not None
 
 
 def test_files_that_are_being_received_survive_a_clock_that_is_set(
-    database: Database, leases: JobQueue, blobs: LocalStorage, set_clock: Shift
+    database: Database, queue: JobQueue, storage: LocalStorage, set_clock: Shift
 ) -> None:
-    running = upkeep(database, leases, blobs)
+    running = upkeep(database, queue, storage)
     running.tick()
-    stored = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that goes on")
-    with Spool(blobs.path("")).incoming() as incoming:
+    stored = storage.put(f"{folder_of('0' * 32)}/0/content", b"of a request that goes on")
+    with Spool(storage.path("")).incoming() as incoming:
         set_clock(8 * DAY_S)
-        for each in (upkeep(database, leases, blobs), running):
+        for each in (upkeep(database, queue, storage), running):
             each.tick()
         assert incoming.path.exists()
-    assert blobs.exists(stored)
+    assert storage.exists(stored)
 
 
 def test_files_of_no_job_are_removed_when_they_are_found_twice(
-    database: Database, leases: JobQueue, blobs: LocalStorage, tmp_path: Path
+    database: Database, queue: JobQueue, storage: LocalStorage, tmp_path: Path
 ) -> None:
-    upkeep(database, leases, blobs).tick()
-    stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
+    upkeep(database, queue, storage).tick()
+    stray = storage.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
     spool = Spool(tmp_path / "var")
     kept = Retention(files_s=DAY_S, job_s=DAY_S, orphan_s=0.2, finished_per_owner=9)
-    running = Maintenance(database, leases, blobs, spool, kept)
+    running = Maintenance(database, queue, storage, spool, kept)
 
     def is_swept() -> bool:
         running.tick()
-        return not blobs.exists(stray)
+        return not storage.exists(stray)
 
-    wait_until(lambda: time.time() - blobs.path(stray).stat().st_ctime > 0.2)
+    wait_until(lambda: time.time() - storage.path(stray).stat().st_ctime > 0.2)
     assert not is_swept()
     wait_until(is_swept)
 
@@ -286,16 +286,16 @@ def test_files_of_no_job_are_removed_when_they_are_found_twice(
 def test_workers_that_live_are_not_forgotten_when_the_clock_is_set(
     database: Database, set_clock: Shift
 ) -> None:
-    roster = WorkerRegistry(database, lease_s=30)
-    roster.join(RegisteredWorker("old", "cpu", "float32", 1, None))
+    worker_registry = WorkerRegistry(database, lease_s=30)
+    worker_registry.join(RegisteredWorker("old", "cpu", "float32", 1, None))
     set_clock(8 * DAY_S)
-    roster.join(RegisteredWorker("new", "cpu", "float32", 1, None))
-    roster.beat("old")
-    assert {each.name for each in roster.workers()} == {"old", "new"}
+    worker_registry.join(RegisteredWorker("new", "cpu", "float32", 1, None))
+    worker_registry.beat("old")
+    assert {each.name for each in worker_registry.workers()} == {"old", "new"}
     set_clock(0)
-    roster.beat("old")
-    roster.join(RegisteredWorker("newer", "cpu", "float32", 1, None))
-    assert {each.name for each in roster.workers()} == {"old", "new", "newer"}
+    worker_registry.beat("old")
+    worker_registry.join(RegisteredWorker("newer", "cpu", "float32", 1, None))
+    assert {each.name for each in worker_registry.workers()} == {"old", "new", "newer"}
 
 
 def test_processes_that_run_together_count_no_second_twice(database: Database) -> None:
@@ -311,10 +311,10 @@ def test_a_worker_that_died_while_the_clock_was_ahead_does_not_count(
 ) -> None:
     database = Database(f"sqlite:///{tmp_path / 'atelier.db'}", timeout_s=5)
     database.migrate()
-    roster = WorkerRegistry(database, lease_s=30)
+    worker_registry = WorkerRegistry(database, lease_s=30)
     set_clock(8 * DAY_S)
-    roster.join(RegisteredWorker("dead", "cpu", "float32", 1, None))
-    assert roster.count() == 1
+    worker_registry.join(RegisteredWorker("dead", "cpu", "float32", 1, None))
+    assert worker_registry.count() == 1
     set_clock(0)
-    assert roster.count() == 0
+    assert worker_registry.count() == 0
     database.close()

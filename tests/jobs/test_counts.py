@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from app.jobs.db.database import Database
 from app.jobs.db.rate_limits import DatabaseStorage
-from app.jobs.db.tables import allowance
+from app.jobs.db.tables import rate_limiter
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def counts(database: Database) -> DatabaseStorage:
 
 def let_pass(database: Database, seconds: float) -> None:
     with database.write() as connection:
-        connection.execute(update(allowance).values(ends_at=allowance.c.ends_at - seconds))
+        connection.execute(update(rate_limiter).values(ends_at=rate_limiter.c.ends_at - seconds))
 
 
 def test_each_key_has_its_sum(counts: DatabaseStorage) -> None:

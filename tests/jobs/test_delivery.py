@@ -19,13 +19,13 @@ POLL_S = 0.02
 
 
 @pytest.fixture
-def deliveries(leases: JobQueue) -> BrokerDeliveries:
-    return BrokerDeliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
+def deliveries(queue: JobQueue) -> BrokerDeliveries:
+    return BrokerDeliveries(queue, "mine", _reaping(queue), threading.Event(), POLL_S)
 
 
-def _reaping(leases: JobQueue) -> Callable[[], None]:
+def _reaping(queue: JobQueue) -> Callable[[], None]:
     def reap() -> None:
-        leases.reap()
+        queue.reap()
 
     return reap
 
@@ -63,12 +63,12 @@ def _announce(database: Database, job_id: str, again_at: int | None) -> None:
         connection.execute(update(job).where(job.c.id == job_id).values(announce_at=again_at))
 
 
-def test_as_many_jobs_are_claimed_as_messages_come(store: JobStore, leases: JobQueue) -> None:
+def test_as_many_jobs_are_claimed_as_messages_come(store: JobStore, queue: JobQueue) -> None:
     ids = [store.create(order(f"owner {number % 3}"))[0].id for number in range(8)]
     at_once = threading.Barrier(8)
 
     def receive(number: int) -> str:
-        mine = BrokerDeliveries(leases, f"w{number}", _reaping(leases), threading.Event(), POLL_S)
+        mine = BrokerDeliveries(queue, f"w{number}", _reaping(queue), threading.Event(), POLL_S)
         at_once.wait()
         claimed = mine.claim(ids[0], is_redelivered=False)
         return claimed.id if claimed else "none"
@@ -105,24 +105,24 @@ class NoWaiting(threading.Event):
         pytest.fail(f"something waits for {timeout} s")
 
 
-def test_a_job_of_another_worker_is_left_to_it_at_once(store: JobStore, leases: JobQueue) -> None:
-    deliveries = BrokerDeliveries(leases, "mine", _reaping(leases), NoWaiting(), POLL_S)
+def test_a_job_of_another_worker_is_left_to_it_at_once(store: JobStore, queue: JobQueue) -> None:
+    deliveries = BrokerDeliveries(queue, "mine", _reaping(queue), NoWaiting(), POLL_S)
     made, _ = store.create(order())
-    assert leases.claim("other")
+    assert queue.claim("other")
     assert deliveries.claim(made.id, is_redelivered=False) is None
 
 
 def test_a_holder_that_gives_a_sign_of_life_keeps_its_job(
-    store: JobStore, leases: JobQueue, deliveries: BrokerDeliveries
+    store: JobStore, queue: JobQueue, deliveries: BrokerDeliveries
 ) -> None:
     made, _ = store.create(order())
-    held = leases.claim("other")
+    held = queue.claim("other")
     assert held is not None
     left = threading.Event()
 
     def renew() -> None:
         while not left.wait(POLL_S):
-            leases.renew(held)
+            queue.renew(held)
 
     with ThreadPoolExecutor(1) as holder:
         renewing = holder.submit(renew)
@@ -137,10 +137,10 @@ def test_a_holder_that_gives_a_sign_of_life_keeps_its_job(
 def test_a_job_whose_holder_died_is_taken_over_when_its_lease_lapses(
     store: JobStore, database: Database
 ) -> None:
-    leases = JobQueue(database, 0.3, retry_s=1)
-    deliveries = BrokerDeliveries(leases, "mine", _reaping(leases), threading.Event(), POLL_S)
+    queue = JobQueue(database, 0.3, retry_s=1)
+    deliveries = BrokerDeliveries(queue, "mine", _reaping(queue), threading.Event(), POLL_S)
     made, _ = store.create(order())
-    held = leases.claim("dead")
+    held = queue.claim("dead")
     assert held is not None
     taken = deliveries.claim(made.id, is_redelivered=True)
     assert taken is not None
@@ -151,10 +151,10 @@ def test_a_job_whose_holder_died_is_taken_over_when_its_lease_lapses(
 
 
 def test_a_worker_that_stops_watches_no_longer(
-    store: JobStore, leases: JobQueue, deliveries: BrokerDeliveries
+    store: JobStore, queue: JobQueue, deliveries: BrokerDeliveries
 ) -> None:
     made, _ = store.create(order())
-    assert leases.claim("other")
+    assert queue.claim("other")
     threading.Timer(5 * POLL_S, deliveries.stopping.set).start()
     assert deliveries.claim(made.id, is_redelivered=True) is None
     assert deliveries.stopping.is_set()

@@ -38,7 +38,7 @@ class Interleavings(RuleBasedStateMachine):
         with database.write() as connection:
             connection.execute(delete(table))
         self.store = JobStore(database, QueueLimits(1000, 1000))
-        self.leases = JobQueue(database, 3600, retry_s=0)
+        self.queue = JobQueue(database, 3600, retry_s=0)
         self.lapsing = JobQueue(database, -1, retry_s=0)
         self.ended: dict[str, Job] = {}
         self.seen: dict[str, Job] = {}
@@ -50,7 +50,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(target=held, worker=WORKERS, lapses=st.booleans())
     def claim(self, worker: str, lapses: bool) -> Job | None:
-        job = (self.lapsing if lapses else self.leases).claim(worker)
+        job = (self.lapsing if lapses else self.queue).claim(worker)
         if job is not None:
             assert job.id not in self.holder, "two workers hold one job"
             self.holder[job.id] = job.attempt
@@ -58,31 +58,31 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(mine=held, step=STEPS)
     def report(self, mine: Job | None, step: int) -> None:
-        self._write(mine, lambda job: self.leases.report(job, Progress(step, 9), 1.0, None))
+        self._write(mine, lambda job: self.queue.report(job, Progress(step, 9), 1.0, None))
 
     @rule(mine=held)
     def keep(self, mine: Job | None) -> None:
-        self._write(mine, lambda job: self.leases.keep(job, "c", "b"))
+        self._write(mine, lambda job: self.queue.keep(job, "c", "b"))
 
     @rule(mine=held)
     def renew(self, mine: Job | None) -> None:
-        self._write(mine, self.leases.renew)
+        self._write(mine, self.queue.renew)
 
     @rule(mine=held)
     def give_back(self, mine: Job | None) -> None:
-        self._write(mine, self.leases.give_back)
+        self._write(mine, self.queue.give_back)
 
     @rule(mine=held)
     def retry(self, mine: Job | None) -> None:
-        self._write(mine, lambda job: self.leases.retry(job, Fault("internal_error", "again")))
+        self._write(mine, lambda job: self.queue.retry(job, Fault("internal_error", "again")))
 
     @rule(mine=held)
     def succeed(self, mine: Job | None) -> None:
-        self._write(mine, lambda job: self.leases.finish(job, Progress(9, 9), Outcome("r")))
+        self._write(mine, lambda job: self.queue.finish(job, Progress(9, 9), Outcome("r")))
 
     @rule(mine=held)
     def obey(self, mine: Job | None) -> None:
-        self._write(mine, self.leases.cancel)
+        self._write(mine, self.queue.cancel)
 
     @rule()
     def reap(self) -> None:
@@ -90,7 +90,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(worker=WORKERS)
     def release(self, worker: str) -> None:
-        self._lost(self.leases.release(worker))
+        self._lost(self.queue.release(worker))
 
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:

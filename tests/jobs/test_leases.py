@@ -21,54 +21,54 @@ OUTCOME = Outcome("jobs/x/1/result.png", "jobs/x/1/preview.jpg", "jobs/x/1/paint
 PASSING = Fault("internal_error", "try again")
 
 
-def claimed(leases: JobQueue) -> Job:
-    job = leases.claim("w")
+def claimed(queue: JobQueue) -> Job:
+    job = queue.claim("w")
     assert job is not None
     return job
 
 
-def test_a_claim_takes_the_job_once(store: JobStore, leases: JobQueue) -> None:
+def test_a_claim_takes_the_job_once(store: JobStore, queue: JobQueue) -> None:
     new, _ = store.create(order())
-    assert leases.has_work()
-    mine = claimed(leases)
+    assert queue.has_work()
+    mine = claimed(queue)
     assert (mine.id, mine.status, mine.attempt, mine.lease_owner) == (
         new.id,
         JobStatus.RUNNING,
         1,
         "w",
     )
-    assert leases.claim("other") is None
-    assert not leases.has_work()
+    assert queue.claim("other") is None
+    assert not queue.has_work()
 
 
-def test_owners_take_turns(store: JobStore, leases: JobQueue) -> None:
+def test_owners_take_turns(store: JobStore, queue: JobQueue) -> None:
     owners = [*["ann"] * 4, "bob", "eve", "bob"]
     for owner in owners:
         store.create(order(owner))
-    turns = [claimed(leases).owner for _ in owners]
+    turns = [claimed(queue).owner for _ in owners]
     assert turns == ["ann", "bob", "eve", "ann", "bob", "ann", "ann"]
 
 
-def test_a_higher_priority_goes_first(store: JobStore, leases: JobQueue) -> None:
+def test_a_higher_priority_goes_first(store: JobStore, queue: JobQueue) -> None:
     store.create(order("ann"))
     urgent, _ = store.create(order("bob", priority=1))
-    assert claimed(leases).id == urgent.id
+    assert claimed(queue).id == urgent.id
 
 
-def test_a_report_shows_and_tells(store: JobStore, leases: JobQueue) -> None:
+def test_a_report_shows_and_tells(store: JobStore, queue: JobQueue) -> None:
     store.create(order())
-    mine = claimed(leases)
-    shown = leases.report(mine, HALF, 12.0, "jobs/x/1/preview.jpg")
+    mine = claimed(queue)
+    shown = queue.report(mine, HALF, 12.0, "jobs/x/1/preview.jpg")
     assert (shown.progress, shown.eta_s, shown.preview) == (HALF, 12.0, "jobs/x/1/preview.jpg")
     assert shown.version > mine.version
     store.cancel(mine.id)
-    assert leases.report(mine, HALF, 11.0, None).cancel_requested
+    assert queue.report(mine, HALF, 11.0, None).cancel_requested
 
 
-def test_a_finished_job_has_its_files_and_nothing_else(store: JobStore, leases: JobQueue) -> None:
+def test_a_finished_job_has_its_files_and_nothing_else(store: JobStore, queue: JobQueue) -> None:
     new, _ = store.create(order())
-    mine = leases.keep(claimed(leases), "jobs/x/1/checkpoint-5", None)
-    done = leases.finish(mine, HALF, OUTCOME)
+    mine = queue.keep(claimed(queue), "jobs/x/1/checkpoint-5", None)
+    done = queue.finish(mine, HALF, OUTCOME)
     assert done.status is JobStatus.SUCCEEDED
     assert done.files() == {
         *new.inputs.values(),
@@ -78,32 +78,32 @@ def test_a_finished_job_has_its_files_and_nothing_else(store: JobStore, leases: 
     }
 
 
-def test_a_cancel_before_the_finish_wins(store: JobStore, leases: JobQueue) -> None:
+def test_a_cancel_before_the_finish_wins(store: JobStore, queue: JobQueue) -> None:
     store.create(order())
-    mine = claimed(leases)
+    mine = claimed(queue)
     store.cancel(mine.id)
-    ended = leases.finish(mine, HALF, OUTCOME)
+    ended = queue.finish(mine, HALF, OUTCOME)
     assert (ended.status, ended.result) == (JobStatus.CANCELLED, None)
 
 
 def test_who_was_replaced_can_write_nothing(
-    store: JobStore, lapsing: JobQueue, leases: JobQueue
+    store: JobStore, lapsing: JobQueue, queue: JobQueue
 ) -> None:
     store.create(order())
     old = claimed(lapsing)
     assert [job.status for job in lapsing.reap()] == [JobStatus.QUEUED]
-    new = claimed(leases)
+    new = claimed(queue)
     assert (new.attempt, new.crashes) == (2, 1)
     before = store.find(new.id)
     writes: list[Callable[[], Job]] = [
-        lambda: leases.renew(old),
-        lambda: leases.report(old, HALF, 1.0, "jobs/x/1/preview.jpg"),
-        lambda: leases.keep(old, "jobs/x/1/checkpoint-5", None),
-        lambda: leases.give_back(old),
-        lambda: leases.retry(old, PASSING),
-        lambda: leases.finish(old, HALF, OUTCOME),
-        lambda: leases.cancel(old),
-        lambda: leases.fail(old, PASSING),
+        lambda: queue.renew(old),
+        lambda: queue.report(old, HALF, 1.0, "jobs/x/1/preview.jpg"),
+        lambda: queue.keep(old, "jobs/x/1/checkpoint-5", None),
+        lambda: queue.give_back(old),
+        lambda: queue.retry(old, PASSING),
+        lambda: queue.finish(old, HALF, OUTCOME),
+        lambda: queue.cancel(old),
+        lambda: queue.fail(old, PASSING),
     ]
     for write in writes:
         with pytest.raises(ReplacedError):
@@ -122,77 +122,77 @@ def test_only_a_lease_that_is_not_renewed_lapses(store: JobStore, database: Data
     assert [job.id for job in watching.reap()] == [mine.id]
 
 
-def test_a_job_that_kills_its_workers_fails(store: JobStore, leases: JobQueue) -> None:
+def test_a_job_that_kills_its_workers_fails(store: JobStore, queue: JobQueue) -> None:
     store.create(order())
     for _ in range(MAX_CRASHES - 1):
-        claimed(leases)
-        assert [job.status for job in leases.release("w")] == [JobStatus.QUEUED]
-    mine = leases.report(claimed(leases), HALF, 1.0, "jobs/x/3/preview.jpg")
-    (failed,) = leases.release("w")
+        claimed(queue)
+        assert [job.status for job in queue.release("w")] == [JobStatus.QUEUED]
+    mine = queue.report(claimed(queue), HALF, 1.0, "jobs/x/3/preview.jpg")
+    (failed,) = queue.release("w")
     assert failed.status is JobStatus.FAILED
     assert failed.error is not None
     assert failed.error.code == "worker_crashed"
     assert failed.files() == {mine.preview}
 
 
-def test_progress_forgives_crashes(store: JobStore, leases: JobQueue) -> None:
+def test_progress_forgives_crashes(store: JobStore, queue: JobQueue) -> None:
     store.create(order())
     for number in range(MAX_CRASHES + 1):
-        mine = claimed(leases)
-        leases.keep(mine, f"jobs/x/{mine.attempt}/checkpoint-{number}", None)
-        leases.release("w")
+        mine = claimed(queue)
+        queue.keep(mine, f"jobs/x/{mine.attempt}/checkpoint-{number}", None)
+        queue.release("w")
     assert store.find(mine.id).status is JobStatus.QUEUED
 
 
-def test_giving_back_is_no_crash(store: JobStore, leases: JobQueue) -> None:
+def test_giving_back_is_no_crash(store: JobStore, queue: JobQueue) -> None:
     store.create(order())
     for _ in range(MAX_CRASHES + 1):
-        left = leases.give_back(claimed(leases))
+        left = queue.give_back(claimed(queue))
     assert (left.status, left.crashes, left.lease_owner) == (JobStatus.QUEUED, 0, None)
 
 
-def test_a_drain_that_takes_too_long_is_no_crash(store: JobStore, leases: JobQueue) -> None:
+def test_a_drain_that_takes_too_long_is_no_crash(store: JobStore, queue: JobQueue) -> None:
     store.create(order())
     for _ in range(MAX_CRASHES + 1):
-        claimed(leases)
-        (left,) = leases.release("w", crashed=False)
+        claimed(queue)
+        (left,) = queue.release("w", crashed=False)
     assert (left.status, left.crashes, left.lease_owner) == (JobStatus.QUEUED, 0, None)
 
 
 @pytest.mark.parametrize(
     "let_go",
     [
-        lambda leases, mine: leases.give_back(mine),
-        lambda leases, mine: leases.retry(mine, PASSING),
-        lambda leases, mine: leases.finish(mine, HALF, OUTCOME),
+        lambda queue, mine: queue.give_back(mine),
+        lambda queue, mine: queue.retry(mine, PASSING),
+        lambda queue, mine: queue.finish(mine, HALF, OUTCOME),
     ],
 )
 def test_who_lets_go_of_a_cancelled_job_ends_it(
-    store: JobStore, leases: JobQueue, let_go: Callable[[JobQueue, Job], Job]
+    store: JobStore, queue: JobQueue, let_go: Callable[[JobQueue, Job], Job]
 ) -> None:
     store.create(order())
-    mine = claimed(leases)
+    mine = claimed(queue)
     store.cancel(mine.id)
-    assert let_go(leases, mine).status is JobStatus.CANCELLED
+    assert let_go(queue, mine).status is JobStatus.CANCELLED
 
 
 def test_an_error_that_may_pass_is_tried_again_later(database: Database, store: JobStore) -> None:
-    leases = JobQueue(database, LEASE_S, retry_s=3600)
+    queue = JobQueue(database, LEASE_S, retry_s=3600)
     store.create(order())
     for _ in range(MAX_RETRIES):
-        waiting = leases.retry(claimed(leases), PASSING)
+        waiting = queue.retry(claimed(queue), PASSING)
         assert waiting.status is JobStatus.QUEUED
-        assert leases.claim("w") is None
+        assert queue.claim("w") is None
         with database.write() as connection:
             connection.execute(update(job_table).values(run_after=time.time() - 1))
-    failed = leases.retry(claimed(leases), PASSING)
+    failed = queue.retry(claimed(queue), PASSING)
     assert (failed.status, failed.error) == (JobStatus.FAILED, PASSING)
 
 
 def test_a_lost_job_whose_cancel_was_asked_for_is_cancelled(
-    store: JobStore, leases: JobQueue
+    store: JobStore, queue: JobQueue
 ) -> None:
     store.create(order())
-    mine = claimed(leases)
+    mine = claimed(queue)
     store.cancel(mine.id)
-    assert [job.status for job in leases.release("w")] == [JobStatus.CANCELLED]
+    assert [job.status for job in queue.release("w")] == [JobStatus.CANCELLED]

@@ -12,7 +12,7 @@ from app.jobs.calibrations import Calibrations
 from app.jobs.cleanup import remove_files
 from app.jobs.db.database import Database
 from app.jobs.db.rate_limits import DatabaseStorage
-from app.jobs.db.tables import allowance
+from app.jobs.db.tables import rate_limiter
 from app.jobs.errors import UnknownJobError
 from app.jobs.maintenance import Maintenance, Retention
 from app.jobs.model import Job, JobStatus, Progress, folder_of
@@ -27,15 +27,15 @@ NEVER_S = 1e9
 DONE = Progress(step=9, steps=9)
 
 
-def finished(store: JobStore, leases: JobQueue, blobs: LocalStorage) -> Job:
+def finished(store: JobStore, queue: JobQueue, storage: LocalStorage) -> Job:
     new = order(inputs={"content": ""})
-    key = blobs.put(f"{folder_of(new.id)}/0/content", b"photo")
+    key = storage.put(f"{folder_of(new.id)}/0/content", b"photo")
     store.create(order(id=new.id, inputs={"content": key}))
-    mine = leases.claim("w")
+    mine = queue.claim("w")
     assert mine is not None
-    result = blobs.put(f"{mine.folder()}/result.png", b"picture")
-    extra = blobs.put(f"{mine.folder()}/thumbnail.jpg", b"small picture")
-    return leases.finish(mine, DONE, Outcome(result, extras={"thumbnail.jpg": extra}))
+    result = storage.put(f"{mine.folder()}/result.png", b"picture")
+    extra = storage.put(f"{mine.folder()}/thumbnail.jpg", b"small picture")
+    return queue.finish(mine, DONE, Outcome(result, extras={"thumbnail.jpg": extra}))
 
 
 @pytest.fixture
@@ -44,179 +44,179 @@ def spool(tmp_path: Path) -> Spool:
 
 
 def maintenance(
-    database: Database, leases: JobQueue, blobs: LocalStorage, **kept: Any
+    database: Database, queue: JobQueue, storage: LocalStorage, **kept: Any
 ) -> Maintenance:
     usual: dict[str, Any] = {"files_s": NEVER_S, "job_s": NEVER_S, "orphan_s": NEVER_S}
     usual["finished_per_owner"] = 1000
-    spool = Spool(blobs.path(""))
-    return Maintenance(database, leases, blobs, spool, Retention(**(usual | kept)))
+    spool = Spool(storage.path(""))
+    return Maintenance(database, queue, storage, spool, Retention(**(usual | kept)))
 
 
 def test_files_expire_before_their_job(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    old, waiting = finished(store, leases, blobs), store.create(order())[0]
-    maintenance(database, leases, blobs).tick()
+    old, waiting = finished(store, queue, storage), store.create(order())[0]
+    maintenance(database, queue, storage).tick()
     assert store.find(old.id) == old
-    maintenance(database, leases, blobs, files_s=0).tick()
+    maintenance(database, queue, storage, files_s=0).tick()
     expired = store.find(old.id)
     assert (expired.status, expired.expired, expired.files()) == (JobStatus.SUCCEEDED, True, set())
-    assert not blobs.path(folder_of(old.id)).exists()
-    maintenance(database, leases, blobs, files_s=0, job_s=0).tick()
+    assert not storage.path(folder_of(old.id)).exists()
+    maintenance(database, queue, storage, files_s=0, job_s=0).tick()
     with pytest.raises(UnknownJobError):
         store.find(old.id)
     assert store.find(waiting.id).status is JobStatus.QUEUED
 
 
 def test_the_oldest_finished_jobs_of_an_owner_who_has_too_many_go(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    done = [finished(store, leases, blobs) for _ in range(5)]
+    done = [finished(store, queue, storage) for _ in range(5)]
     waiting = store.create(order())[0]
     other = [store.cancel(store.create(order("bob"))[0].id) for _ in range(2)]
-    maintenance(database, leases, blobs, finished_per_owner=3).tick()
+    maintenance(database, queue, storage, finished_per_owner=3).tick()
     assert [job.id for job in store.page("ann", limit=9)] == [
         waiting.id,
         *(job.id for job in done[:1:-1]),
     ]
     assert len(store.page("bob", limit=9)) == len(other)
-    assert [blobs.path(folder_of(job.id)).exists() for job in done] == [False] * 2 + [True] * 3
+    assert [storage.path(folder_of(job.id)).exists() for job in done] == [False] * 2 + [True] * 3
 
 
 def test_a_smaller_limit_holds_for_jobs_that_finished_before(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    done = [finished(store, leases, blobs) for _ in range(3)]
-    maintenance(database, leases, blobs).tick()
-    stricter = maintenance(database, leases, blobs, finished_per_owner=1)
+    done = [finished(store, queue, storage) for _ in range(3)]
+    maintenance(database, queue, storage).tick()
+    stricter = maintenance(database, queue, storage, finished_per_owner=1)
     stricter.tick()
     stricter.tick()
     assert [job.id for job in store.page("ann", limit=9)] == [done[-1].id]
 
 
 def test_more_than_one_batch_is_removed_in_one_tick(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    finished(store, leases, blobs)
+    finished(store, queue, storage)
     fill(database, "ann", 1200)
-    maintenance(database, leases, blobs, finished_per_owner=10).tick()
+    maintenance(database, queue, storage, finished_per_owner=10).tick()
     assert sum(store.counts().values()) == 10
-    maintenance(database, leases, blobs, files_s=0, job_s=0).tick()
+    maintenance(database, queue, storage, files_s=0, job_s=0).tick()
     assert sum(store.counts().values()) == 0
 
 
 def test_old_files_of_no_job_are_removed(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    kept = finished(store, leases, blobs)
-    stray = blobs.put(f"{folder_of(kept.id)}/7/result.png", b"of an attempt that died")
-    broken_off = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
-    assert blobs.path(stray).exists()
-    maintenance(database, leases, blobs, orphan_s=0).tick()
-    assert not blobs.path(stray).exists()
-    assert not blobs.path(broken_off).parent.exists()
+    kept = finished(store, queue, storage)
+    stray = storage.put(f"{folder_of(kept.id)}/7/result.png", b"of an attempt that died")
+    broken_off = storage.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
+    assert storage.path(stray).exists()
+    maintenance(database, queue, storage, orphan_s=0).tick()
+    assert not storage.path(stray).exists()
+    assert not storage.path(broken_off).parent.exists()
     assert len(kept.files()) == 2
-    assert all(blobs.path(key).exists() for key in kept.files())
+    assert all(storage.path(key).exists() for key in kept.files())
 
 
 def test_uploads_of_dead_processes_are_removed_at_once(
-    database: Database, leases: JobQueue, blobs: LocalStorage, spool: Spool
+    database: Database, queue: JobQueue, storage: LocalStorage, spool: Spool
 ) -> None:
-    lost = blobs.put("incoming/lost", b"of an upload whose process died")
+    lost = storage.put("incoming/lost", b"of an upload whose process died")
     with spool.incoming() as incoming:
         incoming.add(b"of an upload that goes on")
-        maintenance(database, leases, blobs).tick()
+        maintenance(database, queue, storage).tick()
         assert incoming.path.exists()
-        assert not blobs.path(lost).exists()
+        assert not storage.path(lost).exists()
     assert not incoming.path.exists()
 
 
-def test_a_copy_of_an_old_file_is_new(blobs: LocalStorage) -> None:
-    old = blobs.put("jobs/a/1/painting", b"picture")
+def test_a_copy_of_an_old_file_is_new(storage: LocalStorage) -> None:
+    old = storage.put("jobs/a/1/painting", b"picture")
     long_ago = time.time() - 1000
-    os.utime(blobs.path(old), (long_ago, long_ago))
-    copy = blobs.copy(old, "jobs/b/0/begun")
-    assert copy not in blobs.older_than("jobs", 100)
+    os.utime(storage.path(old), (long_ago, long_ago))
+    copy = storage.copy(old, "jobs/b/0/begun")
+    assert copy not in storage.older_than("jobs", 100)
 
 
 def test_lapsed_jobs_are_taken_from_their_workers(
-    database: Database, store: JobStore, lapsing: JobQueue, blobs: LocalStorage
+    database: Database, store: JobStore, lapsing: JobQueue, storage: LocalStorage
 ) -> None:
     store.create(order())
     lost = lapsing.claim("w")
     assert lost is not None
-    maintenance(database, lapsing, blobs).tick()
+    maintenance(database, lapsing, storage).tick()
     assert store.find(lost.id).status is JobStatus.QUEUED
 
 
 def test_files_of_another_databases_jobs_are_left_alone(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage, tmp_path: Path
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage, tmp_path: Path
 ) -> None:
-    kept = finished(store, leases, blobs)
-    maintenance(database, leases, blobs, orphan_s=0).tick()
+    kept = finished(store, queue, storage)
+    maintenance(database, queue, storage, orphan_s=0).tick()
     other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
     other.migrate()
-    maintenance(other, JobQueue(other, 30, 0.1), blobs, orphan_s=0).tick()
-    assert all(blobs.path(key).exists() for key in kept.files())
-    stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
-    maintenance(database, leases, blobs, orphan_s=0).tick()
-    assert not blobs.path(stray).exists()
-    assert all(blobs.path(key).exists() for key in kept.files())
+    maintenance(other, JobQueue(other, 30, 0.1), storage, orphan_s=0).tick()
+    assert all(storage.path(key).exists() for key in kept.files())
+    stray = storage.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
+    maintenance(database, queue, storage, orphan_s=0).tick()
+    assert not storage.path(stray).exists()
+    assert all(storage.path(key).exists() for key in kept.files())
     other.close()
 
 
 def test_another_database_does_not_take_files_over_that_are_there(
-    database: Database, store: JobStore, leases: JobQueue, blobs: LocalStorage, tmp_path: Path
+    database: Database, store: JobStore, queue: JobQueue, storage: LocalStorage, tmp_path: Path
 ) -> None:
-    kept = finished(store, leases, blobs)
+    kept = finished(store, queue, storage)
     other = Database(f"sqlite:///{tmp_path / 'other.db'}", timeout_s=5)
     other.migrate()
-    maintenance(other, JobQueue(other, 30, 0.1), blobs, orphan_s=0).tick()
+    maintenance(other, JobQueue(other, 30, 0.1), storage, orphan_s=0).tick()
     other.close()
-    assert all(blobs.path(key).exists() for key in kept.files())
-    stray = blobs.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
-    maintenance(database, leases, blobs, orphan_s=0).tick()
-    assert not blobs.path(stray).exists()
+    assert all(storage.path(key).exists() for key in kept.files())
+    stray = storage.put(f"{folder_of('0' * 32)}/0/content", b"of a request that broke off")
+    maintenance(database, queue, storage, orphan_s=0).tick()
+    assert not storage.path(stray).exists()
 
 
 def test_counts_go_when_their_time_is_over(
-    database: Database, leases: JobQueue, blobs: LocalStorage
+    database: Database, queue: JobQueue, storage: LocalStorage
 ) -> None:
     counts = DatabaseStorage(database)
     counts.incr("over", 0)
     counts.incr("on", 60)
     time.sleep(0.01)
-    maintenance(database, leases, blobs).tick()
+    maintenance(database, queue, storage).tick()
     with database.read() as connection:
-        assert connection.execute(select(allowance.c.key)).scalars().all() == ["on"]
+        assert connection.execute(select(rate_limiter.c.key)).scalars().all() == ["on"]
 
 
 def test_empty_folders_go_when_they_are_old(
-    database: Database, leases: JobQueue, blobs: LocalStorage
+    database: Database, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    empty = blobs.path(f"{folder_of('0' * 32)}/0")
+    empty = storage.path(f"{folder_of('0' * 32)}/0")
     empty.mkdir(parents=True)
-    maintenance(database, leases, blobs, orphan_s=60).tick()
+    maintenance(database, queue, storage, orphan_s=60).tick()
     assert empty.exists()
-    maintenance(database, leases, blobs, orphan_s=0).tick()
+    maintenance(database, queue, storage, orphan_s=0).tick()
     assert not empty.exists()
     assert not empty.parent.exists()
 
 
 def test_a_file_that_cannot_be_removed_is_no_error(
-    store: JobStore, leases: JobQueue, blobs: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    store: JobStore, queue: JobQueue, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = finished(store, leases, blobs)
+    kept = finished(store, queue, storage)
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refuse)
-        remove_files(kept.id, blobs)
-    assert all(blobs.path(key).exists() for key in kept.files())
-    remove_files(kept.id, blobs)
-    assert not blobs.path(folder_of(kept.id)).exists()
+        remove_files(kept.id, storage)
+    assert all(storage.path(key).exists() for key in kept.files())
+    remove_files(kept.id, storage)
+    assert not storage.path(folder_of(kept.id)).exists()
 
 
 @pytest.mark.parametrize("damage", ["null", '"x"', "-1", "NaN", "1e999", "{}", "true, "])

@@ -39,24 +39,24 @@ def test_fifty_mixed_jobs_end_as_they_should(tmp_path: Path) -> None:
     with running_service(tmp_path, **QUICK | {"workers": 2}) as service:
         database = Database(f"sqlite:///{tmp_path / 'var/atelier.db'}", patient(5))
         store = JobStore(database, QueueLimits(JOBS, JOBS))
-        blobs = LocalStorage(tmp_path / "var")
-        wanted = _submit_all(store, blobs, chance)
+        storage = LocalStorage(tmp_path / "var")
+        wanted = _submit_all(store, storage, chance)
         done = threading.Event()
         killer = threading.Thread(target=_kill_workers, args=(service, done))
         killer.start()
         try:
-            _disturb(store, blobs, wanted, chance)
-            _remove_when_ended(store, blobs, wanted)
+            _disturb(store, storage, wanted, chance)
+            _remove_when_ended(store, storage, wanted)
             wait_until(lambda: not live(store), timeout_s=300)
         finally:
             done.set()
             killer.join()
-        _check_states(store, blobs, wanted)
+        _check_states(store, storage, wanted)
         wait_until(lambda: _named_files(database) == _present_files(tmp_path / "var"))
         database.close()
 
 
-def _submit_all(store: JobStore, blobs: LocalStorage, chance: random.Random) -> dict[str, str]:
+def _submit_all(store: JobStore, storage: LocalStorage, chance: random.Random) -> dict[str, str]:
     """Queue the jobs as a web process does; returns what is to become of each."""
     style = path_of("mosaic")
     assert style is not None
@@ -66,8 +66,8 @@ def _submit_all(store: JobStore, blobs: LocalStorage, chance: random.Random) -> 
         job_id = f"{number:032x}"
         folder = f"jobs/{job_id}/0"
         inputs = {
-            "content": blobs.put(f"{folder}/content", picture(seed=number)),
-            "style-0": blobs.put(f"{folder}/style-0", style.read_bytes()),
+            "content": storage.put(f"{folder}/content", picture(seed=number)),
+            "style-0": storage.put(f"{folder}/style-0", style.read_bytes()),
         }
         size = chance.choice([64, 80, 96])
         owner = chance.choice(["ann", "bob"])
@@ -89,7 +89,7 @@ def _kill_workers(service: Service, done: threading.Event) -> None:
 
 
 def _disturb(
-    store: JobStore, blobs: LocalStorage, wanted: dict[str, str], chance: random.Random
+    store: JobStore, storage: LocalStorage, wanted: dict[str, str], chance: random.Random
 ) -> None:
     """Cancel and finish at odd moments, as the routes do."""
     for job_id, fate in sorted(wanted.items(), key=lambda _: chance.random()):
@@ -97,27 +97,27 @@ def _disturb(
         if fate == "cancel":
             cancelled = store.cancel(job_id)
             if cancelled.status.is_terminal:
-                blobs.keep_only(folder_of(job_id), cancelled.files())
+                storage.keep_only(folder_of(job_id), cancelled.files())
         elif fate == "finish":
             store.finish(job_id)
 
 
-def _remove_when_ended(store: JobStore, blobs: LocalStorage, wanted: dict[str, str]) -> None:
+def _remove_when_ended(store: JobStore, storage: LocalStorage, wanted: dict[str, str]) -> None:
     """Remove jobs while others run."""
     for job_id in [key for key, fate in wanted.items() if fate == "delete"]:
         wait_until(partial(_has_ended, store, job_id), timeout_s=300)
         assert store.remove(job_id).status is JobStatus.SUCCEEDED
-        blobs.keep_only(folder_of(job_id), set())
+        storage.keep_only(folder_of(job_id), set())
 
 
 def _has_ended(store: JobStore, job_id: str) -> bool:
     return store.find(job_id).status.is_terminal
 
 
-def _check_states(store: JobStore, blobs: LocalStorage, wanted: dict[str, str]) -> None:
+def _check_states(store: JobStore, storage: LocalStorage, wanted: dict[str, str]) -> None:
     for job_id, fate in wanted.items():
         if fate == "delete":
-            assert not blobs.path(folder_of(job_id)).exists()
+            assert not storage.path(folder_of(job_id)).exists()
             continue
         ended = store.find(job_id)
         expected = {JobStatus.SUCCEEDED} | ({JobStatus.CANCELLED} if fate == "cancel" else set())
@@ -125,7 +125,7 @@ def _check_states(store: JobStore, blobs: LocalStorage, wanted: dict[str, str]) 
         assert (ended.result is not None) == (ended.status is JobStatus.SUCCEEDED)
         if ended.result is not None:
             size = (ended.options["width"], ended.options["height"])
-            with Image.open(blobs.path(ended.result)) as picture:
+            with Image.open(storage.path(ended.result)) as picture:
                 picture.load()
                 assert picture.size == size
 

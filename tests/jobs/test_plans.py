@@ -38,8 +38,8 @@ def full_store(database: Database) -> JobStore:
     return JobStore(database, limits)
 
 
-def claim(leases: JobQueue) -> Job:
-    claimed = leases.claim("w")
+def claim(queue: JobQueue) -> Job:
+    claimed = queue.claim("w")
     assert claimed is not None
     return claimed
 
@@ -102,7 +102,7 @@ def test_no_read_of_a_caller_looks_at_all_jobs(
         lambda: full_store.knows(owner, "k"),
         lambda: full_store.made_before(owner, "k", "f"),
         full_store.longest_wait_s,
-        full_store.outlooks,
+        full_store.queue_positions,
     ):
         check(database, act)
 
@@ -114,36 +114,36 @@ def test_a_page_of_jobs_is_not_sorted(database: Database, full_store: JobStore, 
 
 
 def test_no_step_of_a_job_looks_at_all_jobs(
-    database: Database, full_store: JobStore, leases: JobQueue, lapsing: JobQueue
+    database: Database, full_store: JobStore, queue: JobQueue, lapsing: JobQueue
 ) -> None:
     check(database, lambda: full_store.check_room("bob"))
     check(database, lambda: full_store.create(order("bob")))
-    check(database, leases.has_work)
-    check(database, lambda: claim(leases))
-    check(database, lambda: leases.release("w"))
+    check(database, queue.has_work)
+    check(database, lambda: claim(queue))
+    check(database, lambda: queue.release("w"))
     check(database, lapsing.reap)
-    mine = claim(leases)
-    check(database, lambda: leases.renew(mine))
-    check(database, lambda: leases.report(mine, Progress(1, 9), 1.0, None))
-    check(database, lambda: leases.finish(mine, Progress(9, 9), Outcome("r")))
+    mine = claim(queue)
+    check(database, lambda: queue.renew(mine))
+    check(database, lambda: queue.report(mine, Progress(1, 9), 1.0, None))
+    check(database, lambda: queue.finish(mine, Progress(9, 9), Outcome("r")))
     check(database, lambda: full_store.cancel(mine.id))
     check(database, lambda: full_store.remove(mine.id))
 
 
 def test_whose_turn_it_is_is_found_without_finished_jobs(
-    database: Database, full_store: JobStore, leases: JobQueue
+    database: Database, full_store: JobStore, queue: JobQueue
 ) -> None:
     for owner in ("ann", "bob"):
         full_store.create(order(owner))
-    for act in (leases.has_work, full_store.outlooks, lambda: claim(leases)):
+    for act in (queue.has_work, full_store.queue_positions, lambda: claim(queue)):
         check(database, act, _OF_OWNERS)
 
 
 def test_a_tick_with_nothing_to_do_looks_at_no_jobs(
-    database: Database, full_store: JobStore, leases: JobQueue, blobs: LocalStorage
+    database: Database, full_store: JobStore, queue: JobQueue, storage: LocalStorage
 ) -> None:
-    spool, retention = Spool(blobs.path("")), Retention(1e6, 1e6, 1e6, FINISHED)
-    maintenance = Maintenance(database, leases, blobs, spool, retention)
+    spool, retention = Spool(storage.path("")), Retention(1e6, 1e6, 1e6, FINISHED)
+    maintenance = Maintenance(database, queue, storage, spool, retention)
     maintenance.tick()
     assert full_store.counts()[JobStatus.SUCCEEDED] == FINISHED + 3
     if database.is_shared:

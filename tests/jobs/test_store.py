@@ -91,19 +91,19 @@ def test_cancel_ends_a_waiting_job_and_drops_its_files(store: JobStore) -> None:
     assert store.cancel(job.id) == cancelled
 
 
-def test_cancel_asks_a_running_job(store: JobStore, leases: JobQueue) -> None:
+def test_cancel_asks_a_running_job(store: JobStore, queue: JobQueue) -> None:
     job, _ = store.create(order())
-    leases.claim("w")
+    queue.claim("w")
     asked = store.cancel(job.id)
     assert (asked.status, asked.cancel_requested) == (JobStatus.RUNNING, True)
     assert store.cancel(job.id) == asked
 
 
-def test_a_finished_job_stays_as_it_is(store: JobStore, leases: JobQueue) -> None:
+def test_a_finished_job_stays_as_it_is(store: JobStore, queue: JobQueue) -> None:
     job, _ = store.create(order())
-    mine = leases.claim("w")
+    mine = queue.claim("w")
     assert mine is not None
-    done = leases.finish(mine, DONE, Outcome("jobs/x/1/result.png"))
+    done = queue.finish(mine, DONE, Outcome("jobs/x/1/result.png"))
     assert store.cancel(job.id) == done
     assert store.finish(job.id) == done
     assert store.remove(job.id) == done
@@ -111,45 +111,45 @@ def test_a_finished_job_stays_as_it_is(store: JobStore, leases: JobQueue) -> Non
         store.find(job.id)
 
 
-def test_what_cannot_be_finished_or_removed_says_why(store: JobStore, leases: JobQueue) -> None:
+def test_what_cannot_be_finished_or_removed_says_why(store: JobStore, queue: JobQueue) -> None:
     job, _ = store.create(order())
     with pytest.raises(JobStateError, match="queued"):
         store.remove(job.id)
-    mine = leases.claim("w")
+    mine = queue.claim("w")
     assert mine is not None
-    leases.fail(mine, Fault("invalid_job", "no"))
+    queue.fail(mine, Fault("invalid_job", "no"))
     with pytest.raises(JobStateError, match="failed"):
         store.finish(job.id)
 
 
-def test_outlooks_follow_the_queue(store: JobStore, leases: JobQueue) -> None:
+def test_outlooks_follow_the_queue(store: JobStore, queue: JobQueue) -> None:
     running, first, second, other = (
         store.create(order(owner, estimate_s=seconds))[0].id
         for owner, seconds in (("ann", 9), ("ann", 10), ("ann", 20), ("bob", 1))
     )
-    mine = leases.claim("w")
+    mine = queue.claim("w")
     assert mine is not None
     assert mine.id == running
-    leases.report(mine, Progress(1, 5), eta_s=3.0, preview=None)
-    outlooks = store.outlooks()
-    assert {key: (each.position, each.eta_s) for key, each in outlooks.items()} == {
+    queue.report(mine, Progress(1, 5), eta_s=3.0, preview=None)
+    queue_positions = store.queue_positions()
+    assert {key: (each.position, each.eta_s) for key, each in queue_positions.items()} == {
         other: (1, 4.0),  # ann was served
         first: (2, 14.0),
         second: (3, 34.0),
     }
 
 
-def test_outlooks_count_on_every_worker_that_is_alive(database: Database, leases: JobQueue) -> None:
-    roster = WorkerRegistry(database, lease_s=30)
-    store = JobStore(database, QueueLimits(10, 10), roster)
+def test_outlooks_count_on_every_worker_that_is_alive(database: Database, queue: JobQueue) -> None:
+    worker_registry = WorkerRegistry(database, lease_s=30)
+    store = JobStore(database, QueueLimits(10, 10), worker_registry)
     for name in ("w1", "w2", "w3"):
-        roster.join(RegisteredWorker(name, "cpu", "float32", 1, None))
-    roster.leave("w3")
+        worker_registry.join(RegisteredWorker(name, "cpu", "float32", 1, None))
+    worker_registry.leave("w3")
     waits = (9, 10, 20, None, 5, 5)
     ids = [store.create(order(estimate_s=seconds))[0].id for seconds in waits]
-    assert leases.claim("w1") is not None
-    outlooks = store.outlooks()
-    etas = [outlooks[job_id].eta_s for job_id in ids[1:]]
+    assert queue.claim("w1") is not None
+    queue_positions = store.queue_positions()
+    etas = [queue_positions[job_id].eta_s for job_id in ids[1:]]
     assert etas == [10, 29, None, 34, 39]
 
 
@@ -176,19 +176,19 @@ def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None
 
 
 def test_jobs_of_a_newer_version_are_left_alone(
-    database: Database, store: JobStore, leases: JobQueue
+    database: Database, store: JobStore, queue: JobQueue
 ) -> None:
     mine, theirs, also_mine = (store.create(order())[0] for _ in range(3))
     with database.write() as connection:
         connection.execute(update(table).where(table.c.id == theirs.id).values(kind="animate"))
     assert store.page(limit=10) == [also_mine, mine]
     assert store.find_many([theirs.id, mine.id]) == [mine]
-    assert theirs.id not in store.outlooks()
+    assert theirs.id not in store.queue_positions()
     with pytest.raises(UnknownJobError):
         store.find(theirs.id)
-    assert [leases.claim("w").id for _ in range(2)] == [mine.id, also_mine.id]  # type: ignore[union-attr]
-    assert not leases.has_work()
-    assert leases.claim("w") is None
+    assert [queue.claim("w").id for _ in range(2)] == [mine.id, also_mine.id]  # type: ignore[union-attr]
+    assert not queue.has_work()
+    assert queue.claim("w") is None
 
 
 def test_a_row_that_cannot_be_read_does_not_keep_the_database_locked(

@@ -41,7 +41,7 @@ class ConcurrencyLimit:
                 del self._taken[caller]
 
 
-def follower_limit(most: int) -> ConcurrencyLimit:
+def stream_limit(most: int) -> ConcurrencyLimit:
     """Limit the requests of one caller that follow jobs."""
     return ConcurrencyLimit(
         most,

@@ -39,8 +39,8 @@ def is_open(path: str) -> bool:
 class AccessRules:
     """Who may come in."""
 
-    identification: Authenticator
-    allowance: RateLimiter
+    authenticator: Authenticator
+    rate_limiter: RateLimiter
     allowed_hosts: Collection[str]
     open_paths: Collection[str]
     keyless: RateLimiter
@@ -55,12 +55,12 @@ class AccessRules:
         is_for_all = is_open(path) or path in self.open_paths
         caller, refusal = None, None
         try:
-            caller = self.identification.caller(headers)
+            caller = self.authenticator.caller(headers)
         except (KeyRequiredError, UnknownKeyError) as error:
             await self._count_keyless(scope)
             refusal = error
         if caller is not None and not is_for_all:
-            await self.allowance.take_request(caller)
+            await self.rate_limiter.take_request(caller)
         _check_parameters(scope["query_string"])
         if not is_health_probe(path):
             check_host(headers, self.allowed_hosts)
@@ -98,9 +98,9 @@ def _is_cheap(path: str) -> bool:
 class AccessMiddleware:
     """ASGI middleware: what comes in has its caller in `request.state.caller`."""
 
-    def __init__(self, app: ASGIApp, entry: AccessRules) -> None:
+    def __init__(self, app: ASGIApp, access_rules: AccessRules) -> None:
         self._app = app
-        self._entry = entry
+        self._access_rules = access_rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -108,7 +108,7 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            caller = await self._entry.admit(scope)
+            caller = await self._access_rules.admit(scope)
         except AtelierError as error:
             await response_to(error)(scope, receive, send)
             return

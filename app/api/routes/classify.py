@@ -101,13 +101,13 @@ async def classify(
     services: ServicesDep,
 ) -> Classification | Classifications:
     """Label one image, or several at once (each on its own: a bad one fails alone)."""
-    await services.allowance.check_pixels(caller)
+    await services.rate_limiter.check_pixels(caller)
     model = services.registry.get(query.model)
     most_s = services.classify_deadline_s
     deadline_s = min(headers.x_request_timeout or most_s, most_s)
     async with (
         services.uploads.receive(request, _LAYOUT, flow) as form,
-        services.allowance.counting(caller) as count_pixels,
+        services.rate_limiter.counting(caller) as count_pixels,
         while_awaited(request, deadline_s),
     ):
         wanted = _Wanted(model, query.top_k, flow, count_pixels)

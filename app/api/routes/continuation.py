@@ -45,18 +45,18 @@ async def continue_job(
 ) -> JobOut:
     """Go on from a finished painting, larger or longer: makes a new job."""
     request = {"continue": job_id, **changes.model_dump(mode="json", exclude_unset=True)}
-    asked = JobRequest(JobKind.STYLIZE, request)
+    job_request = JobRequest(JobKind.STYLIZE, request)
     with services.submissions.receiving(caller, headers.idempotency_key) as receiving:
         await receiving.check_room()
-        job = await receiving.made_before(asked)
+        job = await receiving.made_before(job_request)
         if job is None:
             begun = await in_store(services.jobs.find, job_id, caller)
-            job = await receiving.create(await _order(begun, changes, asked, services))
+            job = await receiving.create(await _order(begun, changes, job_request, services))
     return await job_reply(job, headers, services, response)
 
 
 async def _order(
-    begun: Job, changes: ContinueIn, asked: JobRequest, services: Services
+    begun: Job, changes: ContinueIn, job_request: JobRequest, services: Services
 ) -> JobDraft:
     if begun.expired:
         raise ResultExpiredError("the painting has been removed; paint it again")
@@ -70,7 +70,7 @@ async def _order(
     cost = check_admission(
         options,
         photo,
-        await in_store(services.roster.workers),
+        await in_store(services.worker_registry.workers),
         style_count=sum(name.startswith("style-") for name in begun.inputs),
         max_size=services.limits.max_size,
         begun_px=begun_px,
@@ -83,7 +83,7 @@ async def _order(
         )
     width, height = fit(*photo, options.size)
     return JobDraft(
-        asked=asked,
+        job_request=job_request,
         options={**begun.options, **asdict(options), "width": width, "height": height},
         files={**begun.inputs, BEGUN: begun.painting},
         estimate_s=cost.seconds if cost else None,

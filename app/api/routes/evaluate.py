@@ -153,8 +153,8 @@ async def _submitted(
         if not _has_body(request):
             raise InvalidRequestError("send a zip archive, or name a data set: ?dataset=NAME")
         async with services.archives.receive(request, receiving.owner) as incoming:
-            asked = _asked(query, model, {ARCHIVE: incoming})
-            return await _made(incoming.path, asked, receiving, flow, services)
+            job_request = _asked(query, model, {ARCHIVE: incoming})
+            return await _made(incoming.path, job_request, receiving, flow, services)
     if _has_body(request):
         raise InvalidRequestError("send an archive or name a data set, not both")
     path = await run_in_threadpool(find_dataset, services.datasets, query.dataset)
@@ -168,13 +168,13 @@ def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incomin
 
 
 async def _made(
-    path: Path, asked: JobRequest, receiving: Receiving, flow: str, services: Services
+    path: Path, job_request: JobRequest, receiving: Receiving, flow: str, services: Services
 ) -> Job:
     """Make the job, if its key did not before and there is something to evaluate on."""
-    before = await receiving.made_before(asked)
+    before = await receiving.made_before(job_request)
     if before is not None:
         return before
-    name = asked.request["model"]
+    name = job_request.request["model"]
     card = services.registry.get(name).classifier.card  # it may have been replaced meanwhile
 
     def labelled() -> int:
@@ -182,8 +182,8 @@ async def _made(
             return len(label(source.names, card.spec.class_of).files)
 
     images = await services.archives.opened(labelled, flow)
-    options = {**asked.request, "version": card.version, "images": images}
-    return await receiving.create(JobDraft(asked, options, asked.files))
+    options = {**job_request.request, "version": card.version, "images": images}
+    return await receiving.create(JobDraft(job_request, options, job_request.files))
 
 
 def _has_body(request: Request) -> bool:

@@ -18,7 +18,7 @@ from app.api.job_replies import job_document
 from app.api.schemas.evaluate import ReportOut, report_out
 from app.api.schemas.jobs import JobOut, JobsOut, job_out
 from app.api.schemas.media import BINARY, CACHE_CONTROL, files, header
-from app.api.threads import in_blobs, in_store
+from app.api.threads import in_storage, in_store
 from app.jobs.cleanup import remove_attempts, remove_files
 from app.jobs.errors import (
     JobStateError,
@@ -83,9 +83,9 @@ async def list_jobs(
         )
         shown, more = jobs[: query.limit], jobs[query.limit :]
         waits = any(job.status is JobStatus.QUEUED for job in shown)
-        outlooks = services.jobs.outlooks() if waits else {}
+        queue_positions = services.jobs.queue_positions() if waits else {}
         return JobsOut(
-            jobs=[job_out(job, outlooks.get(job.id)) for job in shown],
+            jobs=[job_out(job, queue_positions.get(job.id)) for job in shown],
             cursor=str(shown[-1].number) if more else None,
         )
 
@@ -100,7 +100,7 @@ async def show_job(job: JobDep, services: ServicesDep) -> JobOut:
 
 async def _count_stream(flow: FlowDep, services: ServicesDep) -> AsyncIterator[None]:
     """Count a stream from before its first byte, when it can still be refused, to its end."""
-    with services.followers.taken(flow):
+    with services.streams.taken(flow):
         yield
 
 
@@ -132,7 +132,7 @@ async def watch_job(
     shown_step = None
     async for seen in services.watch.follow(job):
         state, number = seen.job, str(seen.job.version)
-        document = job_out(state, seen.outlook)
+        document = job_out(state, seen.queue_position)
         if state.status.is_terminal:
             yield ServerSentEvent(event="end", id=number, data=document)
             return
@@ -163,12 +163,12 @@ async def preview(job: JobDep, services: ServicesDep) -> Response:
     if job.preview is None:
         raise JobStateError(f"there is no preview yet; the job is {job.status}")
     try:
-        reader = await _stored(services.blobs.open, job.preview)
+        reader = await _stored(services.storage.open, job.preview)
     except ResultExpiredError:  # a newer one may have taken its place just now
         latest = (await in_store(services.jobs.find, job.id)).preview
         if latest in (None, job.preview):
             raise
-        reader = await _stored(services.blobs.open, str(latest))
+        reader = await _stored(services.storage.open, str(latest))
     return BlobResponse(reader, "image/jpeg", {"Cache-Control": "no-cache"})
 
 
@@ -212,13 +212,13 @@ async def result(
     if _matches(etag, if_none_match):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
     is_picture = job.kind is JobKind.STYLIZE
-    link = await _stored(services.blobs.link, job.result) if is_picture else None
+    link = await _stored(services.storage.link, job.result) if is_picture else None
     if link is not None:
         return RedirectResponse(link, headers=_LINKED)
     if job.kind is JobKind.EVALUATE:
-        report = await _stored(partial(_report, job.id, services.blobs), job.result)
+        report = await _stored(partial(_report, job.id, services.storage), job.result)
         return Response(report, media_type="application/json", headers=headers)
-    reader = await _stored(services.blobs.open, job.result)
+    reader = await _stored(services.storage.open, job.result)
     return BlobResponse(reader, _MEDIA_TYPES[job.result.rpartition(".")[2]], headers)
 
 
@@ -246,7 +246,7 @@ async def extra_file(
         raise ResultExpiredError("the job's files have been removed")
     if name not in job.extras:
         raise UnknownFileError(f"the job has no file {name!r}")
-    reader = await _stored(services.blobs.open, job.extras[name])
+    reader = await _stored(services.storage.open, job.extras[name])
     return BlobResponse(reader, "image/jpeg", _UNCHANGING)
 
 
@@ -261,7 +261,7 @@ async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
     """Stop, with no result; a finished job stays as it is."""
     cancelled = await in_store(services.jobs.cancel, job.id)
     if cancelled.status.is_terminal:
-        await in_blobs(remove_attempts, cancelled, services.blobs)
+        await in_storage(remove_attempts, cancelled, services.storage)
     return await job_document(cancelled, services)
 
 
@@ -274,12 +274,12 @@ async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
 async def delete_job(job: JobDep, services: ServicesDep) -> None:
     """Remove a finished job with its files."""
     await in_store(services.jobs.remove, job.id)
-    await in_blobs(remove_files, job.id, services.blobs)
+    await in_storage(remove_files, job.id, services.storage)
 
 
-def _report(job_id: str, blobs: FileStorage, key: str) -> bytes:
+def _report(job_id: str, storage: FileStorage, key: str) -> bytes:
     """Read a report as clients see it. A large one takes too long for the event loop."""
-    return report_out(json.loads(blobs.get(key)), job_id).model_dump_json().encode()
+    return report_out(json.loads(storage.get(key)), job_id).model_dump_json().encode()
 
 
 def _matches(etag: str, if_none_match: str | None) -> bool:
@@ -291,7 +291,7 @@ def _matches(etag: str, if_none_match: str | None) -> bool:
 async def _stored(call: Callable[[str], T], key: str) -> T:
     """Ask for a file that may be removed in the same moment."""
     try:
-        return await in_blobs(call, key)
+        return await in_storage(call, key)
     except FileNotFoundError as error:
         raise ResultExpiredError("the job's files have just been removed") from error
     except OSError as error:

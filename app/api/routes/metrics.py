@@ -34,7 +34,7 @@ async def metrics(services: ServicesDep) -> Response:
 async def _look_up_jobs(services: Services) -> None:
     counts = await soon_in_store(services.jobs.counts)
     longest_wait_s = await soon_in_store(services.jobs.longest_wait_s)
-    workers = await soon_in_store(services.roster.workers)
+    workers = await soon_in_store(services.worker_registry.workers)
     found = services.metrics
     for status, count in counts.items():
         found.jobs.labels(status.value).set(count)

@@ -45,7 +45,7 @@ IfNoneMatch = Annotated[str | None, Header()]
 @router.get("/")
 def page(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
     """Show the page."""
-    origin = services.blobs.origin
+    origin = services.storage.origin
     policy = _POLICY.format(pictures=f" {origin}" if origin else "")
     headers = {**_PAGE_HEADERS, "Content-Security-Policy": policy}
     return _answer(_files()["index.html"], if_none_match, headers)

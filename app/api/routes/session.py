@@ -43,7 +43,7 @@ class SessionOut(Schema):
 @router.get("", responses=problem_responses(UnknownHostError))
 async def show_session(request: Request, services: ServicesDep) -> SessionOut:
     """Say whether a key is needed, and whose the caller has shown."""
-    required = bool(services.identification.keyring)
+    required = bool(services.authenticator.keyring)
     return SessionOut(required=required, name=request.state.caller)
 
 
@@ -61,11 +61,11 @@ async def open_session(
     services: ServicesDep,
 ) -> None:
     """Exchange a key for a cookie."""
-    identification = services.identification
+    authenticator = services.authenticator
     response.set_cookie(
         COOKIE,
-        identification.open_session(shown.key),
-        max_age=identification.session_ttl_s,
+        authenticator.open_session(shown.key),
+        max_age=authenticator.session_ttl_s,
         secure=_is_over_tls(request),
         httponly=True,
         samesite="strict",

@@ -78,14 +78,16 @@ async def stylize(
     responses=problem_responses(*_UNPAINTABLE, *REFUSALS),
 )
 async def estimate_painting(
-    asked: Annotated[EstimateIn, Depends(json_body(EstimateIn))], services: ServicesDep
+    job_request: Annotated[EstimateIn, Depends(json_body(EstimateIn))], services: ServicesDep
 ) -> EstimateOut:
     """Say what a painting would cost, before its pictures are sent."""
-    options = asked.options()
-    size = (asked.width, asked.height)
-    workers = await in_store(services.roster.workers)
+    options = job_request.options()
+    size = (job_request.width, job_request.height)
+    workers = await in_store(services.worker_registry.workers)
     max_size = services.limits.max_size
-    cost = check_admission(options, size, workers, style_count=asked.styles, max_size=max_size)
+    cost = check_admission(
+        options, size, workers, style_count=job_request.styles, max_size=max_size
+    )
     width, height = fit(*size, options.size)
     return EstimateOut(
         seconds=cost.seconds if cost else None,
@@ -100,36 +102,36 @@ async def _submitted(
 ) -> Job:
     """Receive a request and make its job; what was received is let go of."""
     with services.submissions.receiving(caller, key) as receiving:
-        await services.allowance.check_pixels(caller)
+        await services.rate_limiter.check_pixels(caller)
         await receiving.check_room()
         async with services.uploads.receive(request, _LAYOUT, flow) as form:
             fields = validated(StylizeFields, _single(form.fields))
             content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
             files = {"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}}
-            asked = JobRequest(JobKind.STYLIZE, fields.canonical(), files)
-            before = await receiving.made_before(asked)
+            job_request = JobRequest(JobKind.STYLIZE, fields.canonical(), files)
+            before = await receiving.made_before(job_request)
             if before is not None:
                 return before
-            return await receiving.create(await _order(fields, asked, caller, flow, services))
+            return await receiving.create(await _order(fields, job_request, caller, flow, services))
 
 
 async def _order(
-    fields: StylizeFields, asked: JobRequest, caller: str, flow: str, services: Services
+    fields: StylizeFields, job_request: JobRequest, caller: str, flow: str, services: Services
 ) -> JobDraft:
     options = fields.options()
-    style_count = len(asked.files) - 1
+    style_count = len(job_request.files) - 1
     if options.style_weights and len(options.style_weights) != style_count:
         count = len(options.style_weights)
         raise InvalidRequestError(
             f"style_weights has {count} numbers for {style_count} styles", field="style_weights"
         )
-    async with services.allowance.counting(caller) as count_pixels:
-        files = asked.files.items()
+    async with services.rate_limiter.counting(caller) as count_pixels:
+        files = job_request.files.items()
         photo, *_ = await together(
             *(_decoded(*file, flow, count_pixels, services) for file in files)
         )
     size = (photo.width, photo.height)
-    workers = await in_store(services.roster.workers)
+    workers = await in_store(services.worker_registry.workers)
     max_size = services.limits.max_size
     with form_field("content", UnpaintableError), form_field("size", DoesNotFitError):
         cost = check_admission(options, size, workers, style_count=style_count, max_size=max_size)
@@ -143,9 +145,9 @@ async def _order(
         "height": height,
     }
     return JobDraft(
-        asked=asked,
+        job_request=job_request,
         options={**asdict(options), **shown},
-        files=asked.files,
+        files=job_request.files,
         estimate_s=cost.seconds if cost else None,
     )
 

@@ -56,7 +56,7 @@ class JobsOut(Schema):
     cursor: str | None = Field(description="pass it on for the next page; null on the last")
 
 
-def job_out(job: Job, outlook: QueuePosition | None) -> JobOut:
+def job_out(job: Job, queue_position: QueuePosition | None) -> JobOut:
     """Describe a job to its owner, with what it can expect while it waits."""
     here = f"/jobs/{job.id}"
     return JobOut(
@@ -68,8 +68,8 @@ def job_out(job: Job, outlook: QueuePosition | None) -> JobOut:
         finished_at=_time(job.finished_at) if job.finished_at else None,
         progress=ProgressOut.model_validate(job.progress) if job.progress else None,
         estimate_s=job.estimate_s,
-        eta_s=outlook.eta_s if outlook else _eta_s(job),
-        position=outlook.position if outlook else None,
+        eta_s=queue_position.eta_s if queue_position else _eta_s(job),
+        position=queue_position.position if queue_position else None,
         options=job.options,
         error=fault_problem(job.error) if job.error else None,
         links=LinksOut(

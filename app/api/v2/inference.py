@@ -126,10 +126,10 @@ async def infer_version(model: ServedVersionDep, call: CallDep) -> Response:
 
 async def _infer(model: ServedModel, call: _Call) -> Response:
     services = call.services
-    await services.allowance.check_pixels(call.caller)
+    await services.rate_limiter.check_pixels(call.caller)
     async with (
         services.uploads.receive_whole(call.request, call.flow) as body,
-        services.allowance.counting(call.caller) as count_pixels,
+        services.rate_limiter.counting(call.caller) as count_pixels,
     ):
         length = call.headers.inference_header_content_length
         work = _Work(model, services, call.flow, count_pixels)

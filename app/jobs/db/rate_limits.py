@@ -7,7 +7,7 @@ from limits.storage import Storage
 from sqlalchemy import case, delete, select
 
 from app.jobs.db.database import Database
-from app.jobs.db.tables import allowance
+from app.jobs.db.tables import rate_limiter
 from app.jobs.errors import StoreUnavailableError
 
 
@@ -32,25 +32,25 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count so many more; returns the sum since the first of them, `expiry` s ago at most."""
         now = self._database.now()
-        new = self._database.insert(allowance).values(key=key, used=amount, ends_at=now + expiry)
-        is_over = allowance.c.ends_at <= now
+        new = self._database.insert(rate_limiter).values(key=key, used=amount, ends_at=now + expiry)
+        is_over = rate_limiter.c.ends_at <= now
         statement = new.on_conflict_do_update(
-            index_elements=[allowance.c.key],
+            index_elements=[rate_limiter.c.key],
             set_={
-                "used": case((is_over, amount), else_=allowance.c.used + amount),
-                "ends_at": case((is_over, now + expiry), else_=allowance.c.ends_at),
+                "used": case((is_over, amount), else_=rate_limiter.c.used + amount),
+                "ends_at": case((is_over, now + expiry), else_=rate_limiter.c.ends_at),
             },
         )
         with self._database.write() as connection:
-            return int(connection.execute(statement.returning(allowance.c.used)).scalar_one())
+            return int(connection.execute(statement.returning(rate_limiter.c.used)).scalar_one())
 
     def get(self, key: str) -> int:
         """Return the sum so far."""
-        return int(self._now_in(key, allowance.c.used) or 0)
+        return int(self._now_in(key, rate_limiter.c.used) or 0)
 
     def get_expiry(self, key: str) -> float:
         """Return when the sum starts from nothing again, by the clock of this host."""
-        left_s = self._now_in(key, allowance.c.ends_at - self._database.now())
+        left_s = self._now_in(key, rate_limiter.c.ends_at - self._database.now())
         return time.time() + (left_s or 0.0)
 
     def check(self) -> bool:
@@ -61,14 +61,14 @@ class DatabaseStorage(Storage):
     def reset(self) -> int:
         """Forget all sums; returns how many there were."""
         with self._database.write() as connection:
-            return connection.execute(delete(allowance)).rowcount
+            return connection.execute(delete(rate_limiter)).rowcount
 
     def clear(self, key: str) -> None:
         """Forget a sum."""
         with self._database.write() as connection:
-            connection.execute(delete(allowance).where(allowance.c.key == key))
+            connection.execute(delete(rate_limiter).where(rate_limiter.c.key == key))
 
     def _now_in(self, key: str, what: Any) -> Any:
-        is_on = (allowance.c.key == key) & (allowance.c.ends_at > self._database.now())
+        is_on = (rate_limiter.c.key == key) & (rate_limiter.c.ends_at > self._database.now())
         with self._database.read() as connection:
             return connection.execute(select(what).where(is_on)).scalar()

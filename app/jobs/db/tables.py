@@ -115,7 +115,7 @@ worker = Table(
     Column("seen_at", Double, nullable=False),
 )
 
-allowance = Table(
+rate_limiter = Table(
     "allowance",
     metadata,
     Column("key", String(512), primary_key=True),

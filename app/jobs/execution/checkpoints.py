@@ -14,7 +14,7 @@ log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
 
-def newest_readable(job: Job, blobs: FileStorage, read: Callable[[bytes], T]) -> T | None:
+def newest_readable(job: Job, storage: FileStorage, read: Callable[[bytes], T]) -> T | None:
     """Read the newest checkpoint that can be read; None where there is none.
 
     One that is damaged or gone is deleted, so that it does not take the place of an older one.
@@ -26,11 +26,11 @@ def newest_readable(job: Job, blobs: FileStorage, read: Callable[[bytes], T]) ->
     away: OSError | None = None
     for key in job.checkpoints:
         try:
-            return read(blobs.get(key))
+            return read(storage.get(key))
         except (ValueError, AtelierError, FileNotFoundError) as error:
             log.warning("a checkpoint cannot be read; an older one is tried", error=str(error))
             with suppress(OSError):
-                blobs.delete(key)
+                storage.delete(key)
         except OSError as error:
             log.warning("a checkpoint cannot be read for now", error=str(error))
             away = error

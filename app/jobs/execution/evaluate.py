@@ -48,7 +48,7 @@ class EvaluateHandler:
     datasets: Path
     device: torch.device
     engines: EngineOptions
-    blobs: FileStorage
+    storage: FileStorage
     limits: ImageLimits
     archive_limits: ArchiveLimits
     budget: PixelBudget
@@ -129,7 +129,7 @@ class EvaluateHandler:
 
     def _path(self, job: Job, stack: ExitStack) -> Path:
         if ARCHIVE in job.inputs:
-            return stack.enter_context(self.blobs.at_hand(job.inputs[ARCHIVE], self.came))
+            return stack.enter_context(self.storage.at_hand(job.inputs[ARCHIVE], self.came))
         return find_dataset(self.datasets, job.options["dataset"])
 
     def _resume(self, job: Job, of: str) -> Answers:
@@ -139,4 +139,4 @@ class EvaluateHandler:
                 raise AnswersError("they are of another set")
             return answers
 
-        return newest_readable(job, self.blobs, read) or Answers(of)
+        return newest_readable(job, self.storage, read) or Answers(of)

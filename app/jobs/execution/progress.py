@@ -45,14 +45,14 @@ class ProgressReporter:
     """Of one attempt at one job; every method that writes raises `ReplacedError` after its end."""
 
     def __init__(
-        self, job: Job, leases: JobQueue, blobs: FileStorage, pace: ReportIntervals
+        self, job: Job, queue: JobQueue, storage: FileStorage, intervals: ReportIntervals
     ) -> None:
         self.job = job  # as it was when last written
-        self._leases = leases
-        self._blobs = blobs
-        self._pace = pace
+        self._queue = queue
+        self._storage = storage
+        self._intervals = intervals
         self._report_at = 0.0
-        self._keep_at = time.monotonic() + pace.checkpoint_s
+        self._keep_at = time.monotonic() + intervals.checkpoint_s
         self._store_at = 0.0
         self._size: int | None = None
 
@@ -60,18 +60,18 @@ class ProgressReporter:
         """Report and keep what is due; a change of scale is kept at once."""
         now = time.monotonic()
         if now >= self._report_at:
-            self._report_at = now + self._pace.report_s
+            self._report_at = now + self._intervals.report_s
             self._report(update)
         size, self._size = self._size, update.progress.size
         if now >= self._keep_at or size not in (None, self._size):
-            self._keep_at = now + self._pace.checkpoint_s
+            self._keep_at = now + self._intervals.checkpoint_s
             self._keep(update)
 
     def give_back(self, update: JobUpdate | None) -> Job:
         """Keep what there is and let another worker go on."""
         if update is not None:
             self._keep(update)
-        return _until_written(lambda: self._leases.give_back(self.job))
+        return _until_written(lambda: self._queue.give_back(self.job))
 
     def finish(self, update: JobUpdate) -> Job:
         """Store the result and end the job.
@@ -89,29 +89,29 @@ class ProgressReporter:
             painting=self._put(product.painting) if product.painting else None,
             extras={file.name: self._put(file) for file in product.extras},
         )
-        return _until_written(lambda: self._leases.finish(self.job, update.progress, outcome))
+        return _until_written(lambda: self._queue.finish(self.job, update.progress, outcome))
 
     def cancel(self) -> Job:
         """End the job as its owner asked."""
-        return _until_written(lambda: self._leases.cancel(self.job))
+        return _until_written(lambda: self._queue.cancel(self.job))
 
     def fail(self, fault: Fault) -> Job:
         """End the job with an error that would come again."""
-        return _until_written(lambda: self._leases.fail(self.job, fault))
+        return _until_written(lambda: self._queue.fail(self.job, fault))
 
     def fail_to_store(self) -> Job:
         """End the job with its last checkpoint instead of a result; a painting can go on there."""
         is_painting = self.job.kind is JobKind.STYLIZE
         kept = self.job.checkpoints[0] if is_painting and self.job.checkpoints else None
-        return _until_written(lambda: self._leases.fail(self.job, _NOT_STORED, kept))
+        return _until_written(lambda: self._queue.fail(self.job, _NOT_STORED, kept))
 
     def wait(self) -> Job:
         """Put the job back until what it needs is there again."""
-        return _until_written(lambda: self._leases.wait(self.job))
+        return _until_written(lambda: self._queue.wait(self.job))
 
     def retry(self, fault: Fault) -> Job:
         """Put the job back after an error that may pass."""
-        return _until_written(lambda: self._leases.retry(self.job, fault))
+        return _until_written(lambda: self._queue.retry(self.job, fault))
 
     def _report(self, update: JobUpdate) -> None:
         key, before = None, self.job.preview
@@ -120,7 +120,7 @@ class ProgressReporter:
                 preview = _preview(update)
                 key = self._put(preview) if preview else None
         try:
-            self.job = self._leases.report(self.job, update.progress, update.eta_s, key)
+            self.job = self._queue.report(self.job, update.progress, update.eta_s, key)
         except StoreUnavailableError as error:
             log.warning("the progress cannot be reported", error=str(error))
             return
@@ -131,12 +131,12 @@ class ProgressReporter:
         if update.checkpoint is None or not self._may_store():
             return
         with self._spared("the checkpoint cannot be kept"):
-            present = [key for key in self.job.checkpoints if self._blobs.exists(key)]
+            present = [key for key in self.job.checkpoints if self._storage.exists(key)]
             newest, *stale = present or (None,)
             key = self._put(OutputFile(f"checkpoint-{update.progress.step}", update.checkpoint()))
             if key == newest:
                 return
-            self.job = self._leases.keep(self.job, key, newest)
+            self.job = self._queue.keep(self.job, key, newest)
             for old in stale:
                 self._delete(old)
 
@@ -156,11 +156,11 @@ class ProgressReporter:
 
     def _delete(self, key: str) -> None:
         with suppress(OSError):  # it goes with the job's other files
-            self._blobs.delete(key)
+            self._storage.delete(key)
 
     def _put(self, file: OutputFile, download_as: str | None = None) -> str:
         key = f"{self.job.folder()}/{file.name}"
-        return self._blobs.put(key, file.data, download_as=download_as)
+        return self._storage.put(key, file.data, download_as=download_as)
 
 
 def _preview(update: JobUpdate) -> OutputFile | None:

@@ -32,17 +32,17 @@ class Runner:
 
     def __init__(
         self,
-        leases: JobQueue,
-        blobs: FileStorage,
+        queue: JobQueue,
+        storage: FileStorage,
         works: Mapping[JobKind, JobHandler],
-        liveness: Watchdog,
-        pace: ReportIntervals,
+        watchdog: Watchdog,
+        intervals: ReportIntervals,
     ) -> None:
-        self._leases = leases
-        self._blobs = blobs
+        self._queue = queue
+        self._storage = storage
         self._works = works
-        self._liveness = liveness
-        self._pace = pace
+        self._watchdog = watchdog
+        self._intervals = intervals
 
     def run(self, job: Job, stopping: threading.Event) -> None:
         """Run a job that was just claimed, until it ends, is lost, or `stopping` is set."""
@@ -50,74 +50,74 @@ class Runner:
         with structlog.contextvars.bound_contextvars(**names):
             log.info("job claimed", kind=job.kind, crashes=job.crashes, pid=os.getpid())
             try:
-                with self._liveness.hold(job):
+                with self._watchdog.hold(job):
                     left = self._run(job, stopping)
             except ReplacedError:
                 log.warning("the job is no longer this worker's")
                 return
-            log.info("job left", status=left.status, steps=self._liveness.steps)
+            log.info("job left", status=left.status, steps=self._watchdog.steps)
             if left.status.is_terminal:
-                remove_attempts(left, self._blobs)
+                remove_attempts(left, self._storage)
 
     def _run(self, job: Job, stopping: threading.Event) -> Job:
-        journal = ProgressReporter(job, self._leases, self._blobs, self._pace)
+        reporter = ProgressReporter(job, self._queue, self._storage, self._intervals)
         try:
-            return self._follow(journal, stopping)
+            return self._follow(reporter, stopping)
         except ReplacedError:
             raise
         except BadJobError as error:
-            return journal.fail(Fault(error.code, str(error)))
+            return reporter.fail(Fault(error.code, str(error)))
         except torch.AcceleratorError:
             raise  # nothing on this device can succeed any more: the process must end
         except StorageOfflineError as error:
             log.warning("the job waits for the object store", error=str(error))
-            return journal.wait()
+            return reporter.wait()
         except OSError as error:
             log.exception("the job's files cannot be used")
-            return journal.retry(
+            return reporter.retry(
                 Fault("storage_failed", f"a file cannot be used: {error.strerror}")
             )
         except Exception:
             log.exception("the job failed")
-            return journal.retry(
+            return reporter.retry(
                 Fault("internal_error", "the work failed unexpectedly, see the log")
             )
 
-    def _follow(self, journal: ProgressReporter, stopping: threading.Event) -> Job:
+    def _follow(self, reporter: ProgressReporter, stopping: threading.Event) -> Job:
         # Open until the end is written: an update's files are made from what the work holds.
-        with closing(self._works[journal.job.kind](journal.job)) as updates:
+        with closing(self._works[reporter.job.kind](reporter.job)) as updates:
             update = None
             for update in updates:
-                self._liveness.stepped()
+                self._watchdog.stepped()
                 if update.progress.step >= update.progress.steps:
                     break
-                journal.note(update)
-                if journal.job.cancel_requested:
-                    return journal.cancel()
-                if journal.job.finish_requested and update.can_finish:
+                reporter.note(update)
+                if reporter.job.cancel_requested:
+                    return reporter.cancel()
+                if reporter.job.finish_requested and update.can_finish:
                     break
                 if stopping.is_set():
-                    return journal.give_back(update)
+                    return reporter.give_back(update)
             if update is None:
                 raise BadJobError("no_work", "there was nothing to do")
-            return self._finish(journal, update, stopping)
+            return self._finish(reporter, update, stopping)
 
     def _finish(
-        self, journal: ProgressReporter, update: JobUpdate, stopping: threading.Event
+        self, reporter: ProgressReporter, update: JobUpdate, stopping: threading.Event
     ) -> Job:
         """End the job with its result, which is kept in hand while the object store is away."""
-        ends_at = time.monotonic() + self._pace.result_wait_s
+        ends_at = time.monotonic() + self._intervals.result_wait_s
         while True:
             try:
-                return journal.finish(update)
+                return reporter.finish(update)
             except StorageOfflineError as error:
                 log.warning("the result waits for the object store", error=str(error))
             if time.monotonic() >= ends_at:
                 log.error("the object store does not take the result, and the job fails")
-                return journal.fail_to_store()
-            self._liveness.waits_for_what_comes()
-            journal.note(update)
-            if journal.job.cancel_requested:
-                return journal.cancel()
+                return reporter.fail_to_store()
+            self._watchdog.waits_for_what_comes()
+            reporter.note(update)
+            if reporter.job.cancel_requested:
+                return reporter.cancel()
             if stopping.wait(_AGAIN_S):
-                return journal.give_back(update)
+                return reporter.give_back(update)

@@ -34,10 +34,10 @@ class StylizeHandler:
     """Paints with one network, kept with its style targets from job to job."""
 
     def __init__(
-        self, targets: StyleTargets, blobs: FileStorage, limits: ImageLimits, memory_bytes: int
+        self, targets: StyleTargets, storage: FileStorage, limits: ImageLimits, memory_bytes: int
     ) -> None:
         self._targets = targets
-        self._blobs = blobs
+        self._storage = storage
         self._limits = limits
         self._memory_bytes = memory_bytes
         self.calibration: Calibration | None = None
@@ -61,9 +61,9 @@ class StylizeHandler:
             raise BadJobError(
                 "files_missing", "files of this job have gone; send it again"
             ) from error
-        pace = _Pace(stages, self.calibration)
+        intervals = _Pace(stages, self.calibration)
         for step in self._paint(photo, styles, options, resume):
-            yield _update(job, step, pace.eta_s(step.step))
+            yield _update(job, step, intervals.eta_s(step.step))
 
     def _paint(
         self,
@@ -102,7 +102,7 @@ class StylizeHandler:
 
     def _picture(self, job: Job, name: str, longest: int | None = None) -> Image.Image:
         """Decode an input, no larger than it is needed."""
-        data = self._blobs.get(job.inputs[name])
+        data = self._storage.get(job.inputs[name])
         image = read_header(data, self._limits).decode(to_srgb=True)
         if longest is not None:
             image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
@@ -119,11 +119,11 @@ class StylizeHandler:
                 raise ResumeError("its step is not one of its stage")
             return checkpoint
 
-        kept = newest_readable(job, self._blobs, read)
+        kept = newest_readable(job, self._storage, read)
         if kept is not None:
             return kept
         if BEGUN in job.inputs:
-            begun = Checkpoint.from_bytes(self._blobs.get(job.inputs[BEGUN]))
+            begun = Checkpoint.from_bytes(self._storage.get(job.inputs[BEGUN]))
             longest = max(begun.picture.shape[2:])
             return replace(begun, stage=first_stage(stages, longest), step=0)
         return None

@@ -50,11 +50,15 @@ class Watchdog:
     """Of one worker; run it as a context."""
 
     def __init__(
-        self, worker: str, leases: JobQueue, roster: WorkerRegistry, timeouts: WatchdogTimeouts
+        self,
+        worker: str,
+        queue: JobQueue,
+        worker_registry: WorkerRegistry,
+        timeouts: WatchdogTimeouts,
     ) -> None:
         self._worker = worker
-        self._leases = leases
-        self._roster = roster
+        self._queue = queue
+        self._worker_registry = worker_registry
         self._timeouts = timeouts
         self._ended = threading.Event()
         self._threads = [
@@ -112,7 +116,7 @@ class Watchdog:
             try:
                 if (held := self._held) is not None:
                     self._keep(held)
-                self._roster.beat(self._worker)
+                self._worker_registry.beat(self._worker)
             except StoreUnavailableError as error:
                 log.warning("the store does not answer", error=str(error))
             except Exception:  # this thread must go on: without it the worker ends
@@ -120,7 +124,7 @@ class Watchdog:
 
     def _keep(self, held: _Held) -> None:
         try:
-            asked = self._leases.renew(held.job).cancel_requested
+            asked = self._queue.renew(held.job).cancel_requested
         except ReplacedError:  # or just ended; the work finds out with its next report
             asked = False
         held.renewed_at = time.monotonic()

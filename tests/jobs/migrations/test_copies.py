@@ -14,7 +14,7 @@ from tests.service import ROOT
 _KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
-from app.jobs.migrations.copies import keep_copy
+from app.jobs.db.migrations.copies import keep_copy
 
 path, event = sys.argv[1:]
 

@@ -115,8 +115,8 @@ def test_no_job_is_old_at_once_after_an_upgrade_with_a_wrong_clock(
     monkeypatch.setattr(time, "time", lambda: real() + ahead_s)
     with closing(opened(path)) as database:
         database.migrate()
-        leases, retention = JobQueue(database, 30, 1), Retention(86_400, 86_400, 86_400, 9)
-        Maintenance(database, leases, LocalStorage(tmp_path), Spool(tmp_path), retention).tick()
+        queue, retention = JobQueue(database, 30, 1), Retention(86_400, 86_400, 86_400, 9)
+        Maintenance(database, queue, LocalStorage(tmp_path), Spool(tmp_path), retention).tick()
         assert not JobStore(database, QueueLimits(10, 10)).find(older.FINISHED).expired
 
 
