@@ -41,8 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         status: int = _module(options.command).run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 1
     except AtelierError as error:
         if structlog.is_configured():  # of a service, whose every line is of one kind
             structlog.stdlib.get_logger(__name__).critical(str(error))

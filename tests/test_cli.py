@@ -33,6 +33,18 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.mark.processes
+def test_output_that_nobody_reads_ends_a_command_without_a_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        command = [sys.executable, "-m", "app", "doctor"]
+        result = subprocess.run(
+            command, cwd=ROOT, stdout=output, stderr=subprocess.PIPE, timeout=patient(), check=False
+        )
+    assert (result.returncode, result.stderr) == (1, b"")
+
+
+@pytest.mark.processes
 def test_classify_prints_a_table(picture: Path) -> None:
     result = app("classify", picture, "--model", "cifar10", "--top-k", "3", COLUMNS="200")
     assert result.returncode == 0, result.stderr

@@ -8,16 +8,15 @@ from app.api.threads import in_store
 
 T = TypeVar("T")
 
-_TIMEOUT_S = 1.0
-
 
 class Cached(Generic[T]):
     """The answer to a query, remembered for a while. Belongs to one event loop."""
 
-    def __init__(self, query: Callable[[], T], max_age_s: float) -> None:
+    def __init__(self, query: Callable[[], T], *, max_age_s: float, timeout_s: float) -> None:
         """Remember what `query` returns or raises for `max_age_s` after it has ended."""
         self._query = query
         self._max_age_s = max_age_s
+        self._timeout_s = timeout_s
         self._asked: asyncio.Task[T] | None = None
         self._ended_at = 0.0
 
@@ -25,13 +24,13 @@ class Cached(Generic[T]):
         """Return the answer; ask again if it is too old, with one query at a time.
 
         Raises:
-            TimeoutError: there is no answer within a second.
+            TimeoutError: there is no answer in time.
             Exception: the query has raised it.
         """
         if self._asked is None or self._is_old(self._asked):
             self._asked = asyncio.create_task(in_store(self._query))
             self._asked.add_done_callback(self._end)
-        return await asyncio.wait_for(asyncio.shield(self._asked), _TIMEOUT_S)
+        return await asyncio.wait_for(asyncio.shield(self._asked), self._timeout_s)
 
     def _is_old(self, asked: asyncio.Task[T]) -> bool:
         now = asyncio.get_running_loop().time()

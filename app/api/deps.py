@@ -58,6 +58,7 @@ class Services:
     submissions: Submissions
     watch: JobWatch
     streams: ConcurrencyLimit
+    parsers: ConcurrencyLimit
     limits: LimitsOut
     classify_deadline_s: float
 

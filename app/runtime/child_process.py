@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from app.errors import AtelierError
+from app.runtime.signals import set_from_signal_handler
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -104,7 +105,7 @@ class ForkedWorker:
         At other times it ends this process: the pool, which sets its handlers after `begin`, has
         it raise an exception, wherever in the work that may be.
         """
-        before = signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
+        before = signal.signal(signal.SIGTERM, lambda *_: set_from_signal_handler(self._stopping))
         try:
             yield
         finally:

@@ -64,8 +64,9 @@ class ConnectionSlots:
     """Counts connections by peer.
 
     Connections beyond the limits get a place in a small reserve, in which only health probes are
-    answered. No peer gets more than a quarter of the reserve. Where everything is taken, the
-    connection that has been idle for the longest time is closed for a new one.
+    answered. No peer gets more than a quarter of the reserve. At a limit, the connection that has
+    been idle for the longest time (of the same peer, where its own limit is reached) is closed for
+    the new one.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -90,24 +91,27 @@ class ConnectionSlots:
 class _Pool:
     def __init__(self, most: int, per_peer: int, *, is_reserved: bool = False) -> None:
         self.is_reserved = is_reserved
-        self.idle: dict[
-            ConnectionSlot, None
-        ] = {}  # the one that has been idle for longest comes first
+        self.idle: dict[ConnectionSlot, None] = {}  # idle for longest first
         self._most = most
         self._per_peer = per_peer
         self._taken = 0
         self._by_peer = Counter[str]()
 
     def take(self, peer: str) -> bool:
-        if self._by_peer[peer] >= self._per_peer:
+        if self._by_peer[peer] >= self._per_peer and not self._close_idle(peer):
             return False
-        if self._taken >= self._most:
-            if not self.idle:
-                return False
-            next(iter(self.idle)).take_back()
+        if self._taken >= self._most and not self._close_idle():
+            return False
         self._taken += 1
         self._by_peer[peer] += 1
         return True
+
+    def _close_idle(self, peer: str | None = None) -> bool:
+        """Close the connection that has been idle for the longest time, if there is one."""
+        oldest = next((slot for slot in self.idle if peer in {None, slot.peer}), None)
+        if oldest is not None:
+            oldest.take_back()
+        return oldest is not None
 
     def release(self, peer: str) -> None:
         self._taken -= 1

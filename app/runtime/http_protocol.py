@@ -70,6 +70,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._slot: ConnectionSlot | None = None
         self._header_count = 0  # of the present request, with its trailers
         self._is_head_complete = False
+        self._is_body_complete = True
         self._bytes_without_body = 0  # since the last head was complete or a piece of body came
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
@@ -158,6 +159,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._slot is not None:
             self._slot.mark_busy()
         self._is_head_complete = True
+        self._is_body_complete = False
         self._bytes_without_body = 0
         is_reserved = self._slot is not None and self._slot.is_reserved
         if is_reserved and not is_health_probe(self.url.decode("latin-1")):
@@ -178,6 +180,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self._body_follows and not self._is_over:
             super().on_message_complete()
             self._is_over = self._is_last_request
+            self._is_body_complete = True
+            self._mark_idle()
 
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of the body, which the app counts, but nothing after the last body."""
@@ -220,9 +224,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _mark_idle(self) -> None:
-        """Let the connection be closed for another one, unless an answer is not yet written."""
+        """Let the connection be closed for another one if there is no request to finish.
+
+        Closing it while a body arrives would reset it: the client might never see its answer.
+        """
         is_written = self._is_between_requests() and not self.flow.write_paused
-        if is_written and self._slot is not None:
+        if is_written and self._is_body_complete and self._slot is not None:
             self._slot.mark_idle()
 
     def _await_head(self) -> None:

@@ -1,9 +1,19 @@
 """SIGHUP: a wish for new checkpoints, or the end of the terminal that a process was started in."""
 
+import _thread
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable
+
+
+def set_from_signal_handler(event: threading.Event) -> None:
+    """Set an event without waiting for its lock, which the interrupted code may hold.
+
+    The thread is of the lowest level: starting one of `threading` takes locks, too.
+    """
+    _thread.start_new_thread(event.set, ())
 
 
 class ReloadSignal:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from app.api.auth.concurrency import stream_limit
+from app.api.auth.concurrency import parser_limit, stream_limit
 from app.api.auth.identity import Authenticator, SecretError, kept_secret
 from app.api.auth.rate_limit import RateLimiter
 from app.api.cached import Cached
@@ -40,7 +40,9 @@ from app.vision.device import choose_device
 from app.vision.images import ImageLimits
 from app.vision.specs import SPECS
 
+_PARSERS_PER_CALLER = 4  # all callers share one thread
 _WORKERS_MAX_AGE_S = 1.0  # health probes are not limited
+_WORKERS_TIMEOUT_S = 1.0  # a health probe waits
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,15 @@ def make_services(parts: Parts, loader: Loader) -> Services:
         storage=storage,
         spool=spool,
         worker_registry=worker_registry,
-        recent_workers=Cached(worker_registry.workers, _WORKERS_MAX_AGE_S),
+        recent_workers=Cached(
+            worker_registry.workers, max_age_s=_WORKERS_MAX_AGE_S, timeout_s=_WORKERS_TIMEOUT_S
+        ),
         submissions=Submissions(
             store, storage, spool, access_rules.rate_limiter, settings.min_free_bytes
         ),
         watch=parts.watch,
         streams=stream_limit(settings.max_streams_per_caller),
+        parsers=parser_limit(_PARSERS_PER_CALLER),
         limits=LimitsOut.model_validate(settings),
         classify_deadline_s=settings.classify_deadline_s,
     )

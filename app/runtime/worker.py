@@ -10,6 +10,7 @@ import structlog
 
 from app.jobs.errors import StoreUnavailableError
 from app.runtime.maintenance import make_maintenance, make_publisher
+from app.runtime.signals import set_from_signal_handler
 from app.runtime.worker_wiring import WorkerServices
 from app.settings import Settings
 
@@ -27,7 +28,7 @@ def run(settings: Settings, name: str, web_url: str | None = None) -> None:
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda *_: set_from_signal_handler(stopping))
     with WorkerServices(settings, name, stopping) as bench:
         while not stopping.is_set():
             job = bench.claim()

@@ -46,16 +46,12 @@ class Target:
 
 async def read_nothing(target: Target) -> None:
     """Ask for a large answer and leave it unread."""
-    _, writer = await target.connect()
-    writer.write(target.request("GET /openapi.json"))
-    await _hold(writer, 60)
+    await _leave_unread(target, "/openapi.json")
 
 
 async def read_no_result(target: Target) -> None:
     """Ask for a finished painting and leave it unread."""
-    _, writer = await target.connect()
-    writer.write(target.request(f"GET /jobs/{target.job}/result"))
-    await _hold(writer, 60)
+    await _leave_unread(target, f"/jobs/{target.job}/result")
 
 
 async def pipeline(target: Target) -> None:
@@ -151,6 +147,12 @@ ATTACKS: dict[Callable[[Target], Awaitable[None]], int] = {
     send_scans: 4,
 }
 """How many clients attack in each way."""
+
+
+async def _leave_unread(target: Target, path: str) -> None:
+    _, writer = await target.connect()
+    writer.write(target.request(f"GET {path}"))
+    await _hold(writer, 60)
 
 
 async def _hold(writer: asyncio.StreamWriter, seconds: float) -> None:

@@ -28,6 +28,15 @@ def exchange(service: Service, request: bytes) -> bytes:
                 return answer
 
 
+def received(connection: socket.socket, until: bytes) -> bytes:
+    """Return all bytes up to some that are expected, or to the end of the connection."""
+    data = b""
+    with suppress(ConnectionResetError):
+        while until not in data and (piece := connection.recv(65_536)):
+            data += piece
+    return data
+
+
 def raw_head(length: int) -> bytes:
     """The head of a raw image upload of so many bytes."""
     return (

@@ -11,6 +11,7 @@ import pytest
 
 from app.keys import entry_for, new_key
 from tests import http_client
+from tests.api.hostile import received
 from tests.jobs.studio import QUICK, Studio
 from tests.patience import patient
 from tests.pictures import encode, photograph
@@ -103,11 +104,7 @@ def test_one_caller_sends_a_few_archives_at_a_time(tmp_path: Path) -> None:
                 stack.enter_context(slow).sendall(f"{head}\r\nPK".encode())
                 sending.append(slow)
             (refused,), _, _ = select.select(sending, [], [], patient())  # while four go on
-            answer = b""
-            while not answer.endswith(b"}"):
-                piece = refused.recv(65_536)
-                assert piece, answer
-                answer += piece
+            answer = received(refused, b"}")
             assert answer.startswith(b"HTTP/1.1 429")
             assert b"quota_exceeded" in answer
             other = {**headers, "Authorization": f"Bearer {KEYS['bob']}"}

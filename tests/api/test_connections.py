@@ -13,6 +13,7 @@ import pytest
 
 from app.keys import entry_for, new_key
 from tests import http_client
+from tests.api.hostile import received
 from tests.jobs.studio import Studio
 from tests.patience import patient
 from tests.service import Service, running_service, wait_until
@@ -24,6 +25,10 @@ STREAMS = 3
 KEYLESS = 20
 LARGE = "/web/samples/digits.zip"
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+UPLOAD_HEAD = (
+    "POST /classify?model=mnist HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    f"Authorization: Bearer {KEYS['ann']}\r\nContent-Length: 4\r\n\r\n"
+).encode()
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +91,7 @@ def ask(service: Service, request: bytes, source: str = HERE) -> bytes:
 
 
 def head_of(connection: socket.socket) -> bytes:
-    return received_until(connection, b"\r\n\r\n")
-
-
-def received_until(connection: socket.socket, mark: bytes) -> bytes:
-    answer = b""
-    while mark not in answer and (piece := connection.recv(65_536)):
-        answer += piece
-    return answer
+    return received(connection, b"\r\n\r\n")
 
 
 def is_closed(connection: socket.socket) -> bool:
@@ -149,8 +147,7 @@ def test_trailer_of_a_body_is_no_header(guarded: Service) -> None:
 def test_trailers_are_as_few_as_headers(guarded: Service) -> None:
     with connect(guarded) as connection:
         connection.sendall(chunked_get("/health/live", "a: b\r\n" * 150))
-        with suppress(ConnectionResetError):
-            answers = received_until(connection, b"431")
+        answers = received(connection, b"431")
     assert b"HTTP/1.1 431" in answers
 
 
@@ -178,7 +175,7 @@ def test_health_and_other_peers_are_served_when_one_peer_takes_all_it_may(
 ) -> None:
     with ExitStack() as stack:
         for _ in range(10):
-            stack.enter_context(connect(guarded))
+            stack.enter_context(connect(guarded)).sendall(UPLOAD_HEAD)
         wait_until(lambda: ask(guarded, get("/")).startswith(b"HTTP/1.1 503"))
         refused = ask(guarded, get("/"))
         assert refused.startswith(b"HTTP/1.1 503")
@@ -188,6 +185,28 @@ def test_health_and_other_peers_are_served_when_one_peer_takes_all_it_may(
         assert b"connection: close" in probe
         assert ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200")
     wait_until(lambda: ask(guarded, get("/")).startswith(b"HTTP/1.1 200"))
+
+
+def test_idle_connections_of_one_peer_give_way_to_its_new_ones(guarded: Service) -> None:
+    with ExitStack() as stack:
+        first, *_ = (stack.enter_context(connect(guarded, "127.0.0.8")) for _ in range(10))
+        assert ask(guarded, get("/"), "127.0.0.8").startswith(b"HTTP/1.1 200")
+        assert first.recv(1) == b""
+
+
+def test_early_answer_is_not_lost_while_the_body_arrives(guarded: Service) -> None:
+    with ExitStack() as stack:
+        sending = stack.enter_context(connect(guarded, "127.0.0.8"))
+        sending.sendall(UPLOAD_HEAD.replace(b"/classify", b"/nothing"))
+        assert received(sending, b"}").startswith(b"HTTP/1.1 404")
+        for _ in range(10):
+            stack.enter_context(connect(guarded, "127.0.0.8"))
+        for last in range(5, 8):
+            for _ in range(10):
+                stack.enter_context(connect(guarded, f"127.0.0.{last}"))
+        assert ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200")
+        sending.sendall(b"none" + get("/health/live"))
+        assert head_of(sending).startswith(b"HTTP/1.1 200")
 
 
 def test_idle_connections_of_two_peers_do_not_shut_out_others(guarded: Service) -> None:
@@ -210,13 +229,9 @@ def test_idle_connections_in_the_reserve_do_not_shut_out_health_probes(guarded: 
 
 
 def test_connection_of_a_running_request_is_not_closed_for_another(guarded: Service) -> None:
-    head = (
-        "POST /classify?model=mnist HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-        f"Authorization: Bearer {KEYS['ann']}\r\nContent-Length: 4\r\n\r\n"
-    )
     with ExitStack() as stack:
         running = stack.enter_context(connect(guarded))
-        running.sendall(head.encode())
+        running.sendall(UPLOAD_HEAD)
         wait_until(lambda: ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200"))
         for last in range(5, 10):
             for _ in range(10):
@@ -255,7 +270,7 @@ def test_event_streams_end_with_their_connection_also_when_requests_were_pipelin
     for _ in range(STREAMS):
         with connect(guarded) as connection:
             connection.sendall(stream + get("/"))
-            received_until(connection, b"event: progress")
+            received(connection, b"event: progress")
     wait_until(lambda: is_taken(guarded, stream), timeout_s=10)  # a ping every 15 s would find out
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests import http_client
-from tests.api.hostile import GOOD, assert_still_serves, raw_head
+from tests.api.hostile import GOOD, assert_still_serves, raw_head, received
 from tests.patience import patient
 from tests.pictures import encode
 from tests.service import Service, running_service, wait_until
@@ -52,11 +52,7 @@ def test_uploads_of_one_peer_leave_memory_for_those_of_others(strict: Service) -
         for holder in (first, second):
             holder.sendall(raw_head(290_000) + b"\xff" * 190_000)
         (refused, *_), _, _ = select.select([first, second], [], [], patient())
-        answer = b""
-        while not answer.endswith(b"}"):
-            piece = refused.recv(65_536)
-            assert piece, answer
-            answer += piece
+        answer = received(refused, b"}")
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"your uploads together may take at most 300,000 bytes" in answer
         elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")

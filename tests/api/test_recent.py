@@ -32,7 +32,7 @@ def test_one_query_serves_all_who_ask_while_the_database_hangs() -> None:
     database = Database()
 
     async def scenario() -> None:
-        recent = Cached(database.query, max_age_s=patient(3600))
+        recent = Cached(database.query, max_age_s=patient(3600), timeout_s=patient(1))
         try:
             for _ in range(2):
                 answers = await asyncio.gather(
@@ -53,7 +53,7 @@ def test_old_answer_is_asked_for_again() -> None:
     database.released.set()
 
     async def scenario() -> None:
-        recent = Cached(database.query, max_age_s=0)
+        recent = Cached(database.query, max_age_s=0, timeout_s=patient())
         assert [await recent.get(), await recent.get()] == [1, 2]
 
     run(scenario())
@@ -64,7 +64,7 @@ def test_error_of_the_query_is_raised_for_each_who_asks() -> None:
         raise StoreUnavailableError("closed")
 
     async def scenario() -> None:
-        recent = Cached(query, max_age_s=patient(3600))
+        recent = Cached(query, max_age_s=patient(3600), timeout_s=patient())
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
                 await recent.get()

@@ -11,7 +11,7 @@ import pytest
 
 from tests import http_client
 from tests.api.conftest import HEAD_S
-from tests.api.hostile import GOOD
+from tests.api.hostile import GOOD, received
 from tests.patience import patient
 from tests.service import Service, wait_until
 
@@ -30,20 +30,6 @@ def post(path: bytes, body: bytes, headers: bytes = b"") -> bytes:
         b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
         b"Content-Length: %d\r\n%s\r\n" % (path, len(body), headers)
     )
-
-
-def received(connection: socket.socket, until: bytes) -> bytes:
-    """All bytes up to some that are expected, or to the end of the connection."""
-    data = b""
-    while until not in data:
-        try:
-            piece = connection.recv(65_536)
-        except ConnectionResetError:
-            break
-        if not piece:
-            break
-        data += piece
-    return data
 
 
 @pytest.mark.parametrize("name", [b"Upgrade", b"UPGRADE", b"X-Other"])

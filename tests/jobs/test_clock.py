@@ -221,14 +221,19 @@ def test_a_worker_keeps_its_job_when_the_clock_is_set(
     assert store.find(held.id).crashes == 0
 
 
+def claimed_while_the_clock_is_ahead(store: JobStore, queue: JobQueue, set_clock: Shift) -> Job:
+    store.create(order())
+    set_clock(8 * DAY_S)
+    held = queue.claim("w")
+    assert held is not None
+    return held
+
+
 def test_a_job_is_taken_from_a_worker_that_died_while_the_clock_was_wrong(
     database: Database, store: JobStore, set_clock: Shift
 ) -> None:
     watching = JobQueue(database, 0.1, retry_s=1)
-    store.create(order())
-    set_clock(8 * DAY_S)
-    held = watching.claim("w")
-    assert held is not None
+    held = claimed_while_the_clock_is_ahead(store, watching, set_clock)
     set_clock(0)
     (lost,) = wait_until(watching.reap)
     assert (lost.id, lost.status) == (held.id, JobStatus.QUEUED)
@@ -238,10 +243,7 @@ def test_a_job_that_was_put_back_while_the_clock_was_wrong_is_tried_again(
     database: Database, store: JobStore, set_clock: Shift
 ) -> None:
     queue = JobQueue(database, 30, retry_s=10)
-    store.create(order())
-    set_clock(8 * DAY_S)
-    held = queue.claim("w")
-    assert held is not None
+    held = claimed_while_the_clock_is_ahead(store, queue, set_clock)
     queue.retry(held, Fault("storage_failed", "try again"))
     assert not queue.has_work()
     set_clock(0)

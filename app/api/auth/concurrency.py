@@ -41,6 +41,17 @@ class ConcurrencyLimit:
                 del self._taken[caller]
 
 
+def parser_limit(most: int) -> ConcurrencyLimit:
+    """Limit the large JSON requests of one caller."""
+    return ConcurrencyLimit(
+        most,
+        lambda: TooManyAtOnceError(
+            f"A caller may have {most:,} large JSON requests at one time. Wait for an answer "
+            "before you send another, or send binary data."
+        ),
+    )
+
+
 def stream_limit(most: int) -> ConcurrencyLimit:
     """Limit the requests of one caller that follow jobs."""
     return ConcurrencyLimit(

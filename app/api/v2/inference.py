@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from torch import Tensor
 
+from app.api.auth.concurrency import TooManyAtOnceError
 from app.api.decoding import decode_for
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together, while_awaited
 from app.api.routes.classify import ClassifyHeaders
@@ -62,6 +63,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         MalformedInferenceError,
         DeadlineError,
         InferenceError,
+        TooManyAtOnceError,
     ),
 }
 
@@ -133,8 +135,11 @@ async def _infer(model: ServedModel, call: _Call) -> Response:
     ):
         length = call.headers.inference_header_content_length
         work = _Work(model, services, call.flow, count_pixels)
-        in_thread = in_parser if is_large(body, length) else run_in_threadpool
-        asked, images = await in_thread(_read, body, length, work)
+        if is_large(body, length):
+            with services.parsers.taken(call.flow):
+                asked, images = await in_parser(_read, body, length, work)
+        else:
+            asked, images = await run_in_threadpool(_read, body, length, work)
         wanted = _wanted_output(asked)
         async with while_awaited(call.request, _deadline_s(asked, call)):
             rows = await together(*(_row(at, image, work) for at, image in enumerate(images)))

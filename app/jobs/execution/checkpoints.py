@@ -26,14 +26,19 @@ def newest_readable(job: Job, storage: FileStorage, read: Callable[[bytes], T]) 
     away: OSError | None = None
     for key in job.checkpoints:
         try:
-            return read(storage.get(key))
+            found = read(storage.get(key))
         except (ValueError, AtelierError, FileNotFoundError) as error:
-            log.warning("a checkpoint cannot be read; an older one is tried", error=str(error))
+            log.warning(
+                "a checkpoint cannot be read; an older one is tried", key=key, error=str(error)
+            )
             with suppress(OSError):
                 storage.delete(key)
         except OSError as error:
-            log.warning("a checkpoint cannot be read for now", error=str(error))
+            log.warning("a checkpoint cannot be read for now", key=key, error=str(error))
             away = error
+        else:
+            log.info("job continues from a checkpoint", key=key)
+            return found
     if away is not None:
         raise away
     return None

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 
 from tests.api.hostile import assert_still_serves
 from tests.pictures import encode, photograph
-from tests.service import Service
+from tests.service import Service, wait_until
 
 URL = "/v2/models/cifar10/infer"
 PICTURE = encode(photograph())
@@ -176,6 +177,24 @@ def test_large_nested_tensor_in_json_is_read(client: httpx.Client, name: str) ->
     answer = client.post(URL, content=body({**given, "data": np.zeros(shape, int).tolist()}))
     assert answer.status_code == 200, answer.text
     assert answer.json()["outputs"][0]["shape"] == [48, 10]
+
+
+def test_large_json_of_one_client_is_parsed_a_few_at_a_time(client: httpx.Client) -> None:
+    pixels = {**PIXELS, "shape": [48, 32, 32, 3], "data": [200] * 48 * 3072}
+    content = body(pixels)
+
+    def send(_: int) -> httpx.Response:
+        return client.post(URL, content=content)
+
+    def refused() -> list[httpx.Response]:
+        with ThreadPoolExecutor(16) as threads:
+            answers = list(threads.map(send, range(16)))
+        assert {answer.status_code for answer in answers} <= {200, 429}
+        return [answer for answer in answers if answer.status_code == 429]
+
+    first, *_ = wait_until(refused)
+    assert_refused(first, 429, "4 large JSON requests")
+    assert send(0).status_code == 200
 
 
 @pytest.mark.parametrize(
