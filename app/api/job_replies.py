@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Response, status
 from pydantic import BaseModel, Field
 
-from app.api.deps import FlowDep, Services, ServicesDep
+from app.api.deps import CallerDep, FlowDep, Services, ServicesDep
 from app.api.schemas.jobs import JobOut, job_out
 from app.api.schemas.media import RETRY_AFTER, header
+from app.api.submissions import Sender
 from app.api.threads import in_store
 from app.jobs.model import Job, JobStatus
 
@@ -79,6 +80,13 @@ async def _counted_headers(
 
 
 JobHeadersDep = Annotated[JobHeaders, Depends(_counted_headers)]
+
+
+async def _sender(caller: CallerDep, flow: FlowDep, headers: JobHeadersDep) -> Sender:
+    return Sender(caller, flow, headers.idempotency_key)
+
+
+SenderDep = Annotated[Sender, Depends(_sender)]
 
 
 async def job_document(job: Job, services: Services) -> JobOut:

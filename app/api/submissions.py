@@ -60,20 +60,17 @@ JOB_REFUSALS = (
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a request asked for: all by which it is told from others.
-
-    `request` is its fields, as JSON can have them, and `files` what it sent.
-    """
+    """The content of a request for a job: its fields, as JSON can have them, and its files."""
 
     kind: JobKind
-    request: Mapping[str, Any]
+    fields: Mapping[str, Any]
     files: Mapping[str, bytes | Incoming] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """Return the same for the same request, sent again."""
+        """Return a digest that is the same for the same request, sent again."""
         digests = {name: _digest(data) for name, data in self.files.items()}
-        job_request = json.dumps([self.kind, self.request, digests], sort_keys=True)
-        return hashlib.sha256(job_request.encode()).hexdigest()
+        content = json.dumps([self.kind, self.fields, digests], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -86,8 +83,21 @@ class JobDraft:
     estimate_s: float | None = None
 
 
+@dataclass(frozen=True)
+class Sender:
+    """The client of a request that makes a job.
+
+    `caller` owns the job, `flow` is the name under which a request shares what all clients want,
+    and `key` is the idempotency key, if there is one.
+    """
+
+    caller: str
+    flow: str
+    key: str | None
+
+
 class Submissions:
-    """The way in for every kind of job."""
+    """Creation of jobs of every kind."""
 
     def __init__(
         self,
@@ -95,64 +105,40 @@ class Submissions:
         storage: FileStorage,
         spool: Spool,
         rate_limiter: RateLimiter,
+        *,
         min_free_bytes: int,
+        on_queued: Callable[[], None],
     ) -> None:
+        """Use these parts; `on_queued` is called on the event loop whenever a job was made."""
         self._store = store
         self._storage = storage
         self._spool = spool
         self._rate_limiter = rate_limiter
         self._min_free_bytes = min_free_bytes
-        self._queued: Callable[[], None] = lambda: None
+        self._on_queued = on_queued
         self._keys: set[tuple[str, str]] = set()
 
-    def listen(self, queued: Callable[[], None]) -> None:
-        """Have something called, on the event loop, whenever a job was made."""
-        self._queued = queued
-
     @contextmanager
-    def receiving(self, owner: str, key: str | None) -> Iterator["Receiving"]:
-        """Receive one request of a caller's; its idempotency key is held meanwhile.
+    def holding_key(self, sender: Sender) -> Iterator[None]:
+        """Keep other requests from using the sender's idempotency key meanwhile.
 
         Raises:
             StillReceivingError: another request holds it.
         """
-        receiving = Receiving(
-            self._store,
-            self._storage,
-            self._spool,
-            self._rate_limiter,
-            self._min_free_bytes,
-            self._queued,
-            owner,
-            key,
-        )
-        if key is None:
-            yield receiving
+        if sender.key is None:
+            yield
             return
-        if (owner, key) in self._keys:
+        held = (sender.caller, sender.key)
+        if held in self._keys:
             raise StillReceivingError("the first request with this Idempotency-Key still arrives")
-        self._keys.add((owner, key))
+        self._keys.add(held)
         try:
-            yield receiving
+            yield
         finally:
-            self._keys.discard((owner, key))
+            self._keys.discard(held)
 
-
-@dataclass(frozen=True)
-class Receiving:
-    """One request that makes a job."""
-
-    store: JobStore
-    storage: FileStorage
-    spool: Spool
-    rate_limiter: RateLimiter
-    min_free_bytes: int
-    queued: Callable[[], None]
-    owner: str
-    key: str | None
-
-    async def check_room(self) -> None:
-        """Refuse early, before a request's body is received.
+    async def check_room(self, sender: Sender) -> None:
+        """Refuse a job that has no place, before the request's body is received.
 
         Only the rate limit holds for a request whose key has made a job before.
 
@@ -162,21 +148,21 @@ class Receiving:
             QuotaError: the caller's files take all the room there is for them.
             StorageFullError: too little disk is free.
         """
-        await self.rate_limiter.take_submission(self.owner)
-        await in_store(self._check_room)
+        await self._rate_limiter.take_submission(sender.caller)
+        await in_store(self._check_room, sender)
 
-    async def made_before(self, job_request: JobRequest) -> Job | None:
+    async def made_before(self, sender: Sender, job_request: JobRequest) -> Job | None:
         """Find the job that this request's key made before, whatever has changed since.
 
         Raises:
             IdempotencyError: the key was used for another request.
         """
-        if self.key is None:
+        if sender.key is None:
             return None
         fingerprint = await run_in_threadpool(job_request.fingerprint)
-        return await in_store(self.store.made_before, self.owner, self.key, fingerprint)
+        return await in_store(self._store.made_before, sender.caller, sender.key, fingerprint)
 
-    async def create(self, order: JobDraft) -> Job:
+    async def create(self, sender: Sender, draft: JobDraft) -> Job:
         """Store the files and queue the job, or find the job that this key made meanwhile.
 
         Raises:
@@ -186,62 +172,62 @@ class Receiving:
             StorageFullError: too little disk is free.
             StorageUnavailableError: the files cannot be stored for now.
             IdempotencyError: the key was used for another request.
-            ResultExpiredError: the files that are to be gone on with are gone.
+            ResultExpiredError: the files of the painting to continue have been removed.
         """
-        job = await in_storage(self._create, order)
-        self.queued()
+        job = await in_storage(self._create, sender, draft)
+        self._on_queued()
         return job
 
-    def _check_room(self) -> None:
-        if self.key is not None and self.store.knows(self.owner, self.key):
+    def _check_room(self, sender: Sender) -> None:
+        if sender.key is not None and self._store.knows(sender.caller, sender.key):
             return
-        self.store.check_room(self.owner)
-        if self.spool.free_bytes() < self.min_free_bytes:
+        self._store.check_room(sender.caller)
+        if self._spool.free_bytes() < self._min_free_bytes:
             raise StorageFullError("the disk is nearly full; the operator has to make room")
 
-    def _create(self, order: JobDraft) -> Job:
+    def _create(self, sender: Sender, draft: JobDraft) -> Job:
         """Store the files, then the row; if that fails, neither, as far as it can be known."""
         new = NewJob(
             id=uuid.uuid4().hex,
-            kind=order.job_request.kind,
-            owner=self.owner,
-            options=order.options,
+            kind=draft.job_request.kind,
+            owner=sender.caller,
+            options=draft.options,
             inputs={},
-            estimate_s=order.estimate_s,
+            estimate_s=draft.estimate_s,
             request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
-            idempotency_key=self.key,
-            fingerprint=order.job_request.fingerprint() if self.key else None,
+            idempotency_key=sender.key,
+            fingerprint=draft.job_request.fingerprint() if sender.key else None,
         )
         folder = folder_of(new.id)
         keep = False
         try:
             inputs = {
-                name: self._put(f"{folder}/0/{name}", data) for name, data in order.files.items()
+                name: self._put(f"{folder}/0/{name}", data) for name, data in draft.files.items()
             }
-            stored_bytes = sum(self.storage.size_bytes(key) for key in inputs.values())
-            job, keep = self.store.create(replace(new, inputs=inputs, stored_bytes=stored_bytes))
+            stored_bytes = sum(self._storage.size_bytes(key) for key in inputs.values())
+            job, keep = self._store.create(replace(new, inputs=inputs, stored_bytes=stored_bytes))
         except StorageOfflineError as error:
-            keep = True  # what is there is swept later: this client has waited long enough
+            keep = True  # maintenance removes the files later: this client has waited long enough
             raise _storage_error(error) from error
         except StoreUnavailableError:
-            keep = True  # only the answer may be lost, and the row be there
+            keep = True  # the row may be there, and only the answer be lost
             raise
         except OSError as error:
             raise _storage_error(error) from error
         finally:
             if not keep:
-                remove_files(new.id, self.storage)
+                remove_files(new.id, self._storage)
         return job
 
     def _put(self, key: str, data: bytes | Incoming | str) -> str:
         if isinstance(data, Incoming):
-            return self.storage.put_file(key, data.path)
+            return self._storage.put_file(key, data.path)
         if isinstance(data, str):
             try:
-                return self.storage.copy(data, key)
+                return self._storage.copy(data, key)
             except FileNotFoundError as error:
                 raise ResultExpiredError("the painting has just been removed") from error
-        return self.storage.put(key, data)
+        return self._storage.put(key, data)
 
 
 def _digest(data: bytes | Incoming) -> str:

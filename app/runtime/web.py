@@ -1,9 +1,8 @@
-"""The web process: wires settings, models and routes into one ASGI app."""
+"""The ASGI app of the web process."""
 
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from operator import attrgetter
@@ -47,7 +46,7 @@ from app.api.v2.middleware import ProtocolMiddleware
 from app.jobs.errors import StoreUnavailableError
 from app.runtime.maintenance import make_maintenance
 from app.runtime.signals import ReloadSignal
-from app.runtime.web_wiring import Parts, make_loader, make_parts, make_services
+from app.runtime.web_wiring import WebProcess, make_web_process
 from app.serving.decoder import Decoder
 from app.settings import Settings
 from app.vision.images import set_up_pillow
@@ -80,29 +79,29 @@ def create_app(settings: Settings, reload_signal: ReloadSignal) -> FastAPI:
     which would otherwise keep the service from stopping.
 
     Raises:
-        AtelierError: what the settings name cannot be used; see `make_parts`.
+        AtelierError: what the settings name cannot be used; see `make_web_process`.
     """
     set_up_pillow()
     torch.set_num_threads(settings.compute_threads)
-    parts = make_parts(settings)
+    process = make_web_process(settings)
     app = DocumentedApp(
         title="Atelier",
         summary="Image inference and neural style transfer",
         version=__version__,
         generate_unique_id_function=attrgetter("name"),
-        lifespan=partial(_lifespan, parts, reload_signal),
+        lifespan=partial(_lifespan, process, reload_signal),
         dependencies=[Depends(check_single_headers)],
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
     )
     errors.install(app)
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(AccessMiddleware, access_rules=parts.access_rules)
-    app.add_middleware(RequestLogMiddleware, metrics=parts.metrics)
+    app.add_middleware(AccessMiddleware, access_rules=process.access_rules)
+    app.add_middleware(RequestLogMiddleware, metrics=process.services.metrics)
     app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(ProtocolMiddleware)
     _add_routes(app, with_metrics=settings.metrics != "off")
-    app.state.end_streams = parts.watch.close
+    app.state.end_streams = process.services.watch.close
     return app
 
 
@@ -117,34 +116,27 @@ def _add_routes(app: FastAPI, *, with_metrics: bool) -> None:
 
 @asynccontextmanager
 async def _lifespan(
-    parts: Parts, reload_signal: ReloadSignal, _app: FastAPI
+    process: WebProcess, reload_signal: ReloadSignal, _app: FastAPI
 ) -> AsyncIterator[State]:
-    with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
-        services = make_services(parts, make_loader(parts, model_thread))
-        reload_signal.listen(services.reloader.ask)
-        tasks = [asyncio.create_task(work) for work in _works(parts, services)]
-        yield {"services": services}
-        for task in tasks:
-            task.cancel()
-        services.decoder.close()
-        if parts.publisher is not None:
-            await asyncio.to_thread(parts.publisher.close)
-        parts.database.close()
+    reload_signal.listen(process.services.reloader.ask)
+    tasks = [asyncio.create_task(task) for task in _background_tasks(process)]
+    yield {"services": process.services}
+    for task in tasks:
+        task.cancel()
+    await asyncio.to_thread(process.close)
 
 
-def _works(parts: Parts, services: Services) -> Iterator[Coroutine[Any, Any, None]]:
-    """Run the work that goes on beside the requests."""
-    every_s = parts.settings.maintenance_s
+def _background_tasks(process: WebProcess) -> Iterator[Coroutine[Any, Any, None]]:
+    """Return the work that goes on beside the requests."""
+    services, every_s = process.services, process.settings.maintenance_s
     yield services.reloader.run()
     yield _end_without(services.decoder)
-    yield parts.watch.run()
-    maintenance = make_maintenance(parts.settings, parts.database, parts.storage)
+    yield services.watch.run()
+    maintenance = make_maintenance(process.settings, process.database, services.storage)
     yield _now_and_then(maintenance.tick, every_s)
-    if parts.publisher is not None:
-        waits = asyncio.Event()
-        services.submissions.listen(waits.set)
-        yield _now_and_then(parts.publisher.recover, every_s)
-        yield _now_and_then(parts.publisher.announce, every_s, waits)
+    if process.publisher is not None:
+        yield _now_and_then(process.publisher.recover, every_s)
+        yield _now_and_then(process.publisher.announce, every_s, process.job_queued)
 
 
 async def _end_without(decoder: Decoder) -> None:

@@ -1,9 +1,9 @@
-"""Builds what the web process consists of, as the settings say."""
+"""Construction of the web process from the settings."""
 
+import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-import torch
 
 from app.api.auth.concurrency import parser_limit, stream_limit
 from app.api.auth.identity import Authenticator, SecretError, kept_secret
@@ -22,7 +22,6 @@ from app.evaluation.sources import ArchiveLimits
 from app.jobs.broker import BrokerPublisher
 from app.jobs.db.database import Database
 from app.jobs.db.rate_limits import DatabaseStorage
-from app.jobs.storage.base import FileStorage
 from app.jobs.storage.factory import open_storage
 from app.jobs.storage.spool import Spool
 from app.jobs.store import JobStore, QueueLimits
@@ -46,52 +45,63 @@ _WORKERS_TIMEOUT_S = 1.0  # a health probe waits
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the web process consists of before it serves."""
+class WebProcess:
+    """The parts of a web process, made before it serves."""
 
     settings: Settings
-    device: torch.device
-    metrics: Metrics
-    database: Database
-    storage: FileStorage
-    publisher: BrokerPublisher | None
-    watch: JobWatch
+    services: Services
     access_rules: AccessRules
+    database: Database
+    publisher: BrokerPublisher | None
+    job_queued: asyncio.Event
+    model_thread: ThreadPoolExecutor
+
+    def close(self) -> None:
+        """Release everything; this waits for the broker."""
+        self.services.decoder.close()
+        self.model_thread.shutdown()
+        if self.publisher is not None:
+            self.publisher.close()
+        self.database.close()
 
 
-def make_parts(settings: Settings) -> Parts:
-    """Open what the settings name.
+def make_web_process(settings: Settings) -> WebProcess:
+    """Open everything that the settings name.
 
     Raises:
         DeviceError: the host does not have the device.
-        DatabaseUrlError, BlobsUrlError, SecretError: what is named cannot be used.
+        DatabaseUrlError, StorageUrlError, SecretError: what is named cannot be used.
         DatabaseRevisionError: a newer program has made the job database.
         StoreUnavailableError: the job database does not answer.
     """
     database = Database(settings.database, settings.store_timeout_s)
     database.migrate()
-    return Parts(
+    access_rules = _make_access_rules(settings, database)
+    model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+    job_queued = asyncio.Event()
+    return WebProcess(
         settings=settings,
-        device=choose_device(settings.device),
-        metrics=Metrics(),
+        services=_make_services(settings, database, access_rules, model_thread, job_queued.set),
+        access_rules=access_rules,
         database=database,
-        storage=open_storage(settings.storage),
         publisher=make_publisher(settings, database),
-        watch=JobWatch(_make_store(settings, database), settings.events_poll_s),
-        access_rules=_make_access_rules(settings, database),
+        job_queued=job_queued,
+        model_thread=model_thread,
     )
 
 
-def make_services(parts: Parts, loader: Loader) -> Services:
-    """Make the services that every request can use."""
-    settings, database, storage = parts.settings, parts.database, parts.storage
-    store, access_rules, metrics = (
-        _make_store(settings, database),
-        parts.access_rules,
-        parts.metrics,
-    )
-    spool = Spool(settings.data_dir)
+def _make_services(
+    settings: Settings,
+    database: Database,
+    access_rules: AccessRules,
+    model_thread: ThreadPoolExecutor,
+    on_job_queued: Callable[[], None],
+) -> Services:
+    metrics = Metrics()
+    storage, spool = open_storage(settings.storage), Spool(settings.data_dir)
     worker_registry = WorkerRegistry(database, settings.lease_s)
+    store = JobStore(database, _queue_limits(settings), worker_registry)
+    loader = _make_loader(settings, model_thread, metrics)
     registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
         authenticator=access_rules.authenticator,
@@ -111,9 +121,14 @@ def make_services(parts: Parts, loader: Loader) -> Services:
             worker_registry.workers, max_age_s=_WORKERS_MAX_AGE_S, timeout_s=_WORKERS_TIMEOUT_S
         ),
         submissions=Submissions(
-            store, storage, spool, access_rules.rate_limiter, settings.min_free_bytes
+            store,
+            storage,
+            spool,
+            access_rules.rate_limiter,
+            min_free_bytes=settings.min_free_bytes,
+            on_queued=on_job_queued,
         ),
-        watch=parts.watch,
+        watch=JobWatch(store, settings.events_poll_s),
         streams=stream_limit(settings.max_streams_per_caller),
         parsers=parser_limit(_PARSERS_PER_CALLER),
         limits=LimitsOut.model_validate(settings),
@@ -121,11 +136,19 @@ def make_services(parts: Parts, loader: Loader) -> Services:
     )
 
 
-def make_loader(parts: Parts, model_thread: ThreadPoolExecutor) -> Loader:
-    """Make the loader of models."""
-    settings = parts.settings
+def _make_loader(settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics) -> Loader:
     limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
-    return Loader(parts.device, model_thread, parts.metrics, settings.engines, limits)
+    device = choose_device(settings.device)
+    return Loader(device, model_thread, metrics, settings.engines, limits)
+
+
+def _queue_limits(settings: Settings) -> QueueLimits:
+    return QueueLimits(
+        settings.max_queued_jobs,
+        settings.max_queued_jobs_per_caller,
+        settings.max_stored_bytes_per_caller,
+        settings.result_ttl_s,
+    )
 
 
 def _make_access_rules(settings: Settings, database: Database) -> AccessRules:
@@ -167,17 +190,6 @@ def _session_secret(settings: Settings, *, is_shared: bool) -> str:
             "of them: set ATELIER_SESSION_SECRET to the same 32 signs or more on each"
         )
     return kept_secret(settings.data_dir)
-
-
-def _make_store(settings: Settings, database: Database) -> JobStore:
-    """The jobs, as clients see them."""
-    limits = QueueLimits(
-        settings.max_queued_jobs,
-        settings.max_queued_jobs_per_caller,
-        settings.max_stored_bytes_per_caller,
-        settings.result_ttl_s,
-    )
-    return JobStore(database, limits, WorkerRegistry(database, settings.lease_s))
 
 
 def _uploads(settings: Settings) -> FormReceiver:

@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response, status
 
 from app.api.admission import check_admission
-from app.api.deps import CallerDep, JobId, Services, ServicesDep
+from app.api.deps import JobId, Services, ServicesDep
 from app.api.errors import problem_responses
-from app.api.job_replies import JOB_MADE, JobHeadersDep, job_reply
+from app.api.job_replies import JOB_MADE, JobHeadersDep, SenderDep, job_reply
 from app.api.problems import InvalidRequestError
 from app.api.routes.stylize import SUBMITTING
 from app.api.schemas.jobs import JobOut
@@ -40,38 +40,41 @@ async def continue_job(
     changes: Annotated[ContinueIn, Depends(json_body(ContinueIn))],
     headers: JobHeadersDep,
     response: Response,
-    caller: CallerDep,
+    sender: SenderDep,
     services: ServicesDep,
 ) -> JobOut:
-    """Go on from a finished painting, larger or longer: makes a new job."""
+    """Continue a finished painting, larger or longer: makes a new job."""
     request = {"continue": job_id, **changes.model_dump(mode="json", exclude_unset=True)}
     job_request = JobRequest(JobKind.STYLIZE, request)
-    with services.submissions.receiving(caller, headers.idempotency_key) as receiving:
-        await receiving.check_room()
-        job = await receiving.made_before(job_request)
+    submissions = services.submissions
+    with submissions.holding_key(sender):
+        await submissions.check_room(sender)
+        job = await submissions.made_before(sender, job_request)
         if job is None:
-            begun = await in_store(services.jobs.find, job_id, caller)
-            job = await receiving.create(await _order(begun, changes, job_request, services))
+            before = await in_store(services.jobs.find, job_id, sender.caller)
+            draft = await _draft(before, changes, job_request, services)
+            job = await submissions.create(sender, draft)
     return await job_reply(job, headers, services, response)
 
 
-async def _order(
-    begun: Job, changes: ContinueIn, job_request: JobRequest, services: Services
+async def _draft(
+    before: Job, changes: ContinueIn, job_request: JobRequest, services: Services
 ) -> JobDraft:
-    if begun.expired:
+    if before.expired:
         raise ResultExpiredError("the painting has been removed; paint it again")
-    if begun.kind is not JobKind.STYLIZE or begun.painting is None:
+    if before.kind is not JobKind.STYLIZE or before.painting is None:
         raise JobStateError(
-            f"only a finished painting can be gone on with; this {begun.kind} job is {begun.status}"
+            "Only a finished painting can be continued. "
+            f"This is a job of kind {before.kind}, which is {before.status}."
         )
-    options = _changed(StyleOptions.from_json(begun.options), changes)
-    photo = (begun.options["photo_width"], begun.options["photo_height"])
-    begun_px = begun.progress.size if begun.progress else None
+    options = _changed(StyleOptions.from_json(before.options), changes)
+    photo = (before.options["photo_width"], before.options["photo_height"])
+    begun_px = before.progress.size if before.progress else None
     cost = check_admission(
         options,
         photo,
         await in_store(services.worker_registry.workers),
-        style_count=sum(name.startswith("style-") for name in begun.inputs),
+        style_count=sum(name.startswith("style-") for name in before.inputs),
         max_size=services.limits.max_size,
         begun_px=begun_px,
     )
@@ -84,8 +87,8 @@ async def _order(
     width, height = fit(*photo, options.size)
     return JobDraft(
         job_request=job_request,
-        options={**begun.options, **asdict(options), "width": width, "height": height},
-        files={**begun.inputs, BEGUN: begun.painting},
+        options={**before.options, **asdict(options), "width": width, "height": height},
+        files={**before.inputs, BEGUN: before.painting},
         estimate_s=cost.seconds if cost else None,
     )
 

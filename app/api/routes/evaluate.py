@@ -1,23 +1,22 @@
 """`POST /evaluate`: labelled images in, a job out whose result says how good a model is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.api.deps import CallerDep, FlowDep, Services, ServicesDep
+from app.api.deps import Services, ServicesDep
 from app.api.errors import problem_responses
-from app.api.job_replies import JOB_MADE, JobHeadersDep, job_reply
+from app.api.job_replies import JOB_MADE, JobHeadersDep, SenderDep, job_reply
 from app.api.problems import InvalidRequestError
 from app.api.schemas.evaluate import DatasetOut, DatasetsOut
 from app.api.schemas.jobs import JobOut
 from app.api.schemas.media import BINARY
-from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest, Receiving
+from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest, Sender
 from app.api.uploads.body import UploadTimeoutError, UploadTooLargeError
 from app.api.uploads.images import UnsupportedUploadError
 from app.api.uploads.multipart import MalformedUploadError
@@ -81,21 +80,6 @@ class EvaluateQuery(BaseModel):
     )
 
 
-@dataclass(frozen=True)
-class _Sender:
-    """Names under which the sender of a request is counted."""
-
-    caller: str
-    flow: str
-
-
-async def _sender(caller: CallerDep, flow: FlowDep) -> _Sender:
-    return _Sender(caller, flow)
-
-
-SenderDep = Annotated[_Sender, Depends(_sender)]
-
-
 @router.post(
     "/evaluate",
     status_code=status.HTTP_202_ACCEPTED,
@@ -127,9 +111,9 @@ async def evaluate(
 ) -> JobOut:
     """Evaluate a model on a zip archive with a folder for each class, or on a data set: a job."""
     model = services.registry.get(query.model)
-    with services.submissions.receiving(sender.caller, headers.idempotency_key) as receiving:
-        await receiving.check_room()
-        job = await _submitted(request, query, model, receiving, sender.flow, services)
+    with services.submissions.holding_key(sender):
+        await services.submissions.check_room(sender)
+        job = await _submitted(request, query, model, sender, services)
     return await job_reply(job, headers, services, response)
 
 
@@ -144,46 +128,47 @@ async def _submitted(
     request: Request,
     query: EvaluateQuery,
     model: ServedModel,
-    receiving: Receiving,
-    flow: str,
+    sender: Sender,
     services: Services,
 ) -> Job:
-    """Receive a request and make its job; an archive that it does not take is let go of."""
+    """Receive a request and make its job; an archive that the job does not take is deleted."""
     if query.dataset is None:
         if not _has_body(request):
             raise InvalidRequestError("send a zip archive, or name a data set: ?dataset=NAME")
-        async with services.archives.receive(request, receiving.owner) as incoming:
-            job_request = _asked(query, model, {ARCHIVE: incoming})
-            return await _made(incoming.path, job_request, receiving, flow, services)
+        async with services.archives.receive(request, sender.caller) as incoming:
+            job_request = _job_request(query, model, {ARCHIVE: incoming})
+            return await _made(incoming.path, job_request, sender, services)
     if _has_body(request):
         raise InvalidRequestError("send an archive or name a data set, not both")
     path = await run_in_threadpool(find_dataset, services.datasets, query.dataset)
-    return await _made(path, _asked(query, model, {}), receiving, flow, services)
+    return await _made(path, _job_request(query, model, {}), sender, services)
 
 
-def _asked(query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incoming]) -> JobRequest:
+def _job_request(
+    query: EvaluateQuery, model: ServedModel, files: Mapping[str, Incoming]
+) -> JobRequest:
     name = model.classifier.card.spec.name
     request = {"model": name, "dataset": query.dataset, "engine": query.engine}
     return JobRequest(JobKind.EVALUATE, request, files)
 
 
-async def _made(
-    path: Path, job_request: JobRequest, receiving: Receiving, flow: str, services: Services
-) -> Job:
+async def _made(path: Path, job_request: JobRequest, sender: Sender, services: Services) -> Job:
     """Make the job, if its key did not before and there is something to evaluate on."""
-    before = await receiving.made_before(job_request)
+    before = await services.submissions.made_before(sender, job_request)
     if before is not None:
         return before
-    name = job_request.request["model"]
+    name = job_request.fields["model"]
     card = services.registry.get(name).classifier.card  # it may have been replaced meanwhile
 
     def labelled() -> int:
         with open_source(path, services.archives.limits) as source:
             return len(label(source.names, card.spec.class_of).files)
 
-    images = await services.archives.opened(labelled, flow)
-    options = {**job_request.request, "version": card.version, "images": images}
-    return await receiving.create(JobDraft(job_request, options, job_request.files))
+    images = await services.archives.opened(labelled, sender.flow)
+    options = {**job_request.fields, "version": card.version, "images": images}
+    return await services.submissions.create(
+        sender, JobDraft(job_request, options, job_request.files)
+    )
 
 
 def _has_body(request: Request) -> bool:

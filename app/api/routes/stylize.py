@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from app.api.admission import DoesNotFitError, UnpaintableError, check_admission
-from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together
+from app.api.deps import Services, ServicesDep, together
 from app.api.errors import problem_responses, validated
-from app.api.job_replies import JOB_MADE, JobHeadersDep, job_reply
+from app.api.job_replies import JOB_MADE, JobHeadersDep, SenderDep, job_reply
 from app.api.problems import InvalidRequestError, form_field
 from app.api.routes.style_files import UnknownStyleError, style_path
 from app.api.schemas.jobs import JobOut
 from app.api.schemas.stylize import EstimateIn, EstimateOut, StylizeFields, form_schema
-from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest
+from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest, Sender
 from app.api.threads import in_store
 from app.api.uploads.images import PICTURE_REFUSALS, Form, Layout
 from app.api.uploads.json_body import REFUSALS, json_body, json_request_body
@@ -62,13 +62,12 @@ SUBMITTING = (DoesNotFitError, UnpaintableError, *JOB_REFUSALS)
 async def stylize(
     request: Request,
     response: Response,
-    caller: CallerDep,
-    flow: FlowDep,
+    sender: SenderDep,
     services: ServicesDep,
     headers: JobHeadersDep,
 ) -> JobOut:
     """Paint a photograph in the style of one or several pictures: makes a job."""
-    job = await _submitted(request, caller, flow, headers.idempotency_key, services)
+    job = await _submitted(request, sender, services)
     return await job_reply(job, headers, services, response)
 
 
@@ -97,26 +96,26 @@ async def estimate_painting(
     )
 
 
-async def _submitted(
-    request: Request, caller: str, flow: str, key: str | None, services: Services
-) -> Job:
-    """Receive a request and make its job; what was received is let go of."""
-    with services.submissions.receiving(caller, key) as receiving:
-        await services.rate_limiter.check_pixels(caller)
-        await receiving.check_room()
-        async with services.uploads.receive(request, _LAYOUT, flow) as form:
+async def _submitted(request: Request, sender: Sender, services: Services) -> Job:
+    """Receive a request and make its job."""
+    submissions = services.submissions
+    with submissions.holding_key(sender):
+        await services.rate_limiter.check_pixels(sender.caller)
+        await submissions.check_room(sender)
+        async with services.uploads.receive(request, _LAYOUT, sender.flow) as form:
             fields = validated(StylizeFields, _single(form.fields))
             content, styles = await run_in_threadpool(_pictures, form, fields.style_name)
             files = {"content": content, **{f"style-{n}": data for n, data in enumerate(styles)}}
             job_request = JobRequest(JobKind.STYLIZE, fields.canonical(), files)
-            before = await receiving.made_before(job_request)
+            before = await submissions.made_before(sender, job_request)
             if before is not None:
                 return before
-            return await receiving.create(await _order(fields, job_request, caller, flow, services))
+            draft = await _draft(fields, job_request, sender, services)
+            return await submissions.create(sender, draft)
 
 
-async def _order(
-    fields: StylizeFields, job_request: JobRequest, caller: str, flow: str, services: Services
+async def _draft(
+    fields: StylizeFields, job_request: JobRequest, sender: Sender, services: Services
 ) -> JobDraft:
     options = fields.options()
     style_count = len(job_request.files) - 1
@@ -125,10 +124,10 @@ async def _order(
         raise InvalidRequestError(
             f"style_weights has {count} numbers for {style_count} styles", field="style_weights"
         )
-    async with services.rate_limiter.counting(caller) as count_pixels:
+    async with services.rate_limiter.counting(sender.caller) as count_pixels:
         files = job_request.files.items()
         photo, *_ = await together(
-            *(_decoded(*file, flow, count_pixels, services) for file in files)
+            *(_decoded(*file, sender.flow, count_pixels, services) for file in files)
         )
     size = (photo.width, photo.height)
     workers = await in_store(services.worker_registry.workers)

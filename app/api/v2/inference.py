@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from torch import Tensor
 
 from app.api.auth.concurrency import TooManyAtOnceError
+from app.api.auth.rate_limit import RateLimitedError
 from app.api.decoding import decode_for
 from app.api.deps import CallerDep, FlowDep, Services, ServicesDep, together, while_awaited
 from app.api.routes.classify import ClassifyHeaders
@@ -63,6 +64,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         MalformedInferenceError,
         DeadlineError,
         InferenceError,
+        RateLimitedError,
         TooManyAtOnceError,
     ),
 }
