@@ -1,4 +1,4 @@
-"""What the web process counts, for Prometheus."""
+"""Metrics of the web process, for Prometheus."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""How near the estimate is: promised and real seconds and bytes, over sizes and presets.
+"""Accuracy of the estimate: promised and real seconds and bytes, over sizes and presets.
 
     python -m benchmarks.estimate [--sizes 128 256 512]
 

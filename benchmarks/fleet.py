@@ -1,4 +1,4 @@
-"""What carrying jobs over a broker costs, and what more workers bring.
+"""The cost of a broker, and the gain from more workers.
 
     python -m benchmarks.fleet [--evaluations 1000] [--paintings 60] [--workers 1 2 4]
 
@@ -129,7 +129,7 @@ def backlog(
 def started(
     postgres: PostgresServer, kind: str | None, workers: int
 ) -> Iterator[tuple[Fleet, Database]]:
-    """A fleet with one web process, and its database."""
+    """Yield a fleet with one web process, and its database."""
     url = postgres.new_database()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -164,7 +164,7 @@ def left(database: Database) -> int:
 
 
 def finished(database: Database) -> list[Run]:
-    """The jobs that ended, all of them well."""
+    """Return the jobs that ended, all of them well."""
     columns = (job.c.created_at, job.c.claimed_at, job.c.finished_at, job.c.status)
     with database.read() as connection:
         rows = connection.execute(select(*columns).order_by(job.c.finished_at)).all()

@@ -1,4 +1,4 @@
-"""How far what is served is from float32 PyTorch on pictures decoded in full.
+"""The difference between served predictions and float32 PyTorch on fully decoded pictures.
 
     python -m benchmarks.parity [--engine auto] [--limit 1000]
 

@@ -156,7 +156,7 @@ class Warp(Augmentation):
 
 
 def _gaussian(side: int, sigma_px: float, device: torch.device) -> Tensor:
-    """The matrix that smooths a line of `side` values, zero beyond its ends: float32 (S, S)."""
+    """Return the matrix that smooths a line of `side` values, zero-padded: float32 (S, S)."""
     positions = torch.arange(side, device=device, dtype=torch.float32)
     weights = torch.exp(-((positions[:, None] - positions) ** 2) / (2 * sigma_px**2))
     return weights / weights.sum(dim=1).max()

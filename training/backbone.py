@@ -31,7 +31,7 @@ class BackboneError(AtelierError):
 
 @dataclass(frozen=True)
 class Photographs:
-    """How many photographs were trained on, and the seed of their choice."""
+    """The number of training photographs, and the seed of their choice."""
 
     count: int
     split_seed: int

@@ -1,4 +1,4 @@
-"""Where the data sets come from.
+"""Sources of the data sets.
 
     folder --find_mnist, find_cifar10, find_catdog--> Source --read--> Examples     DatasetError
 
@@ -39,7 +39,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from.
+    """The source of a data set.
 
     `read` returns a part whole or, given a limit, that many evenly spaced examples of it. It
     raises DatasetError where the data are damaged or cannot be downloaded.

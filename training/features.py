@@ -1,4 +1,4 @@
-"""What a frozen network says of images: computed once, and kept on disk."""
+"""Features of a frozen network, computed once and cached on disk."""
 
 import hashlib
 import json

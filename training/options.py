@@ -1,4 +1,4 @@
-"""Where a training run reads and writes, and how it starts."""
+"""Options of a training run: folders, and how it starts."""
 
 from dataclasses import dataclass
 from pathlib import Path

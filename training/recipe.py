@@ -1,4 +1,4 @@
-"""How a network is trained, but for the augmentation."""
+"""The recipe of a training run, except for the augmentation."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a training run says at its end, and what it leaves in the models folder."""
+"""The report of a training run, and the files that it leaves in the models folder."""
 
 import platform
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def device_name(device: torch.device) -> str:
 
 
 def now() -> str:
-    """The time for a card: ISO 8601, UTC, to the second."""
+    """Return the time for a card: ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

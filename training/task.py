@@ -1,4 +1,4 @@
-"""What is to be learnt, and how."""
+"""A training task: the network, the data and the recipe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

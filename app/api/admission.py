@@ -1,4 +1,4 @@
-"""What a painting will cost on this host, known before it is accepted."""
+"""Admission of paintings: their cost on this host, known before they are queued."""
 
 from collections.abc import Sequence
 
@@ -56,6 +56,6 @@ def check_admission(
 
 
 def _largest(workers: Sequence[RegisteredWorker]) -> RegisteredWorker | None:
-    """The worker with most memory, of those alive if any is, that knows what its work costs."""
+    """Return the calibrated worker with the most memory, one that is alive if possible."""
     measured = [worker for worker in workers if worker.calibration]
     return max(measured, key=lambda each: (each.is_alive, each.memory_bytes), default=None)

@@ -1,4 +1,4 @@
-"""What endpoints share: the services of this process, and not working for clients that left."""
+"""Dependencies of the endpoints, and the end of work for clients that have left."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What every request that makes a job has in common: its headers and its answer."""
+"""Headers and response of every request that makes a job."""
 
 import re
 from collections.abc import AsyncIterator

@@ -75,7 +75,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class JobDraft:
-    """What is to be done. `files` are what was sent, or keys of blobs that are there already."""
+    """A job before it is stored. `files` are uploads, or keys of stored files."""
 
     job_request: JobRequest
     options: Mapping[str, Any]

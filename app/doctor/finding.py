@@ -1,11 +1,11 @@
-"""What a look at one thing finds."""
+"""Findings of the checks."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"  # the service runs, but not as it could
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What there is, and what to do about it (nothing, if all is well)."""
+    """The state of one thing, and what to do about it (nothing, if all is well)."""
 
     level: Level
     what: str
@@ -27,15 +27,15 @@ class Finding:
 
 
 def ok(what: str) -> Finding:
-    """All is well."""
+    """Return a finding without a problem."""
     return Finding(Level.OK, what)
 
 
 def warning(what: str, advice: str) -> Finding:
-    """It could be better."""
+    """Return a finding of something that could be better."""
     return Finding(Level.WARNING, what, advice)
 
 
 def problem(what: str, advice: str) -> Finding:
-    """It does not work."""
+    """Return a finding of something that does not work."""
     return Finding(Level.PROBLEM, what, advice)

@@ -1,4 +1,4 @@
-"""What the networks compute on."""
+"""Checks of the device that the networks run on."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec

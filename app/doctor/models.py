@@ -1,4 +1,4 @@
-"""Whether there is something to compute with."""
+"""Checks of the checkpoints."""
 
 from collections.abc import Iterator
 

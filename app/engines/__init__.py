@@ -1,4 +1,4 @@
-"""How a loaded network is executed."""
+"""Engines, which execute a loaded network."""
 
 import sys
 

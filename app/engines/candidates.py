@@ -1,4 +1,4 @@
-"""Which engines this host may be able to build for a network."""
+"""Candidate engines for a network on this host."""
 
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ class Candidate:
 def candidates(
     classifier: Classifier, options: EngineOptions, *, fresh: bool
 ) -> Iterator[Candidate]:
-    """Every engine that this host and the operator's preference allow, the most exact first.
+    """Yield every engine that this host and the operator's preference allow, the most exact first.
 
     `fresh` ones convert the network anew; the others use what was kept of that, and nothing else.
     """

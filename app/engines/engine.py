@@ -1,4 +1,4 @@
-"""What executes a loaded network."""
+"""The interface of an engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

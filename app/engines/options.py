@@ -1,4 +1,4 @@
-"""What an operator decides about engines."""
+"""Options of engines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ Preference = Literal["auto", "torch", "openvino", "int8", "exact"]
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What an operator decides.
+    """The operator's choices for all engines.
 
     `cache` is a folder for what engines prepare, `threads` how many compute on a CPU, `compiled`
     whether PyTorch compiles networks on CUDA; `models` is the folder of the checkpoints.

@@ -1,4 +1,4 @@
-"""Whether an engine answers as the network does in float32 PyTorch, on pictures made for that."""
+"""Comparison of an engine with float32 PyTorch, on synthetic pictures."""
 
 import torch
 from torch import Tensor

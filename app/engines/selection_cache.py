@@ -1,4 +1,4 @@
-"""Which engine was chosen before, in a file."""
+"""A cache of engine selections, in a file."""
 
 import contextlib
 import json

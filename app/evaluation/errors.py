@@ -1,4 +1,4 @@
-"""What can go wrong with a labelled set.
+"""Errors of labeled data sets.
 
 path --open_source--> Source            ArchiveError, ArchiveTooLargeError
 Source --label--> Labels                NothingLabelledError

@@ -40,7 +40,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Labels:
-    """What the folders say of the files in them.
+    """The labels that the folders give to their files, and the files without one.
 
     `files` are in an order that is random but always the same, so that a part of them, from the
     start, stands for all. `unknown_folders` counts the files of each folder that is no class.

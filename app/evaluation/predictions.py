@@ -1,4 +1,4 @@
-"""What a model has answered so far."""
+"""The predictions that a model has made so far."""
 
 import io
 import json

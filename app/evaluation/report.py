@@ -42,7 +42,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far confidence is from accuracy.
+    """The difference between confidence and accuracy.
 
     `ece` is the expected calibration error (Guo et al. 2017), 0..1: the mean distance of the two
     over the bins, each weighted by its count.
@@ -54,7 +54,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What follows from probabilities and labels alone.
+    """Metrics computed from probabilities and labels alone.
 
     `loss` is the mean negative log-likelihood in nats, of probabilities of 2e-16 or more;
     `accuracy_interval` holds 95 % of the probability (Wilson 1927); `top_k_accuracy` is by k, as a

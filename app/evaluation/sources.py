@@ -1,4 +1,4 @@
-"""Where labelled files come from: a folder, or a zip archive that nobody vouches for.
+"""Sources of labeled files: a folder, or an untrusted zip archive.
 
 An archive is never unpacked to disk: its files are read one at a time, so that their names lead
 nowhere. What is refused here as a whole is what would take memory or time out of all proportion.
@@ -28,7 +28,7 @@ _MAX_NAME = 1024  # characters, with the folders
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """How much one archive may hold."""
+    """Limits on one archive."""
 
     max_bytes: int = 2_000_000_000
     max_entries: int = 20_000

@@ -27,7 +27,7 @@ class BrokerUnavailableError(AtelierError):
 
 
 class Broker(Protocol):
-    """What carries announcements to workers. Its methods raise `BrokerUnavailableError`."""
+    """A message broker, which announces jobs to workers. Methods raise `BrokerUnavailableError`."""
 
     def announce(self, job_id: str, priority: int) -> None:
         """Have some worker look what there is to be done; higher priorities come first."""

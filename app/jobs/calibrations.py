@@ -1,4 +1,4 @@
-"""What painting costs on this host, measured once and kept in a file."""
+"""Calibrations of the painting cost on this host, measured once and kept in a file."""
 
 import json
 import math

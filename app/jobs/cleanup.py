@@ -1,4 +1,4 @@
-"""What jobs leave behind."""
+"""Removal of files that jobs no longer need."""
 
 from collections.abc import Sequence
 

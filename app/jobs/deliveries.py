@@ -1,4 +1,4 @@
-"""What a worker does when a broker names a job: the job table says what there is to be done."""
+"""Handling of messages from the broker; the job table decides what is run."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What can go wrong with a job, one class per cause.
+"""Errors of jobs, one class per cause.
 
 request --store.create--> job            JobQueueFullError, QuotaError, FilesTooLargeError,
                                          IdempotencyError, StorageFullError

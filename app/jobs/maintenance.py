@@ -1,4 +1,4 @@
-"""What has to be done now and then, by any process, several at a time if need be."""
+"""Periodic maintenance of the job table and its files. Several processes may run it at once."""
 
 import math
 import time
@@ -31,7 +31,7 @@ _FOLDER = "jobs"  # where the files of all jobs are
 
 @dataclass(frozen=True)
 class Retention:
-    """How long things are kept after their job has ended, or were never part of one.
+    """Retention times of jobs, of their files, and of files without a job.
 
     Of more than `finished_per_owner` finished jobs of one owner, the oldest go before.
     """
@@ -202,7 +202,7 @@ class Maintenance:
         return self._orphans.among(old - self._named() if old else set())
 
     def _named(self) -> set[str]:
-        """Keys of all files that jobs have; no file is given from one job to another meanwhile."""
+        """Return the keys of all files that jobs have; no file changes its job meanwhile."""
         keys: set[str] = set()
         last = 0
         while rows := self._naming(last):
@@ -214,7 +214,7 @@ class Maintenance:
         return keys
 
     def _naming(self, last: int) -> Sequence[Any]:
-        """Some of the jobs that may have files, after the last one seen."""
+        """Return some of the jobs that may have files, after the last one seen."""
         maps, single = (job.c.inputs, job.c.extras), (job.c.preview, job.c.result, job.c.painting)
         columns = (job.c.number, *maps, job.c.checkpoints, *single)
         more = select(*columns).where(job.c.number > last, ~job.c.expired)

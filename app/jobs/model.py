@@ -1,4 +1,4 @@
-"""What a job is: its states, its record, and what may become of it."""
+"""The job: its states and its record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ ARCHIVE = "archive"
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """The kind of a job."""
 
     STYLIZE = "stylize"  # paint a photograph in the style of other pictures
     EVALUATE = "evaluate"  # tell how good a model is on labelled images
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. A terminal state never changes."""
+    """The state of a job. A terminal state never changes."""
 
     QUEUED = "queued"  # waits for a worker, for the first time or again
     RUNNING = "running"  # a worker holds a lease on it
@@ -36,7 +36,7 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job has come. `step` counts over all stages and never falls.
+    """The progress of a job. `step` counts over all stages and never falls.
 
     `size` is the longest side in px of the present stage; the losses are weighted.
     """
@@ -50,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a job failed: a stable word for programs, and a sentence for people."""
+    """The reason for a failure: a stable code for programs, and a sentence for people."""
 
     code: str
     detail: str
@@ -58,7 +58,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class NewJob:
-    """What a caller asks for. `inputs` are names of files with the keys of their blobs.
+    """A job to be stored. `inputs` maps names of files to their storage keys.
 
     `stored_bytes` is what they take.
     """
@@ -122,13 +122,13 @@ class Job:
     checkpoints: tuple[str, ...] = field(default=())
 
     def files(self) -> set[str]:
-        """Keys of all blobs that the job still needs."""
+        """Return keys of all blobs that the job still needs."""
         named = (self.preview, self.result, self.painting)
         several = (*self.inputs.values(), *self.checkpoints, *self.extras.values())
         return {*several, *(key for key in named if key)}
 
     def folder(self) -> str:
-        """The folder in which the present attempt puts its files."""
+        """Return the folder in which the present attempt puts its files."""
         return f"{folder_of(self.id)}/{self.attempt}"
 
     def download_name(self, result: str) -> str:

@@ -128,7 +128,7 @@ class JobQueue:
         return self._write(mine, **_shown(progress), eta_s=eta_s, **shown)
 
     def keep(self, mine: Job, checkpoint: str, before: str | None) -> Job:
-        """Name a newer checkpoint and the one to fall back on, and forget the crashes before it.
+        """Record a new checkpoint and the one to fall back on, and forget earlier crashes.
 
         Clients see no change.
         """
@@ -251,7 +251,7 @@ def _is_held(mine: Job) -> ColumnElement[bool]:
 
 
 def _shown(progress: Progress) -> dict[str, Any]:
-    """Values of the progress; after a crash steps are done again, and never count down."""
+    """Return the columns of the progress; its step never falls, even after a crash."""
     further = job.c.step > progress.step
     return {**asdict(progress), "step": case((further, job.c.step), else_=progress.step)}
 

@@ -34,7 +34,7 @@ _UNFINISHED_WAIT_S = 30.0
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """How many jobs may wait, and how many bytes the files of one owner's jobs may have.
+    """Limits on waiting jobs, and on the bytes of the files of one owner's jobs.
 
     `kept_s` is how long the files of a finished job are kept.
     """
@@ -47,7 +47,7 @@ class QueueLimits:
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """What a waiting job can expect: its place in the queue from 1, and seconds until its end."""
+    """The place of a waiting job in the queue, from 1, and the seconds until its end."""
 
     position: int
     eta_s: float | None

@@ -42,7 +42,7 @@ def change(connection: Connection, condition: ColumnElement[bool], **values: Any
 
 
 def ended(status: JobStatus, now: ColumnElement[float], **values: Any) -> dict[str, Any]:
-    """Values of a job that ends in a terminal state."""
+    """Return values of a job that ends in a terminal state."""
     kept: dict[str, Any] = (
         {}
         if status is JobStatus.SUCCEEDED

@@ -25,7 +25,7 @@ class RegisteredWorker:
 
 
 class WorkerRegistry:
-    """Who works here. All methods raise `StoreUnavailableError` as the store's do."""
+    """The workers that are alive. All methods raise `StoreUnavailableError`, as the store's do."""
 
     def __init__(self, database: Database, lease_s: float) -> None:
         """Use a database; a worker that was not seen for `lease_s` counts as gone."""
@@ -65,7 +65,7 @@ class WorkerRegistry:
         self._set(name, seen_at=self._database.now() - self._lease_s)
 
     def workers(self) -> list[RegisteredWorker]:
-        """All workers, those seen last first."""
+        """Return all workers, those seen last first."""
         is_alive = self._is_alive().label("is_alive")
         query = select(worker, is_alive).order_by(worker.c.seen_at.desc())
         with self._database.read() as connection:

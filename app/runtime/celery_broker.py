@@ -47,7 +47,7 @@ _MARGIN_S = 600.0  # after the time limit, until Redis gives a message to anothe
 
 @dataclass(frozen=True)
 class BrokerOptions:
-    """Where the broker is, how long to wait for it, and for how long a job may be worked on."""
+    """The broker's address and its timeouts."""
 
     url: str
     timeout_s: float

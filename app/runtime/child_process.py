@@ -20,7 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class WorkerStartError(AtelierError):
-    """What a worker needs cannot be opened."""
+    """The worker cannot open its services."""
 
 
 class StoppingError(AtelierError):
@@ -28,7 +28,7 @@ class StoppingError(AtelierError):
 
 
 class DeliveryHandler(Protocol):
-    """What is done with the jobs that a worker is told of."""
+    """The handler of the jobs that the broker names."""
 
     def take(self, job_id: str, *, is_redelivered: bool) -> None:
         """Look what there is to be done, and do it."""

@@ -14,7 +14,7 @@ class StartError(AtelierError):
 
 
 def reachable(host: str) -> str:
-    """An address at which a listener on `host` can be reached from here."""
+    """Return an address at which a listener on `host` can be reached from here."""
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
     return f"[{address}]" if ":" in address else address
 

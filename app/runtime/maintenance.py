@@ -1,4 +1,4 @@
-"""What every process of a fleet sees to now and then, and the web process of a single host."""
+"""Construction of the maintenance and publishing tasks that several processes run."""
 
 from app.jobs.broker import Broker, BrokerPublisher
 from app.jobs.db.database import Database
@@ -32,7 +32,7 @@ def make_publisher(settings: Settings, database: Database) -> BrokerPublisher | 
 
 
 def make_broker(settings: Settings) -> Broker | None:
-    """The broker, if the settings name one; nothing is connected yet."""
+    """Return the broker, if the settings name one; nothing is connected yet."""
     if settings.broker_url is None:
         return None
     from app.runtime.celery_broker import BrokerOptions, CeleryBroker  # noqa: PLC0415 - a single host lacks Celery

@@ -1,4 +1,4 @@
-"""What a process does that a supervisor has started."""
+"""The link of a child process to its supervisor."""
 
 import os
 import signal

@@ -17,7 +17,7 @@ def set_from_signal_handler(event: threading.Event) -> None:
 
 
 class ReloadSignal:
-    """What SIGHUP means to this process. Until it listens, a wish needs no answer.
+    """SIGHUP as a request to reload. Before `listen`, requests are ignored.
 
     Without a terminal, or under `nohup`, SIGHUP is always a wish.
     """

@@ -67,7 +67,7 @@ _ACCESS_ERRORS = (
 
 
 class State(TypedDict):
-    """What the lifespan gives to every request."""
+    """The state that the lifespan gives to every request."""
 
     services: Services
 

@@ -1,4 +1,4 @@
-"""What a worker process works with: the network, the job table, the files."""
+"""Construction of a worker process: the network, the job queue, the storage."""
 
 import json
 import os

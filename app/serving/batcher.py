@@ -27,7 +27,7 @@ _SMOOTHING = 0.2  # the weight of the latest batch
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """How many pictures one call of a model takes, and how many may wait for it, and how long."""
+    """Limits on one batch, on the queue for it, and on the time in the queue."""
 
     max_batch: int
     max_queue: int

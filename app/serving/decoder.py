@@ -25,7 +25,7 @@ _TINY_BYTES, _TINY_PX = 4096, 32 * 32
 
 @dataclass(frozen=True)
 class Prepared(Generic[T]):
-    """What was made of an image, such as a model's input, and its upright size in pixels."""
+    """A preprocessed image, such as a model's input, and its upright size in pixels."""
 
     picture: T
     width: int

@@ -1,4 +1,4 @@
-"""What can go wrong between a decoded picture and its prediction, one class per cause.
+"""Errors between a decoded picture and its prediction, one class per cause.
 
 model name --registry.get--> model       UnknownModelError, ModelUnavailableError
 model --loader.select--> its engine      SelectionError

@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Outcome(StrEnum):
-    """What became of one model."""
+    """The outcome for one model."""
 
     UNCHANGED = "unchanged"  # its files are those that are served
     RELOADED = "reloaded"  # what its files hold now is served
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Reloaded:
-    """What became of one model, the version that is served now, if any, and why not another."""
+    """The outcome for one model: the version that is served now, if any, and the reason."""
 
     outcome: Outcome
     version: str | None

@@ -1,4 +1,4 @@
-"""What is kept of a painting in progress, so that another process can go on with it."""
+"""Checkpoints of a painting in progress, from which another process can continue."""
 
 import io
 from dataclasses import dataclass

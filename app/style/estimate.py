@@ -1,4 +1,4 @@
-"""What a painting will cost, before it starts. Plain arithmetic; imports no PyTorch."""
+"""Estimates of the cost of a painting. Plain arithmetic; imports no PyTorch."""
 
 from dataclasses import dataclass, replace
 
@@ -121,7 +121,7 @@ def _step_s(pixels: float, device: Calibration) -> float:
 
 
 def _bytes(stage: Stage, options: StyleOptions, device: Calibration, style_count: int) -> float:
-    """A step, or the look at a square style picture, whichever takes more."""
+    """Return the bytes of a step, or of analyzing a square style picture, whichever is more."""
     style_px = (max(stage.width, stage.height) * options.style_scale) ** 2
     target = style_px * (_TARGET_HELD * device.network_bytes_per_px + 3 * style_count)
     return max(stage.pixels * _bytes_per_px(stage.pixels, device), target)

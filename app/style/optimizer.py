@@ -153,7 +153,7 @@ class LBFGS:
         return squares.double().cpu()
 
     def _scale(self) -> Tensor:
-        """The diagonal that the inverse Hessian starts from: float64 (bands,)."""
+        """Return the diagonal that the inverse Hessian starts from: float64 (bands,)."""
         of_steps, of_changes = self._squares
         overall = (of_steps.sum() / of_changes.sum()).sqrt()
         scale = torch.where(of_changes > 0, (of_steps / of_changes).sqrt(), overall)

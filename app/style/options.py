@@ -1,4 +1,4 @@
-"""What one painting is asked to be. Importing this does not import PyTorch."""
+"""Options of a painting. Importing this does not import PyTorch."""
 
 import secrets
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ LARGEST_WEIGHT = 1e12  # losses stay far from overflow
 
 
 class Quality(StrEnum):
-    """How long to work on a painting."""
+    """The quality of a painting, which decides its number of steps."""
 
     PREVIEW = "preview"  # painted at half the size, then enlarged
     STANDARD = "standard"
@@ -24,7 +24,7 @@ class Quality(StrEnum):
 
 
 class Color(StrEnum):
-    """Where the result's colours come from."""
+    """The source of the result's colors."""
 
     STYLE = "style"
     CONTENT = "content"  # brightness is painted, the photograph's colours are kept
@@ -32,7 +32,7 @@ class Color(StrEnum):
 
 
 class Init(StrEnum):
-    """What the painter starts from."""
+    """The picture that the optimization starts from."""
 
     CONTENT = "content"
     NOISE = "noise"

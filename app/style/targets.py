@@ -1,4 +1,4 @@
-"""What a painting is measured against, computed once and kept."""
+"""Targets of a painting: the activations and Gram matrices of its inputs, computed once."""
 
 import hashlib
 from collections import OrderedDict

@@ -37,7 +37,7 @@ _IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
 
 
 class Convention(StrEnum):
-    """What a weights file expects as input."""
+    """The input convention of a weights file."""
 
     CAFFE = "caffe"  # BGR, 0..255, minus the mean
     TORCHVISION = "torchvision"  # RGB, 0..1, minus the mean, divided by the spread

@@ -22,7 +22,7 @@ _UNFINISHED = ".unfinished"
 
 @dataclass(frozen=True)
 class Data:
-    """What a model was trained on. `split` identifies the exact train/validation split."""
+    """The training data of a model. `split` identifies the exact train/validation split."""
 
     name: str
     source: str

@@ -1,4 +1,4 @@
-"""Where tensors live: the device, chosen once at start."""
+"""The choice of the device, made once at start."""
 
 import os
 import re
@@ -66,7 +66,7 @@ def memory_bytes(device: torch.device, cgroup_limit: Path = _CGROUP_LIMIT) -> in
 
 
 def describe(device: torch.device) -> str:
-    """Name the kind of device, so that what was measured on one holds for others of the name."""
+    """Name the kind of device; measurements on one hold for others of the same name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.cpu.get_capabilities().get('architecture', 'cpu')} x{torch.get_num_threads()}"

@@ -33,7 +33,7 @@ _Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _Ink:
-    """What could be the digit on a page of H x W pixels."""
+    """The pixels that may be the digit, on a page of H x W pixels."""
 
     mix: _Plane  # (3,), of red, green and blue: the grey in which ink is lighter than paper
     lighting: _Plane  # (H, W), how light the paper is in that grey
@@ -122,7 +122,7 @@ def _opening(grey: _Plane, window_px: int) -> _Plane:
 
 
 def _connected(mask: _Mask) -> npt.NDArray[np.intp]:
-    """Number the connected parts (8 neighbours) of a mask from 1; the rest is 0."""
+    """Label the connected parts (8 neighbors) of a mask from 1; the rest is 0."""
     padded = np.pad(mask, 1)
     cells = np.flatnonzero(padded)
     labels = np.where(padded, np.arange(padded.size).reshape(padded.shape), 0).ravel()

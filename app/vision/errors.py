@@ -1,4 +1,4 @@
-"""What can go wrong between bytes and a prediction, one class per cause.
+"""Errors between bytes and a prediction, one class per cause.
 
     file --checkpoint.load--> network        CheckpointError (and MissingCheckpointError)
     bytes --images.read_header--> header     UnsupportedFormatError, UndecodableImageError,

@@ -1,4 +1,4 @@
-"""How good a model is on labelled images."""
+"""Accuracy of a model on labeled images."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How many examples of one class were labelled correctly; `total` may be 0."""
+    """The number of correct predictions for one class; `total` may be 0."""
 
     correct: int
     total: int

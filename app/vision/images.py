@@ -54,7 +54,7 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """How much one image may ask for."""
+    """Limits on one image."""
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000

@@ -1,4 +1,4 @@
-"""What a model is: its network, what it expects as input and what its outputs mean.
+"""Model specifications: the network, its input and its classes.
 
 A spec travels inside the checkpoint's sidecar, so that weights, preprocessing and class names are
 one value and cannot drift apart.
@@ -25,7 +25,7 @@ _MIN_STD = 1e-3
 
 
 class Preparation(StrEnum):
-    """How a picture of any size becomes the network's input."""
+    """The preprocessing that turns a picture of any size into the network's input."""
 
     PHOTO = "photo"  # shorter side resized, centre cropped
     DIGIT = "digit"  # cut out, scaled and centred as MNIST's digits were

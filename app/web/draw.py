@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def lake(rng: Rng) -> Image.Image:
-    """A lake at dusk, with the mountains upside down in it."""
+    """Return a lake at dusk, with the mountains upside down in it."""
     x, y = grid(_SIDE_PX)
     above = _sky(rng, x, y)
     for height, roughness, colour in _RIDGES:
@@ -106,7 +106,7 @@ def lake(rng: Rng) -> Image.Image:
 
 
 def digits(rng: Rng) -> bytes:
-    """A zip archive of digits drawn with an unsteady hand, in a folder for each."""
+    """Return a zip archive of digits drawn with an unsteady hand, in a folder for each."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for digit in _CORNERS:
@@ -126,7 +126,7 @@ def _sky(rng: Rng, x: Array, y: Array) -> Array:
 
 
 def _ridge(rng: Rng) -> Array:
-    """A line of peaks along x, (side,), about -1..1."""
+    """Return a line of peaks along x, (side,), about -1..1."""
     along = np.linspace(0, 1, _SIDE_PX)
     line = np.zeros(_SIDE_PX)
     for octave in range(7):

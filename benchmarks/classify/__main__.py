@@ -60,7 +60,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What one service did."""
+    """The measurements of one service."""
 
     contestant: Contestant
     closed: dict[int, Load]

@@ -13,7 +13,7 @@ _PAUSE_S = 0.2  # on average, between two deeds
 
 @dataclass(frozen=True)
 class Answer:
-    """When it came, to what, with which status (0: none), and after how long."""
+    """One response: its time, request, status (0: none) and latency."""
 
     at_s: float
     deed: str

@@ -1,4 +1,4 @@
-"""What clients do, and how often."""
+"""Actions of the clients, and their frequencies."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Whether something grows that should not."""
+"""Detection of growth in memory, descriptors and disk."""
 
 import statistics
 from collections.abc import Sequence

@@ -39,13 +39,13 @@ def write_report(
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The value below which that part lies; nan of none."""
+    """Return the value below which that part lies; nan of none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else math.nan
 
 
 def classified(answers: Sequence[Answer]) -> list[Answer]:
-    """Those whose latency is of interest."""
+    """Return those whose latency is of interest."""
     return [each for each in answers if each.deed == "classify" and each.status == 200]
 
 

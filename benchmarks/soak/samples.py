@@ -1,4 +1,4 @@
-"""What the processes of a service hold, every few seconds."""
+"""Samples of the resources that a service holds, every few seconds."""
 
 import asyncio
 import os

@@ -54,7 +54,7 @@ def paint(content: Path, style: Path, quality: str, kept: Path) -> None:
 
 
 def _pictures(step: StyleStep, content: Image.Image) -> tuple[torch.Tensor, torch.Tensor]:
-    """The picture as it would be delivered, and in floats: (1, 3, H, W), 0..255, at full size."""
+    """Return the delivered picture, and its floats: (1, 3, H, W), 0..255, at full size."""
     delivered = torch.from_numpy(np.array(step.result())).permute(2, 0, 1)[None]
     size = (content.height, content.width)
     painting = step.painting

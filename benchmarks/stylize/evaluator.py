@@ -55,7 +55,7 @@ def first(curve: Curve, score: str, goal: float) -> float | None:
 
 
 def at_size(path: Path, size_px: int, work: Path) -> Path:
-    """A copy whose longest side is `size_px`, so that neither system's resizing plays a part."""
+    """Return a copy whose longest side is `size_px`, to exclude each system's resizing."""
     image = Image.open(path).convert("RGB")
     scale = size_px / max(image.size)
     target = work / f"{path.stem}-{size_px}.png"
@@ -65,6 +65,6 @@ def at_size(path: Path, size_px: int, work: Path) -> Path:
 
 
 def pixels(path: Path) -> Tensor:
-    """A picture file as float32 (1, 3, H, W), RGB, 0..255."""
+    """Return a picture file as float32 (1, 3, H, W), RGB, 0..255."""
     array = np.array(Image.open(path).convert("RGB"))
     return torch.from_numpy(array).permute(2, 0, 1)[None].float()

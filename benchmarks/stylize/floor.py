@@ -36,7 +36,7 @@ def step_gflop(network: VGG19, pixels: int) -> float:
 
 @torch.no_grad()
 def peak_gflop_per_s(dtype: torch.dtype) -> float:
-    """The rate of a large matrix product or convolution, whichever is faster."""
+    """Return the rate of a large matrix product or convolution, whichever is faster."""
     matrix = torch.randn(2048, 2048).to(dtype)
     last = torch.channels_last
     picture = torch.randn(1, 256, 128, 128).to(dtype).contiguous(memory_format=last)

@@ -84,6 +84,6 @@ def _measured(
 
 
 def cpu() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return found[1] if found else platform.processor()

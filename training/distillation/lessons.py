@@ -1,4 +1,4 @@
-"""What a student is shown, and what its teacher says of it.
+"""Lessons: the student's inputs, and the teacher's outputs for them.
 
 A lesson holds one view of each photograph: a random crop, or a blend of two, so that the teacher's
 answers are known beyond the photographs themselves (Beyer et al., "Knowledge distillation: a good

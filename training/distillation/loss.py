@@ -1,4 +1,4 @@
-"""How far a student is from its teacher."""
+"""The distillation loss."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""How a student is taught."""
+"""The recipe of a distillation."""
 
 from dataclasses import dataclass, field
 

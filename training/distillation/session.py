@@ -36,7 +36,7 @@ Event = TypeVar("Event")
 
 @dataclass(frozen=True)
 class Options:
-    """Where a distillation reads and writes, and how it starts.
+    """Options of a distillation: folders, and how it starts.
 
     `limit` is the number of photographs that are read; None is all.
     """

@@ -1,4 +1,4 @@
-"""Who is calling: by the key in `Authorization`, or by the cookie that a browser got for its key.
+"""Authentication by a key in `Authorization`, or by the session cookie of a browser.
 
 Without keys everybody is `ANONYMOUS`.
 """

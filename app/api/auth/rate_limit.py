@@ -1,4 +1,4 @@
-"""How much one caller may ask for in a minute."""
+"""Rate limits: what one caller may ask for in a minute."""
 
 import math
 import time

@@ -37,7 +37,7 @@ def is_open(path: str) -> bool:
 
 @dataclass(frozen=True)
 class AccessRules:
-    """Who may come in."""
+    """The rules by which a request is let in, and under which name."""
 
     authenticator: Authenticator
     rate_limiter: RateLimiter

@@ -1,4 +1,4 @@
-"""What no route says about methods: HEAD works where GET does, and `Allow` names them all."""
+"""HEAD for every path that answers GET, and the complete `Allow` header."""
 
 from collections.abc import MutableMapping
 from typing import Any

@@ -118,7 +118,7 @@ async def classify(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What is done with every image of a request."""
+    """The work on each image of a request."""
 
     model: ServedModel
     top_k: int

@@ -61,7 +61,7 @@ _REQUEST_BODY: dict[str, Any] = {
 
 
 class Engine(StrEnum):
-    """What computes the answers."""
+    """The engine that computes the predictions."""
 
     EXACT = "exact"  # PyTorch in float32
     SERVED = "served"  # what `POST /classify` uses

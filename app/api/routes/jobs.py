@@ -57,7 +57,7 @@ _WITH_FILE = problem_responses(
 
 
 class JobsQuery(BaseModel):
-    """Which jobs to list; anything else in the query is refused."""
+    """The query of a list of jobs; other parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 

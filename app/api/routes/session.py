@@ -20,7 +20,7 @@ router = APIRouter(prefix="/session", tags=["session"])
 
 
 class SessionIn(BaseModel):
-    """What opens a session."""
+    """The request body that opens a session."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,7 +34,7 @@ _SHOWN_KEY = json_body(
 
 
 class SessionOut(Schema):
-    """Who is calling."""
+    """The caller."""
 
     required: bool = Field(description="whether a key is needed at all")
     name: str | None = Field(description="whose key it is; null without a valid one")

@@ -30,7 +30,7 @@ StyleName = Annotated[
 
 
 class StyleLinksOut(Schema):
-    """Where a style's pictures are."""
+    """Links to a style's pictures."""
 
     image: str
     thumbnail: str

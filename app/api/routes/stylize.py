@@ -165,7 +165,7 @@ async def _decoded(
 
 
 def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:
-    """The photograph and the style pictures, encoded; a built-in style is its own file."""
+    """Return the photograph and the style pictures, encoded; a built-in style is its own file."""
     contents, styles = form.of("content"), form.of("style")
     if len(contents) != 1:
         raise InvalidRequestError(
@@ -181,7 +181,7 @@ def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:
 
 
 def _single(fields: dict[str, list[str]]) -> dict[str, Any]:
-    """One value for each field but `style_name`, which may come several times."""
+    """Return one value for each field but `style_name`, which may come several times."""
     repeated = [name for name, values in fields.items() if len(values) > 1 and name != "style_name"]
     if repeated:
         raise InvalidRequestError(

@@ -1,4 +1,4 @@
-"""What the service answers, field by field."""
+"""Response bodies that several routes share."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,7 @@ class Schema(BaseModel):
 
 
 class FieldProblem(Schema):
-    """What is wrong with one field of the request."""
+    """An error in one field of the request."""
 
     field: str = Field(description="where it is, such as `query.top_k`")
     message: str
@@ -39,7 +39,7 @@ class Problem(Schema):
 
 
 class LimitsOut(Schema):
-    """How much the service takes; settings of the same names."""
+    """The limits of the service, named as its settings."""
 
     max_image_bytes: int = Field(description="of one image")
     max_image_pixels: int = Field(description="of one image")
@@ -51,7 +51,7 @@ class LimitsOut(Schema):
 
 
 class ModelReference(Schema):
-    """Which weights answered."""
+    """The model, and the version of its weights."""
 
     name: str = Field(examples=["cifar10"])
     version: str = Field(description="start of the checkpoint's SHA-256")
@@ -66,7 +66,7 @@ class PredictionOut(Schema):
 
 
 class ImageOut(Schema):
-    """What was decoded, upright."""
+    """The decoded image, upright."""
 
     width: int = Field(description="px")
     height: int = Field(description="px")
@@ -110,7 +110,7 @@ class ClassScoreOut(Schema):
 
 
 class ScoresOut(Schema):
-    """How good the model was on a split after training."""
+    """The metrics of the model on one split, measured after training."""
 
     count: int = Field(description="images in the split")
     loss: float = Field(description="mean negative log-likelihood, nats")
@@ -119,7 +119,7 @@ class ScoresOut(Schema):
 
 
 class DataOut(Schema):
-    """What the model was trained on."""
+    """The data that the model was trained on."""
 
     name: str
     source: str
@@ -136,7 +136,7 @@ class MetricsOut(Schema):
 
 
 class InputOut(Schema):
-    """What the network takes; any image is brought to it."""
+    """The input of the network; every image is preprocessed to it."""
 
     channels: int
     height: int = Field(description="px")
@@ -195,7 +195,7 @@ class ModelsOut(Schema):
 
 
 class ReloadedOut(Schema):
-    """What became of one model."""
+    """The outcome for one model."""
 
     outcome: Outcome = Field(
         description="`unchanged`: its files are those that are served, `reloaded`: what they hold "
@@ -207,7 +207,7 @@ class ReloadedOut(Schema):
 
 
 class ReloadsOut(Schema):
-    """What became of all models."""
+    """The outcome for all models."""
 
     models: dict[str, ReloadedOut] = Field(description="by name")
 
@@ -227,7 +227,7 @@ class WorkerOut(Schema):
 
 
 class ReadyOut(Schema):
-    """Whether the service can answer."""
+    """The readiness of the service."""
 
     status: str = Field(examples=["ready", "loading"])
     models: dict[str, bool] = Field(description="which models answer")

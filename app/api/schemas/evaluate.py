@@ -1,4 +1,4 @@
-"""What the service answers about evaluations, field by field."""
+"""Response bodies of evaluations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -49,14 +49,14 @@ class BinOut(Schema):
 
 
 class CalibrationOut(Schema):
-    """How far confidence is from accuracy."""
+    """The difference between confidence and accuracy."""
 
     ece: float = Field(description="expected calibration error, 0..1")
     bins: list[BinOut]
 
 
 class EngineOut(Schema):
-    """What computed the answers."""
+    """The engine that computed the predictions."""
 
     name: str
     device: str
@@ -64,7 +64,7 @@ class EngineOut(Schema):
 
 
 class MistakeLinks(Schema):
-    """Where to look at it."""
+    """Links to a mistake's picture."""
 
     thumbnail: str
 
@@ -88,7 +88,7 @@ class SkippedOut(Schema):
 
 
 class ReportOut(Schema):
-    """How good a model is on labelled images, and where it errs."""
+    """The metrics of a model on labeled images, and its worst mistakes."""
 
     model: ModelReference
     engine: EngineOut

@@ -1,4 +1,4 @@
-"""What the service answers about jobs, field by field."""
+"""Response bodies of jobs."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from app.jobs.store import QueuePosition
 
 
 class ProgressOut(Schema):
-    """How far a job has come."""
+    """The progress of a job."""
 
     step: int = Field(description="counts over all scales and never falls")
     steps: int = Field(description="an upper bound: a scale may end early")
@@ -23,7 +23,7 @@ class ProgressOut(Schema):
 
 
 class LinksOut(Schema):
-    """Where to go on; null while there is nothing."""
+    """Links to a job's files and actions; null where there is nothing yet."""
 
     self: str
     events: str

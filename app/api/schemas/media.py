@@ -1,4 +1,4 @@
-"""What bodies and headers look like in OpenAPI, where no schema of ours says it."""
+"""OpenAPI descriptions of headers and binary bodies."""
 
 from collections.abc import Mapping
 from typing import Any

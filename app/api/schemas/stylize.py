@@ -1,4 +1,4 @@
-"""What `POST /stylize` and its relatives take, field by field."""
+"""Request bodies of `POST /stylize`, of estimates and of continued paintings."""
 
 from dataclasses import MISSING, asdict, fields
 from typing import Annotated, Any, Literal, Self
@@ -85,7 +85,7 @@ class EstimateIn(BaseModel):
 
 
 class EstimateOut(Schema):
-    """What a painting costs; null while no worker has measured what its work costs."""
+    """The cost of a painting; null while no worker has measured its speed."""
 
     seconds: float | None = Field(description="of work", examples=[28.0])
     bytes: int | None = Field(description="of the worker's memory", examples=[1743964672])
@@ -94,7 +94,7 @@ class EstimateOut(Schema):
 
 
 class ContinueIn(BaseModel):
-    """What is to be different in a painting that is gone on with."""
+    """The options to change in a continued painting."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"size": 1024}]})
 

@@ -135,7 +135,7 @@ class _RawArchive:
         self.incoming.add(piece)
 
     def finish(self) -> None:
-        """Whatever came is the archive."""
+        """Take the whole body as the archive."""
 
 
 class _FormArchive:

@@ -64,7 +64,7 @@ PICTURE_REFUSALS = (
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """How much requests may send."""
+    """Limits on the size of requests."""
 
     max_image_bytes: int
     max_request_bytes: int
@@ -103,7 +103,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Form:
-    """What a request brought: images in the order in which they were sent, and text by field."""
+    """A received form: images in the order in which they were sent, and text by field."""
 
     images: list[Upload]
     fields: dict[str, list[str]]

@@ -1,4 +1,4 @@
-"""Which model a path of the protocol names."""
+"""Dependencies of the protocol's endpoints: the model that the path names."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What can go wrong in a request of the protocol, and which requests are of it.
+"""Errors of the Open Inference Protocol, and their form.
 
 path --served--> model               UnknownVersionError (and serving's errors of models)
 body --framing--> request, bytes     MalformedInferenceError

@@ -91,7 +91,7 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done with every image of a request."""
+    """The work on each image of a request."""
 
     model: ServedModel
     services: Services
@@ -191,7 +191,7 @@ async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:
 
 
 def _deadline_s(asked: InferenceRequest, call: _Call) -> float:
-    """The least of what the service, the header and the parameter allow."""
+    """Return the least of what the service, the header and the parameter allow."""
     timeout_us = asked.parameters.timeout if asked.parameters else 0
     most_s = call.services.classify_deadline_s
     return min(call.headers.x_request_timeout or most_s, timeout_us / 1e6 or most_s, most_s)

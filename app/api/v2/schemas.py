@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol says, field by field.
+"""Request and response bodies of the Open Inference Protocol.
 
 Requests are read strictly: a number is no string, and true is no number. Parameters and fields
 that are not named here are let pass, as the protocol has it.
@@ -96,7 +96,7 @@ class BinarySize(_Told):
 
 
 class ResponseOutput(_Told):
-    """What became of the images."""
+    """The output tensor of an inference."""
 
     name: OutputName
     datatype: Literal["FP32", "BYTES"]
@@ -136,7 +136,7 @@ class ModelReady(_Told):
 
 
 class ServerMetadata(_Told):
-    """Which server this is."""
+    """The server's name, version and extensions."""
 
     name: str = Field(examples=["atelier"])
     version: str
@@ -153,7 +153,7 @@ class InputMetadata(_Told):
 
 
 class OutputMetadata(_Told):
-    """What is answered."""
+    """The output tensor of a model."""
 
     name: OutputName
     datatype: Datatype

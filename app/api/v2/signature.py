@@ -1,4 +1,4 @@
-"""Which tensors a model takes: three kinds, whose first dimension counts images.
+"""Input signatures of a model: three kinds of tensors, whose first dimension counts images.
 
 Pixels are 8 bits deep in each of them, as they are in a decoded image: so every image goes to the
 same queue and the same engines, and a client need not know how a checkpoint normalises.

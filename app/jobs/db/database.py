@@ -104,7 +104,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction that may write; committed at the end. No other I/O belongs inside.
+        """Open a transaction that may write; committed at the end. No other I/O belongs inside.
 
         Raises:
             StoreUnavailableError: locked for too long, disk full, or not reachable.
@@ -114,7 +114,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One transaction that only reads, and does not wait for writers longer than it must.
+        """Open a transaction that only reads, and does not wait for writers longer than it must.
 
         Raises:
             StoreUnavailableError: as for `write`.
@@ -134,7 +134,7 @@ class Database:
         return cast(extract("epoch", func.statement_timestamp()), Double)
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An insert that may become an update where its row is there already."""
+        """Return an insert that may become an update where its row is there already."""
         return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""How PostgreSQL is connected to, so that one that hangs costs a call seconds, and no thread.
+"""Connections to PostgreSQL with timeouts, so that a server that hangs blocks no thread.
 
 The server ends what takes too long by itself: statements, waits for locks, transactions of a
 process that was stopped within them. When it does not, because it hangs or cannot be reached any

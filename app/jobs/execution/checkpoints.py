@@ -1,4 +1,4 @@
-"""What a job that was interrupted goes on from."""
+"""The checkpoint from which an interrupted job continues."""
 
 from collections.abc import Callable
 from contextlib import suppress

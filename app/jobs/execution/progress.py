@@ -164,7 +164,7 @@ class ProgressReporter:
 
 
 def _preview(update: JobUpdate) -> OutputFile | None:
-    """The picture as it is now, under a name that no other has: files never change."""
+    """Return the picture as it is now, under a name that no other has: files never change."""
     if update.preview is None:
         return None
     made = update.preview()

@@ -130,7 +130,7 @@ class StylizeHandler:
 
 
 def _style_names(inputs: Mapping[str, str]) -> list[str]:
-    """The names of the style pictures, in the order of their weights."""
+    """Return the names of the style pictures, in the order of their weights."""
     return sorted(
         (name for name in inputs if name.startswith("style-")),
         key=lambda name: int(name.removeprefix("style-")),

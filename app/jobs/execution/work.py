@@ -1,4 +1,4 @@
-"""What the runner asks of a kind of work: a generator of updates."""
+"""The interface between the runner and a job handler: a generator of updates."""
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class JobOutput:
-    """What a finished job leaves: its result, what it can be continued from, and more files."""
+    """The files of a finished job: its result, the state to continue from, and extras."""
 
     result: OutputFile
     painting: OutputFile | None = None
@@ -26,7 +26,7 @@ class JobOutput:
 
 @dataclass(frozen=True)
 class JobUpdate:
-    """How far the work has come; the files are made only when they are asked for.
+    """A report of progress; its files are made only when they are needed.
 
     After the update whose progress is complete no other follows. `can_finish` says whether there is
     enough to finish early with.

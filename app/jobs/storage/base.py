@@ -81,7 +81,7 @@ class FileStorage(Protocol):
         ...
 
     def older_than(self, folder: str, age_s: float) -> list[str]:
-        """Keys of the files in a folder that were written, or copied there, so long ago."""
+        """Return keys of the files in a folder that were written, or copied there, so long ago."""
         ...
 
     def sweep(self, folder: str, age_s: float, choose: Callable[[set[str]], set[str]]) -> int:

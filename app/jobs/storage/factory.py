@@ -10,7 +10,7 @@ from app.jobs.storage.local import LocalStorage
 
 @dataclass(frozen=True)
 class StorageOptions:
-    """Where the files of jobs are: in a folder of this host, unless a URL names an object store.
+    """The place of the jobs' files: a folder of this host, unless a URL names an object store.
 
     Clients fetch results from the store itself if `links` says so, at `public_url` where that is
     not the URL that the service uses; `timeout_s` is how long to wait for it.

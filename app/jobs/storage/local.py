@@ -114,7 +114,7 @@ class LocalStorage:
             shutil.rmtree(self.path(folder), ignore_errors=True)
 
     def older_than(self, folder: str, age_s: float) -> list[str]:
-        """Keys of the files in a folder that were written, or copied there, so long ago."""
+        """Return keys of the files in a folder that were written, or copied there, so long ago."""
         latest = time.time() - age_s
         found = []
         for path in self._files(folder):

@@ -155,7 +155,7 @@ class ObjectStorage:
         self._delete_all([key for key, _ in self._listed(folder) if key not in keys])
 
     def older_than(self, folder: str, age_s: float) -> list[str]:
-        """Keys of the objects in a folder that were written so long ago."""
+        """Return keys of the objects in a folder that were written so long ago."""
         latest = datetime.now(UTC) - timedelta(seconds=age_s)
         return [key for key, written in self._listed(folder) if written <= latest]
 

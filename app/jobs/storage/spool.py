@@ -1,4 +1,4 @@
-"""Where large files are received, on the disk of this host, before they are stored."""
+"""A spool on the local disk, where large uploads are received before they are stored."""
 
 import fcntl
 import hashlib

@@ -17,7 +17,7 @@ def palette(*colours: str) -> Array:
 
 
 def grid(side: int) -> tuple[Array, Array]:
-    """The x and y of every pixel, (side, side) each."""
+    """Return the x and y of every pixel, (side, side) each."""
     y, x = np.mgrid[0:side, 0:side]
     return (x + 0.5) / side, (y + 0.5) / side
 

@@ -1,4 +1,4 @@
-"""What all peers share: the model that is measured, and how it answers one picture or several."""
+"""Code that all peers share: the measured model, and its prediction for one or several pictures."""
 
 import io
 import os

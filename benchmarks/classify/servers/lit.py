@@ -31,7 +31,7 @@ class Api(litserve.LitAPI):
         return answers(self.classifier, [*pictures] if len(pictures) else [])
 
     def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """One answer for each."""
+        """Return one answer for each."""
         return output
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which revision of the schema a database has, and which ones this program knows."""
+"""The schema revision of a database, and the revisions that this program knows."""
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 

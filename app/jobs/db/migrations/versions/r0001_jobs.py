@@ -1,4 +1,4 @@
-"""What there was when revisions began to be counted; creates what is missing of it."""
+"""The schema before revisions were counted; creates whatever of it is missing."""
 
 import uuid
 
@@ -82,7 +82,7 @@ def _make_workers() -> None:
 
 
 def _make_identity() -> None:
-    """One row, which tells this database from all others."""
+    """Insert one row, which tells this database from all others."""
     identity = op.create_table(
         "identity", sa.Column("id", sa.String(32), primary_key=True), if_not_exists=True
     )
@@ -91,7 +91,7 @@ def _make_identity() -> None:
 
 
 def _add_extras() -> None:
-    """Some databases without revisions are older than this column."""
+    """Add the column, which some databases without revisions lack."""
     context = op.get_context()
     if context.as_sql:
         return

@@ -1,4 +1,4 @@
-"""What each job's files take, so that the quota of a caller is one sum."""
+"""The size of each job's files, so that a caller's quota is one sum."""
 
 import sqlalchemy as sa
 from alembic import op

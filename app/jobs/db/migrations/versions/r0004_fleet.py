@@ -1,4 +1,4 @@
-"""What several hosts share: which jobs a broker has yet to hear of, and what callers have used."""
+"""State that hosts share: jobs to announce to a broker, and the callers' rate limits."""
 
 import sqlalchemy as sa
 from alembic import op

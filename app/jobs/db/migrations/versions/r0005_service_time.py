@@ -38,7 +38,7 @@ _WORKER = sa.table("worker", sa.column("seen_at", sa.Double))
 
 
 def _start() -> sa.ColumnElement[float]:
-    """The earlier one of the newest time in the database and of now."""
+    """Return the earlier one of the newest time in the database and of now."""
     columns = (_JOB.c.created_at, _JOB.c.claimed_at, _JOB.c.finished_at, _WORKER.c.seen_at)
     times = sa.union_all(*(sa.select(sa.func.max(column).label("at")) for column in columns))
     newest = sa.select(sa.func.max(times.subquery().c.at)).scalar_subquery()
