@@ -8,7 +8,7 @@ import sys
 from app.commands.models import load_classifier
 from app.commands.options import read_settings
 from app.logs import configure_logging
-from app.runtime.parent import exit_with_supervisor
+from app.runtime.signals import exit_with_supervisor
 
 _NICE = 10  # beside a service that answers
 

@@ -12,8 +12,7 @@ from app.jobs.errors import StoreUnavailableError
 from app.logs import configure_logging
 from app.runtime.connections import ConnectionLimits
 from app.runtime.listening import listen
-from app.runtime.parent import exit_with_supervisor
-from app.runtime.signals import ReloadSignal
+from app.runtime.signals import ReloadSignal, exit_with_supervisor
 from app.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)

@@ -9,7 +9,7 @@ from app.commands.loading import loading
 from app.commands.options import read_settings
 from app.logs import configure_logging
 from app.runtime.child_process import DeliveryHandler
-from app.runtime.parent import exit_with_supervisor
+from app.runtime.signals import exit_with_supervisor
 from app.settings import Settings
 
 

@@ -2,15 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from app.doctor.address import address
-from app.doctor.clock import clock
 from app.doctor.database import database
 from app.doctor.finding import Finding, problem
-from app.doctor.hardware import device
+from app.doctor.host import address, clock, coherence, device
 from app.doctor.models import checkpoints, style
-from app.doctor.servers import broker, object_store
-from app.doctor.settings import coherence
-from app.doctor.storage import disk
+from app.doctor.storage import broker, disk, object_store
 from app.settings import Settings
 
 _LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

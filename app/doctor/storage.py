@@ -1,4 +1,4 @@
-"""The disk under the data directory."""
+"""Checks of the disk under the data directory, and of a fleet's broker and object store."""
 
 import fcntl
 import os
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.doctor.finding import Finding, ok, problem, warning
+from app.errors import AtelierError
+from app.jobs.storage.factory import open_storage
+from app.runtime.maintenance import make_broker
 from app.settings import Settings
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "lustre", "afs", "fuse.sshfs")
@@ -83,3 +86,31 @@ def _kind(folder: Path) -> str:
         if folder.is_relative_to(mount) and len(mount) >= len(best):
             best, kind = mount, right.split()[0]
     return kind
+
+
+_FOLDER = "doctor"  # which nobody writes to
+_LONGEST_REASON = 500
+
+
+def broker(settings: Settings) -> Iterator[Finding]:
+    """Look whether it answers, where there is one."""
+    try:
+        found = make_broker(settings)
+        if found is not None:
+            yield ok(f"broker: answers; {found.waiting()} jobs wait there")
+            found.close()
+    except AtelierError as error:
+        yield problem(f"broker: {error}", "see ATELIER_BROKER_URL")
+
+
+def object_store(settings: Settings) -> Iterator[Finding]:
+    """Look whether it can be read, where there is one."""
+    if settings.blobs_url is None:
+        return
+    try:
+        open_storage(settings.storage).older_than(_FOLDER, 0)
+    except (OSError, AtelierError) as error:
+        said = " ".join(str(error.__cause__ or error).split())[:_LONGEST_REASON]
+        yield problem(f"object store: {said}", "see ATELIER_BLOBS_URL, and the AWS_* variables")
+    else:
+        yield ok(f"object store {settings.blobs_url}: answers")

@@ -1,11 +1,7 @@
-"""Tells a broker which jobs wait; the job table knows of which it has yet to hear.
+"""Publishing of waiting jobs to a broker, and the handling of its messages."""
 
-A job is announced once it is committed, and again when it goes back to the queue. Any number of
-processes may do so at one time. The broker may lose, repeat or delay what it was told: an
-announcement only says that some job may be claimed, whichever it is whose turn has come.
-"""
-
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +11,8 @@ from sqlalchemy import ColumnElement, func, select, update
 from app.errors import AtelierError
 from app.jobs.db.database import Database
 from app.jobs.db.tables import job
+from app.jobs.model import Job
+from app.jobs.queue import JobQueue
 from app.jobs.transitions import IS_QUEUED, is_past
 
 log = structlog.stdlib.get_logger(__name__)
@@ -135,3 +133,47 @@ class BrokerPublisher:
     def _is_announced(self) -> ColumnElement[bool]:
         is_due = is_past(job.c.run_after, self._database.now())
         return IS_QUEUED & job.c.announce_at.is_(None) & is_due
+
+
+@dataclass(frozen=True)
+class BrokerDeliveries:
+    """Of one worker. `reap` frees the jobs whose lease has lapsed."""
+
+    queue: JobQueue
+    worker: str
+    reap: Callable[[], None]
+    stopping: threading.Event
+    poll_s: float
+
+    def claim(self, job_id: str, *, is_redelivered: bool) -> Job | None:
+        """Claim the job whose turn it is: there are as many messages as jobs that were announced.
+
+        Where none waits, the one that was named has ended, or waits for its time, or is held by
+        another worker, and is left alone. But if it was named before, its holder may have died: it
+        is watched until the holder gives a sign of life, for one lease at most, and taken over when
+        the lease lapses.
+
+        Raises:
+            StoreUnavailableError: as the store does.
+        """
+        claimed = self._take(job_id)
+        if claimed is not None or not is_redelivered:
+            return claimed
+        seen = self.queue.held(job_id)
+        while seen is not None and not self.stopping.wait(self.poll_s):
+            if (claimed := self._take(job_id)) is not None:
+                return claimed
+            before, seen = seen, self.queue.held(job_id)
+            if seen is not None and seen.lease_until != before.lease_until:
+                return None
+        return None if self.stopping.is_set() else self._take(job_id)
+
+    def _take(self, named: str) -> Job | None:
+        """Claim as long as there is something to claim: another worker may be faster."""
+        while self.queue.has_work():
+            self.reap()
+            if (claimed := self.queue.claim(self.worker)) is not None:
+                if claimed.id != named:
+                    self.queue.replace_announcement(named, claimed)
+                return claimed
+        return None

@@ -15,10 +15,9 @@ from app.jobs.db.database import Database
 from app.jobs.db.tables import job, rate_limiter
 from app.jobs.model import folder_of
 from app.jobs.queue import JobQueue
-from app.jobs.service_time import ServiceTime
+from app.jobs.service_time import ServiceTime, UnchangedFor
 from app.jobs.storage.base import FileStorage
 from app.jobs.storage.spool import Spool
-from app.jobs.unchanged import UnchangedFor
 
 log = structlog.stdlib.get_logger(__name__)
 

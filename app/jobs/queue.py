@@ -17,8 +17,8 @@ from app.jobs.db.tables import job, to_job
 from app.jobs.errors import ReplacedError
 from app.jobs.model import Fault, Job, JobStatus, Progress
 from app.jobs.scheduling import in_claim_order, note_served
+from app.jobs.service_time import UnchangedFor
 from app.jobs.transitions import IS_QUEUED, IS_RUNNING, WAITING, change, ended, is_past
-from app.jobs.unchanged import UnchangedFor
 
 MAX_CRASHES = 3
 MAX_RETRIES = 3

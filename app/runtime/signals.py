@@ -1,11 +1,15 @@
-"""SIGHUP: a wish for new checkpoints, or the end of the terminal that a process was started in."""
+"""Signals: requests to reload and to stop, and the link of a child process to its supervisor."""
 
 import _thread
 import asyncio
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
+
+from app.settings import Settings
 
 
 def set_from_signal_handler(event: threading.Event) -> None:
@@ -46,3 +50,22 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+KILL_AFTER_GRACE_S = 5.0
+
+
+def exit_with_supervisor(settings: Settings) -> None:
+    """End as if stopped when the supervisor at the other end of stdin is gone.
+
+    What the supervisor writes there is a SIGHUP.
+    """
+
+    def wait_for_end() -> None:
+        while os.read(sys.stdin.fileno(), 1):  # not buffered: a lock held at exit would abort
+            os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(settings.shutdown_grace_s + KILL_AFTER_GRACE_S)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait_for_end, name="supervisor-watch", daemon=True).start()

@@ -28,8 +28,7 @@ from app.jobs.errors import StoreUnavailableError
 from app.jobs.queue import JobQueue
 from app.jobs.storage.factory import open_storage
 from app.runtime.listening import StartError, listen, reachable
-from app.runtime.parent import KILL_AFTER_GRACE_S
-from app.runtime.signals import ReloadSignal
+from app.runtime.signals import KILL_AFTER_GRACE_S, ReloadSignal
 from app.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)

@@ -14,10 +14,10 @@ import structlog
 import torch
 
 from app.evaluation.sources import ArchiveLimits
+from app.jobs.broker import BrokerDeliveries
 from app.jobs.calibrations import Calibrations
 from app.jobs.cleanup import note_lost
 from app.jobs.db.database import Database
-from app.jobs.deliveries import BrokerDeliveries
 from app.jobs.errors import StoreUnavailableError
 from app.jobs.execution.evaluate import EvaluateHandler
 from app.jobs.execution.progress import ReportIntervals

@@ -13,11 +13,10 @@ import pytest
 from pydantic import SecretStr
 
 from app.doctor.checks import examine
-from app.doctor.clock import clock
 from app.doctor.database import database
 from app.doctor.finding import Finding, Level
+from app.doctor.host import clock, coherence
 from app.doctor.models import checkpoints, style
-from app.doctor.settings import coherence
 from app.doctor.storage import disk
 from app.jobs.db.database import Database
 from app.jobs.db.migrations.revision import LATEST

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.doctor.finding import Finding, Level
-from app.doctor.hardware import device
+from app.doctor.host import device
 from app.settings import Settings
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA can be used here")

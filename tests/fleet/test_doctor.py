@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.doctor.finding import Level
-from app.doctor.servers import broker as look_at_broker
-from app.doctor.servers import object_store
+from app.doctor.storage import broker as look_at_broker
+from app.doctor.storage import object_store
 from app.settings import Settings
 from tests.fleet.brokers import BrokerServer
 from tests.fleet.door import Door

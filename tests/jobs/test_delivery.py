@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, update
 
+from app.jobs.broker import BrokerDeliveries
 from app.jobs.db.database import Database
 from app.jobs.db.tables import job
-from app.jobs.deliveries import BrokerDeliveries
 from app.jobs.model import Fault, JobStatus
 from app.jobs.queue import JobQueue
 from app.jobs.store import JobStore

@@ -1,4 +1,4 @@
-"""`GET /styles`: the built-in styles, to choose from by their pictures."""
+"""`GET /styles`: the built-in styles, with their pictures."""
 
 import functools
 import io
@@ -10,15 +10,23 @@ from fastapi import Path as PathParameter
 from PIL import Image
 
 from app.api.errors import problem_responses
-from app.api.routes.style_files import UnknownStyleError, style_path
+from app.api.problems import ApiError, ProblemType
 from app.api.schemas.common import Schema
 from app.api.schemas.media import CACHE_CONTROL, files
-from app.style.builtin import NAMES
+from app.style.builtin import NAMES, path_of
 
 router = APIRouter(prefix="/styles", tags=["stylize"])
 
 _THUMBNAIL_PX = 256
 _CACHED = {"Cache-Control": "public, max-age=86400"}
+
+
+class UnknownStyleError(ApiError):
+    """There is no built-in style of that name."""
+
+    problem_type = ProblemType(404, "unknown_style", "There is no such style")
+
+
 _RESPONSES = {
     **files("A picture", "image/jpeg", headers=CACHE_CONTROL),
     **problem_responses(UnknownStyleError),
@@ -84,3 +92,15 @@ def _thumbnail(path: Path) -> bytes:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def style_path(name: str) -> Path:
+    """Find the file of a built-in style.
+
+    Raises:
+        UnknownStyleError: there is no style of that name.
+    """
+    path = path_of(name)
+    if path is None:
+        raise UnknownStyleError(f"there is no style {name!r}; the styles are: {', '.join(NAMES)}")
+    return path

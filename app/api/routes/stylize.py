@@ -12,7 +12,7 @@ from app.api.deps import Services, ServicesDep, together
 from app.api.errors import problem_responses, validated
 from app.api.job_replies import JOB_MADE, JobHeadersDep, SenderDep, job_reply
 from app.api.problems import InvalidRequestError, form_field
-from app.api.routes.style_files import UnknownStyleError, style_path
+from app.api.routes.styles import UnknownStyleError, style_path
 from app.api.schemas.jobs import JobOut
 from app.api.schemas.stylize import EstimateIn, EstimateOut, StylizeFields, form_schema
 from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest, Sender

@@ -1,0 +1,220 @@
+"""Checks of the host: device, address, clock, and settings that contradict each other."""
+
+import os
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
+
+import torch
+
+from app.cores import available_cores
+from app.doctor.finding import Finding, ok, problem, warning
+from app.runtime.listening import StartError, listen, reachable
+from app.settings import Settings
+from app.vision.device import choose_device, describe, supports_bfloat16
+from app.vision.errors import DeviceError
+from app.vision.specs import SPECS
+
+_LITTLE_BYTES = 2_000_000_000
+_OLDEST_CAPABILITY = (7, 0)
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_PATIENCE_S = 3.0
+_AHEAD_S = 60.0
+_BYTES_PER_PIXEL = 20  # of an image that is being decoded
+
+
+def device(settings: Settings, root: Path = Path("/")) -> Iterator[Finding]:
+    """Look at the device, and at what runs networks on it; `/proc` and `/dev` are in `root`."""
+    try:
+        chosen = choose_device(settings.device)
+    except DeviceError as error:
+        yield problem(f"device {settings.device}", str(error))
+        return
+    if chosen.type == "cuda":
+        yield from _cuda(chosen)
+    else:
+        yield from _cpu(chosen, settings)
+        if settings.device == "auto":
+            yield from _unused(root)
+
+
+def _cuda(chosen: torch.device) -> Iterator[Finding]:
+    capability = torch.cuda.get_device_capability(chosen)
+    free, total = torch.cuda.mem_get_info(chosen)
+    what = (
+        f"device {chosen}: {describe(chosen)}, capability {capability[0]}.{capability[1]}, "
+        f"CUDA {torch.version.cuda}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    )
+    if capability < _OLDEST_CAPABILITY:
+        yield warning(what, "it is older than what PyTorch is tested on; ATELIER_DEVICE=cpu helps")
+    elif free < _LITTLE_BYTES:
+        yield warning(what, "end what else uses it, or set ATELIER_WORKER_MEMORY_BYTES")
+    else:
+        yield ok(what)
+
+
+def _cpu(chosen: torch.device, settings: Settings) -> Iterator[Finding]:
+    fast = "with" if supports_bfloat16(chosen) else "without"
+    yield ok(f"device cpu: {available_cores()} cores, {fast} bfloat16")
+    if settings.compile:
+        yield warning("ATELIER_COMPILE is set, and there is no CUDA", "it is ignored; leave it out")
+    if find_spec("openvino"):
+        yield ok(f"engine {settings.engine}: PyTorch and OpenVINO are there")
+    elif settings.engine == "openvino":
+        yield problem("engine openvino: it is not installed", "pip install 'atelier[cpu]'")
+    elif settings.engine in {"auto", "int8"}:
+        yield warning(
+            f"engine {settings.engine}: OpenVINO is not installed",
+            "pip install 'atelier[cpu]', which is faster than PyTorch",
+        )
+    else:
+        yield ok(f"engine {settings.engine}: PyTorch is there")
+
+
+def _unused(root: Path) -> Iterator[Finding]:
+    """Look for traces of a GPU where none can be used."""
+    places = (root / "dev/nvidia0", root / "proc/driver/nvidia")
+    trace = next((str(place) for place in places if place.exists()), which("nvidia-smi"))
+    if trace is None:
+        return
+    if torch.version.cuda is None:
+        why, advice = "this PyTorch is for CPUs", "install PyTorch with CUDA"
+    else:
+        why, advice = "CUDA cannot be used", "see what nvidia-smi says of the driver"
+    yield warning(
+        f"device cpu: there is {trace}, but {why}",
+        f"{advice}, or set ATELIER_DEVICE=cpu if the GPU is not for this service",
+    )
+
+
+def address(settings: Settings) -> Iterator[Finding]:
+    """Look who listens there; if nobody does, whether one can."""
+    where = f"address {settings.host}:{settings.port}"
+    if settings.port and _is_taken(settings):
+        if _is_atelier(settings):
+            yield ok(f"{where}: a service answers there")
+        else:
+            yield problem(f"{where}: another program has it", "choose another ATELIER_PORT")
+        return
+    try:
+        listen(settings).close()
+    except StartError as error:
+        yield problem(where, str(error))
+    else:
+        yield ok(f"{where}: free" if settings.port else f"{where}: any free port is taken")
+
+
+def _is_taken(settings: Settings) -> bool:
+    try:
+        target = (reachable(settings.host).strip("[]"), settings.port)
+        with socket.create_connection(target, timeout=_PATIENCE_S):
+            return True
+    except OSError:
+        return False
+
+
+def _is_atelier(settings: Settings) -> bool:
+    url = f"http://{reachable(settings.host)}:{settings.port}/health/live"
+    try:
+        with _DIRECT.open(url, timeout=_PATIENCE_S) as answer:
+            return bool(answer.read(100).strip() == b'{"status":"live"}')
+    except (OSError, HTTPException):
+        return False
+
+
+def clock(settings: Settings) -> Iterator[Finding]:
+    """Compare it with the times of files: none of them can be from the future."""
+    folders = (settings.data_dir, settings.models_dir, Path(__file__).parent)
+    newest = max((_newest(folder) for folder in folders), default=0.0)
+    now = time.time()
+    if newest > now + _AHEAD_S:
+        yield problem(
+            f"clock: {newest - now:,.0f} s behind the newest file",
+            "set the clock: jobs and log lines have its time",
+        )
+    else:
+        yield ok(f"clock: {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(now))}")
+
+
+def _newest(folder: Path) -> float:
+    try:
+        return max((path.lstat().st_mtime for path in folder.iterdir()), default=0.0)
+    except OSError:
+        return 0.0
+
+
+def coherence(settings: Settings) -> Iterator[Finding]:
+    """Compare the settings with each other, with the host, and with the names that there are."""
+    found = [*_unknown(), *_sizes(settings), *_times(settings), *_hosts(settings)]
+    yield from found or [ok("settings: fit together")]
+
+
+def _unknown() -> Iterator[Finding]:
+    known = {f"ATELIER_{name}".upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith("ATELIER_") and name.upper() not in known:
+            yield warning(f"settings: there is no {name}", "docs/settings.md lists all of them")
+
+
+def _sizes(settings: Settings) -> Iterator[Finding]:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    held = settings.max_upload_bytes + _BYTES_PER_PIXEL * settings.max_decoding_pixels
+    if held > memory:
+        yield warning(
+            f"settings: uploads may take {held / 1e9:.1f} of {memory / 1e9:.1f} GB of memory",
+            "lower ATELIER_MAX_UPLOAD_BYTES or ATELIER_MAX_DECODING_PIXELS",
+        )
+    cores = available_cores()
+    for name in ("compute_threads", "decode_threads"):
+        count = getattr(settings, name)
+        if count > cores:
+            yield warning(
+                f"settings: {count} threads on {cores} cores", f"lower ATELIER_{name.upper()}"
+            )
+    if settings.max_image_pixels > settings.max_decoding_pixels:
+        yield warning(
+            "settings: one image may have more pixels than all that are decoded at one time",
+            "lower ATELIER_MAX_IMAGE_PIXELS, or raise ATELIER_MAX_DECODING_PIXELS",
+        )
+    if settings.max_queued_jobs_per_caller > settings.max_queued_jobs:
+        yield warning(
+            "settings: one caller may have more waiting jobs than there may be in all",
+            "lower ATELIER_MAX_QUEUED_JOBS_PER_CALLER",
+        )
+
+
+def _times(settings: Settings) -> Iterator[Finding]:
+    if settings.job_ttl_s < settings.result_ttl_s:
+        yield warning(
+            "settings: jobs are to be forgotten before their files",
+            "raise ATELIER_JOB_TTL_S: a job is known for as long as it has files",
+        )
+    if settings.decode_timeout_s < settings.classify_deadline_s:
+        yield warning(
+            "settings: the web process restarts before an image is given up",
+            "raise ATELIER_DECODE_TIMEOUT_S above ATELIER_CLASSIFY_DEADLINE_S",
+        )
+    if settings.default_model not in SPECS:
+        yield warning(
+            f"settings: there is no default model {settings.default_model!r}",
+            f"set ATELIER_DEFAULT_MODEL to one of {', '.join(SPECS)}",
+        )
+
+
+def _hosts(settings: Settings) -> Iterator[Finding]:
+    if settings.broker_url is not None and settings.blobs_url is None:
+        yield warning(
+            "settings: workers on other hosts find no files in this host's data directory",
+            "set ATELIER_BLOBS_URL to an object store, unless all hosts mount that directory",
+        )
+    is_shared = not settings.database.startswith("sqlite")
+    if is_shared and settings.keyring and settings.session_secret is None:
+        yield problem(
+            "settings: a browser's session has to be good for all hosts that share the database",
+            "set ATELIER_SESSION_SECRET to the same 32 signs or more on each",
+        )
