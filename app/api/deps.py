@@ -20,7 +20,7 @@ from app.api.schemas.common import LimitsOut
 from app.api.submissions import Submissions
 from app.api.threads import in_store
 from app.api.uploads.archives import ArchiveReceiver
-from app.api.uploads.images import FormReceiver
+from app.api.uploads.receiver import FormReceiver
 from app.api.watch import JobWatch
 from app.jobs.errors import UnknownJobError
 from app.jobs.model import Job

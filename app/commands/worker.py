@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _consume(settings: Settings, name: str) -> int:
-    from app.runtime import celery_broker  # noqa: PLC0415 - a single host lacks Celery
+    from app.runtime import celery_broker, celery_worker  # noqa: PLC0415 - a single host lacks Celery
 
     def open_work(stopping: threading.Event) -> DeliveryHandler:
         with loading():
@@ -45,4 +45,4 @@ def _consume(settings: Settings, name: str) -> int:
 
         return DeliveredJobs(settings, name, stopping)
 
-    return celery_broker.consume(celery_broker.BrokerOptions.of(settings), open_work)
+    return celery_worker.consume(celery_broker.BrokerOptions.of(settings), open_work)

@@ -1,16 +1,13 @@
 """Limits on connections: how many are taken, from one peer too, and how long each may stall."""
 
-import ipaddress
 import resource
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 _OWN_DESCRIPTORS = 64
 _RESERVED_PLACES = 32
 _DESCRIPTORS_PER_CONNECTION = 2  # its socket, and a file that is sent
-_IPV6_SUBNET_BITS = 64  # what one client usually has
 
 
 @dataclass(frozen=True)
@@ -118,24 +115,6 @@ class _Pool:
         self._by_peer[peer] -= 1
         if not self._by_peer[peer]:
             del self._by_peer[peer]
-
-
-def peer_of(client: Sequence[Any] | None) -> str:
-    """Return the name under which a client is counted: its IPv4 address, or its IPv6 subnet.
-
-    Args:
-        client: address and port, as ASGI has them. Clients without an IP address, such as those
-            for which a proxy names something else, are counted together, as "".
-    """
-    try:
-        found = ipaddress.ip_address(client[0] if client else "")
-    except ValueError:
-        return ""
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, _IPV6_SUBNET_BITS), strict=False))
 
 
 def _affordable(connections: int) -> int:

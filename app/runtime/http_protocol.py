@@ -14,10 +14,11 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.api.auth.identity import peer_of
 from app.api.middleware.access import is_health_probe
 from app.api.middleware.headers import SAFE_HEADERS
 from app.api.problems import ProblemResponse, ProblemType, problem
-from app.runtime.connections import ConnectionLimits, ConnectionSlot, ConnectionSlots, peer_of
+from app.runtime.connections import ConnectionLimits, ConnectionSlot, ConnectionSlots
 
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_HEADERS = 100

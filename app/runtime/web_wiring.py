@@ -15,8 +15,8 @@ from app.api.middleware.csrf import ANY
 from app.api.schemas.common import LimitsOut
 from app.api.submissions import Submissions
 from app.api.uploads.archives import ArchiveReceiver
-from app.api.uploads.body import UploadTimeouts
-from app.api.uploads.images import FormReceiver, UploadLimits
+from app.api.uploads.body import UploadLimits, UploadTimeouts
+from app.api.uploads.receiver import FormReceiver
 from app.api.watch import JobWatch
 from app.evaluation.sources import ArchiveLimits
 from app.jobs.broker import BrokerPublisher

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from app.runtime.celery_broker import BrokerOptions, consume
+from app.runtime.celery_broker import BrokerOptions
+from app.runtime.celery_worker import consume
 from tests.patience import patient
 
 

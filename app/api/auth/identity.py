@@ -4,6 +4,7 @@ Without keys everybody is `ANONYMOUS`.
 """
 
 import fcntl
+import ipaddress
 import os
 import secrets
 from collections.abc import Collection, Sequence
@@ -18,11 +19,11 @@ from app.api.problems import ApiError, ProblemType
 from app.errors import AtelierError
 from app.jobs.storage.atomic import write
 from app.keys import ApiKey, Keyring
-from app.runtime.connections import peer_of
 
 ANONYMOUS = "anonymous"
 COOKIE = "atelier_session"
 
+_IPV6_SUBNET_BITS = 64  # what one client usually has
 _MAX_COOKIES = 200
 _SECRET_BYTES = 32
 _SECRET_FILE = "session-secret"  # noqa: S105 - its name
@@ -141,6 +142,24 @@ class Authenticator:
             if str(key) == entry:
                 return key
         raise UnknownKeyError("the session's key is no longer valid")
+
+
+def peer_of(client: Sequence[Any] | None) -> str:
+    """Return the name under which a client is counted: its IPv4 address, or its IPv6 subnet.
+
+    Args:
+        client: address and port, as ASGI has them. Clients without an IP address, such as those
+            for which a proxy names something else, are counted together, as "".
+    """
+    try:
+        found = ipaddress.ip_address(client[0] if client else "")
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, _IPV6_SUBNET_BITS), strict=False))
 
 
 def flow_of(caller: str, client: Sequence[Any] | None) -> str:

@@ -10,13 +10,18 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.auth.identity import ANONYMOUS, Authenticator, KeyRequiredError, UnknownKeyError
+from app.api.auth.identity import (
+    ANONYMOUS,
+    Authenticator,
+    KeyRequiredError,
+    UnknownKeyError,
+    peer_of,
+)
 from app.api.auth.rate_limit import RateLimiter
 from app.api.errors import response_to
 from app.api.middleware.csrf import check_host, check_origin
 from app.api.problems import InvalidRequestError
 from app.errors import AtelierError
-from app.runtime.connections import peer_of
 
 _OPEN = {"/", "/session", "/openapi.json"}
 _MAX_PARAMETERS = 64

@@ -20,7 +20,8 @@ from app.api.schemas.common import (
     PredictionOut,
 )
 from app.api.schemas.media import BINARY
-from app.api.uploads.images import PICTURE_REFUSALS, Layout, Upload
+from app.api.uploads.forms import Layout, Upload
+from app.api.uploads.receiver import PICTURE_REFUSALS
 from app.serving.errors import (
     DeadlineError,
     InferenceError,

@@ -18,7 +18,7 @@ from app.api.schemas.jobs import JobOut
 from app.api.schemas.media import BINARY
 from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest, Sender
 from app.api.uploads.body import UploadTimeoutError, UploadTooLargeError
-from app.api.uploads.images import UnsupportedUploadError
+from app.api.uploads.forms import UnsupportedUploadError
 from app.api.uploads.multipart import MalformedUploadError
 from app.evaluation.datasets import find_dataset, list_datasets
 from app.evaluation.errors import (

@@ -17,8 +17,9 @@ from app.api.schemas.jobs import JobOut
 from app.api.schemas.stylize import EstimateIn, EstimateOut, StylizeFields, form_schema
 from app.api.submissions import JOB_REFUSALS, JobDraft, JobRequest, Sender
 from app.api.threads import in_store
-from app.api.uploads.images import PICTURE_REFUSALS, Form, Layout
+from app.api.uploads.forms import Form, Layout
 from app.api.uploads.json_body import REFUSALS, json_body, json_request_body
+from app.api.uploads.receiver import PICTURE_REFUSALS
 from app.jobs.errors import (
     StoreUnavailableError,
 )

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from app.api.auth.concurrency import ConcurrencyLimit
 from app.api.uploads.body import UploadTimeouts, UploadTooLargeError, body_chunks
-from app.api.uploads.images import UnsupportedUploadError
+from app.api.uploads.forms import UnsupportedUploadError
 from app.api.uploads.multipart import (
     MalformedUploadError,
     MultipartReader,

@@ -29,6 +29,22 @@ class UploadTimeouts:
     stall_s: float
 
 
+@dataclass(frozen=True)
+class UploadLimits:
+    """Limits on the size of requests."""
+
+    max_image_bytes: int
+    max_request_bytes: int
+    max_request_files: int
+    max_held_bytes: int
+    timeouts: UploadTimeouts
+
+    @property
+    def max_flow_bytes(self) -> int:
+        """Bytes that one flow may hold: half of all, but one request always fits."""
+        return min(max(self.max_held_bytes // 2, self.max_request_bytes), self.max_held_bytes)
+
+
 async def body_chunks(
     request: Request, max_bytes: int, timeouts: UploadTimeouts
 ) -> AsyncIterator[bytes]:

@@ -16,7 +16,7 @@ from app.api.uploads.body import (
     UploadTooLargeError,
     body_chunks,
 )
-from app.api.uploads.images import UnsupportedUploadError
+from app.api.uploads.forms import UnsupportedUploadError
 
 _MAX_BYTES = 4_096
 _MAX_MEMBERS = 64

@@ -17,7 +17,7 @@ from app.api.routes.classify import ClassifyHeaders
 from app.api.schemas.media import BINARY, REFERENCES, header
 from app.api.threads import in_parser
 from app.api.uploads.decompression import UnsupportedEncodingError
-from app.api.uploads.images import PICTURE_REFUSALS
+from app.api.uploads.receiver import PICTURE_REFUSALS
 from app.api.v2 import input_tensors, signature
 from app.api.v2.deps import FAILURES, ServedDep, ServedVersionDep
 from app.api.v2.errors import MalformedInferenceError, protocol_responses
