@@ -1,6 +1,6 @@
-"""Draws the sample pictures that are this project's own: `python -m app.web.draw`.
+"""Command that draws the page's own sample pictures: `python -m tools.draw_samples`.
 
-Everything follows from the seeds, so they can be drawn again.
+The output depends on fixed seeds only, so that the pictures can be reproduced.
 """
 
 import io
@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from app.style.builtin.tools import Array, Rng, blend, grid, noise, palette, to_image
+from app import web
+from tools.raster import Array, Rng, blend, grid, noise, palette, to_image
 
-SAMPLES = Path(__file__).with_name("samples")
+SAMPLES = Path(web.__file__).with_name("samples")
 
 _SIDE_PX = 1536
 _LAKE_PX = (768, 512)
-_SHORE = 0.56  # of the height, from above
+_SHORE = 0.56  # fraction of the height, from the top
 _DUSK = palette("1d2b53", "3f4a80", "8a6a96", "d98a7e", "f6bd7c", "ffe2a8")
-_RIDGES = (  # (height above the shore, roughness, colour), far to near
+_RIDGES = (  # (height above the shore, roughness, color), far to near
     (0.20, 0.075, "a67f98"),
     (0.13, 0.060, "6f5f86"),
     (0.07, 0.045, "423f66"),
@@ -27,8 +28,8 @@ _RIDGES = (  # (height above the shore, roughness, colour), far to near
 
 _DIGIT_PX = 64
 _PER_DIGIT = 12
-_WOBBLE = 0.07  # of the digit's height: some become hard to read
-_CORNERS: dict[int, list[list[tuple[float, float]]]] = {  # strokes, x and y in 0..1
+_JITTER = 0.07  # fraction of the digit's height: some become hard to read
+_STROKES: dict[int, list[list[tuple[float, float]]]] = {  # strokes, x and y in 0..1
     0: [
         [(0.5, 0), (0.1, 0.1), (0.05, 0.6), (0.4, 1), (0.8, 0.95), (0.95, 0.4), (0.8, 0), (0.45, 0)]
     ],
@@ -85,19 +86,19 @@ _CORNERS: dict[int, list[list[tuple[float, float]]]] = {  # strokes, x and y in 
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draw the lake and the archive of digits."""
     lake(np.random.default_rng(5)).save(SAMPLES / "lake.jpg", quality=88, optimize=True)
     (SAMPLES / "digits.zip").write_bytes(digits(np.random.default_rng(11)))
 
 
 def lake(rng: Rng) -> Image.Image:
-    """A lake at dusk, with the mountains upside down in it."""
+    """Draw a lake at dusk that mirrors mountains."""
     x, y = grid(_SIDE_PX)
     above = _sky(rng, x, y)
-    for height, roughness, colour in _RIDGES:
+    for height, roughness, color in _RIDGES:
         ridge = _SHORE - height - roughness * _ridge(rng)
         mist = ((y - ridge) / (_SHORE - ridge)).clip(0, 1)[..., None] * 0.35
-        rock = palette(colour)[0] * (1 - mist) + palette("e8a98c")[0] * mist
+        rock = palette(color)[0] * (1 - mist) + palette("e8a98c")[0] * mist
         above = np.where((y > ridge)[..., None], rock, above)
     picture = np.where((y > _SHORE)[..., None], _mirrored(rng, above, y), above)
     top = round(0.06 * _SIDE_PX)
@@ -106,10 +107,10 @@ def lake(rng: Rng) -> Image.Image:
 
 
 def digits(rng: Rng) -> bytes:
-    """A zip archive of digits drawn with an unsteady hand, in a folder for each."""
+    """Return a zip archive of shaky handwritten digits, with a folder for each digit."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for digit in _CORNERS:
+        for digit in _STROKES:
             for number in range(_PER_DIGIT):
                 png = io.BytesIO()
                 _digit(rng, digit).save(png, "PNG", optimize=True)
@@ -126,7 +127,7 @@ def _sky(rng: Rng, x: Array, y: Array) -> Array:
 
 
 def _ridge(rng: Rng) -> Array:
-    """A line of peaks along x, (side,), about -1..1."""
+    """Return the heights of a mountain ridge along x, (side,), about -1..1."""
     along = np.linspace(0, 1, _SIDE_PX)
     line = np.zeros(_SIDE_PX)
     for octave in range(7):
@@ -136,7 +137,7 @@ def _ridge(rng: Rng) -> Array:
 
 
 def _mirrored(rng: Rng, above: Array, y: Array) -> Array:
-    """Mirror the upper half as water does: the nearer, the more rippled, and darker."""
+    """Mirror the upper half as water does: more rippled and darker toward the viewer."""
     depth = ((y - _SHORE) / (1 - _SHORE)).clip(0, 1)
     ripples = noise(rng, _SIDE_PX, 60, octaves=2)[:, :1] + 0.4 * noise(rng, _SIDE_PX, 40)
     source = 2 * _SHORE - y + 0.02 * depth * ripples
@@ -148,7 +149,7 @@ def _mirrored(rng: Rng, above: Array, y: Array) -> Array:
 
 
 def _digit(rng: Rng, digit: int) -> Image.Image:
-    """Black ink on white, drawn large and reduced."""
+    """Draw a digit in black on white, enlarged and then downscaled."""
     scale = 4
     side = scale * _DIGIT_PX
     image = Image.new("L", (side, side), 255)
@@ -157,8 +158,8 @@ def _digit(rng: Rng, digit: int) -> Image.Image:
     turn, slant, wide, high = rng.normal(0, 0.12), rng.normal(0, 0.15), *rng.uniform(0.8, 1, 2)
     hand = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     hand = hand @ np.array([[0.42 * wide, -slant * 0.4], [0, 0.62 * high]])
-    for stroke in _CORNERS[digit]:
-        corners = np.array(stroke) + rng.normal(0, _WOBBLE, (len(stroke), 2)) - 0.5
+    for stroke in _STROKES[digit]:
+        corners = np.array(stroke) + rng.normal(0, _JITTER, (len(stroke), 2)) - 0.5
         points = (_smooth(corners) @ hand.T + 0.5) * side
         pen.line([tuple(point) for point in points], fill=25, width=width, joint="curve")
         for x, y in (points[0], points[-1]):
@@ -167,7 +168,7 @@ def _digit(rng: Rng, digit: int) -> Image.Image:
 
 
 def _smooth(points: Array) -> Array:
-    """Cut the corners of a line (n, 2) again and again (Chaikin 1974); its ends stay."""
+    """Smooth a polyline (n, 2) by repeated corner cutting (Chaikin 1974); keep its ends."""
     for _ in range(4):
         near, far = 0.75 * points[:-1] + 0.25 * points[1:], 0.25 * points[:-1] + 0.75 * points[1:]
         inner = np.stack([near, far], axis=1).reshape(-1, 2)

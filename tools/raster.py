@@ -1,6 +1,6 @@
-"""What the built-in styles are drawn with.
+"""Drawing helpers shared by the tools: palettes, coordinates, noise.
 
-Coordinates run from 0 to 1 over the picture, colours too.
+Coordinates run from 0 to 1 across the picture. Color values are RGB from 0 to 1.
 """
 
 import numpy as np
@@ -11,19 +11,19 @@ Array = NDArray[np.float64]
 Rng = np.random.Generator
 
 
-def palette(*colours: str) -> Array:
-    """Colours (n, 3) from hexadecimal RGB."""
-    return np.array([[int(c[i : i + 2], 16) / 255 for i in (0, 2, 4)] for c in colours])
+def palette(*colors: str) -> Array:
+    """Return the colors (n, 3) of hexadecimal RGB strings."""
+    return np.array([[int(c[i : i + 2], 16) / 255 for i in (0, 2, 4)] for c in colors])
 
 
 def grid(side: int) -> tuple[Array, Array]:
-    """The x and y of every pixel, (side, side) each."""
+    """Return the x and y coordinates of every pixel, (side, side) each."""
     y, x = np.mgrid[0:side, 0:side]
     return (x + 0.5) / side, (y + 0.5) / side
 
 
 def noise(rng: Rng, side: int, cells: int, octaves: int = 1) -> Array:
-    """Smooth noise (side, side) of about unit spread, with `cells` bumps across."""
+    """Return smooth noise (side, side) of about unit variance, with `cells` bumps across."""
     total = np.zeros((side, side))
     for octave in range(octaves):
         coarse = rng.standard_normal((cells * 2**octave + 3,) * 2).astype(np.float32)
@@ -33,7 +33,7 @@ def noise(rng: Rng, side: int, cells: int, octaves: int = 1) -> Array:
 
 
 def blend(inks: Array, position: Array) -> Array:
-    """Colours along `inks` (n, 3) at positions 0..1: (..., 3)."""
+    """Interpolate `inks` (n, 3) at positions 0..1; return colors (..., 3)."""
     at = position.clip(0, 1) * (len(inks) - 1)
     low = np.minimum(at.astype(int), len(inks) - 2)
     share = (at - low)[..., None]
@@ -41,6 +41,6 @@ def blend(inks: Array, position: Array) -> Array:
     return result
 
 
-def to_image(colours: Array) -> Image.Image:
-    """Round colours (side, side, 3) to an 8-bit RGB image."""
-    return Image.fromarray(np.rint(colours.clip(0, 1) * 255).astype(np.uint8))
+def to_image(colors: Array) -> Image.Image:
+    """Round colors (side, side, 3) to an 8-bit RGB image."""
+    return Image.fromarray(np.rint(colors.clip(0, 1) * 255).astype(np.uint8))
