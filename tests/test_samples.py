@@ -1,4 +1,4 @@
-"""The sample pictures that are drawn by this project."""
+"""The sample pictures of the page match what `tools.draw_samples` draws."""
 
 import io
 import zipfile
@@ -7,20 +7,20 @@ import numpy as np
 from PIL import Image
 
 from app import web
-from app.web.draw import digits, lake
+from tools.draw_samples import digits, lake
 
-SAMPLES = web.files()
+PAGE_FILES = web.files()
 
 
-def test_the_lake_can_be_drawn_again() -> None:
+def test_shipped_lake_matches_a_new_drawing() -> None:
     drawn = np.asarray(lake(np.random.default_rng(5)), dtype=float)
-    with Image.open(SAMPLES["samples/lake.jpg"]) as shipped:
+    with Image.open(PAGE_FILES["samples/lake.jpg"]) as shipped:
         assert np.abs(drawn - np.asarray(shipped, dtype=float)).mean() < 2
 
 
-def test_the_digits_can_be_drawn_again() -> None:
+def test_shipped_digits_match_a_new_drawing() -> None:
     drawn = zipfile.ZipFile(io.BytesIO(digits(np.random.default_rng(11))))
-    with zipfile.ZipFile(SAMPLES["samples/digits.zip"]) as shipped:
+    with zipfile.ZipFile(PAGE_FILES["samples/digits.zip"]) as shipped:
         assert drawn.namelist() == shipped.namelist()
         for name in shipped.namelist():
             ours, theirs = (np.asarray(Image.open(each.open(name))) for each in (drawn, shipped))

@@ -1,15 +1,15 @@
-"""The page: plain HTML, CSS and ES modules, served as they are."""
+"""The web page: HTML, CSS and ES modules without a build step."""
 
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent
-_SHOWN = {".css", ".html", ".jpg", ".js", ".svg", ".zip"}
+FOLDER = Path(__file__).parent
+SUFFIXES = {".css", ".html", ".jpg", ".js", ".svg", ".zip"}
 
 
 def files() -> dict[str, Path]:
-    """Find the files of the page, by their paths from its folder."""
+    """Return the files of the page by their paths relative to its folder."""
     return {
-        path.relative_to(_FOLDER).as_posix(): path
-        for path in _FOLDER.rglob("*")
-        if path.suffix in _SHOWN
+        path.relative_to(FOLDER).as_posix(): path
+        for path in FOLDER.rglob("*")
+        if path.suffix in SUFFIXES
     }

@@ -1,13 +1,15 @@
-/** Talks to the service. An answer that is an error is thrown as a `Problem`. */
+/** Client of the HTTP API. An error response is thrown as an `ApiError`. */
 
-const LONGEST_PAUSE_MS = 8_000;
-const NO_GATEWAY = [502, 504]; // a proxy in front of the service does not reach it
-const BUSY = 503;
-export const SAME_FAILURES = 3;
-export const STARTING_TRIES = 24;
+const MAX_RETRY_DELAY_MS = 8_000;
+const UNAUTHORIZED = 401;
+const TOO_MANY_REQUESTS = 429;
+const GATEWAY_ERRORS = [502, 504]; // a reverse proxy does not reach the service
+const SERVICE_UNAVAILABLE = 503;
+export const MAX_NETWORK_FAILURES = 3;
+export const MAX_LOADING_RETRIES = 24;
 
-/** What the service answers instead of a result (RFC 9457). */
-class Problem extends Error {
+/** A problem document (RFC 9457). */
+class ApiError extends Error {
   constructor({ code, title, detail, status, field }, retryAfterS = null) {
     super(detail || title);
     Object.assign(this, { code, title, detail, status, field, retryAfterS });
@@ -15,164 +17,212 @@ class Problem extends Error {
 }
 
 /** The service cannot be reached. */
-export class Unreachable extends Error {}
+export class NetworkError extends Error {}
 
-const LOCKED = 401;
-const TOO_MUCH = 429;
-let askForKey = null;
+let requestSignIn = null;
 
-/** Have a key asked for whenever the service wants one. @param {() => Promise<void>} ask */
-export const lockedOut = (ask) => (askForKey = ask);
-
-/** Send something, and again once there is a key where one is needed. */
-export async function withKey(send) {
-  for (;;) {
-    const response = await send();
-    if (response.status !== LOCKED) return response;
-    await askForKey();
-  }
-}
+/** Set the function that signs the user in when a request needs it. @param {() => Promise<void>} signIn */
+export const onUnauthorized = (signIn) => (requestSignIn = signIn);
 
 /**
- * Ask once.
+ * Send one request.
  *
  * @param {string} path
  * @param {{method?: string, body?: BodyInit, json?: object, headers?: object, signal?: AbortSignal,
- *   open?: boolean}} asked `json` is sent as JSON instead of a body; what is `open` needs no key
- * @returns {Promise<any>} the JSON of the answer, or null
- * @throws {Problem | Unreachable | DOMException} the last one when `signal` aborts
+ *   isPublic?: boolean}} options `json` is sent instead of a body; `isPublic` requests need no key
+ * @returns {Promise<any>} the JSON of the response, or null
+ * @throws {ApiError | NetworkError | DOMException} the last one when `signal` aborts
  */
-export async function call(path, { json, headers = {}, open = false, ...asked } = {}) {
+export async function callApi(path, { json, headers = {}, isPublic = false, ...options } = {}) {
   if (json) {
-    asked.body = JSON.stringify(json);
+    options.body = JSON.stringify(json);
     headers = { ...headers, "Content-Type": "application/json" };
   }
-  const send = () => reached(path, { ...asked, headers });
-  return read(await (open ? send() : withKey(send)));
+  const send = () => fetchResponse(path, { ...options, headers });
+  return parseResponse(await (isPublic ? send() : sendSignedIn(send)));
 }
 
-/** Fetch a picture or another file as a `File`; throws as `call` does. */
-export async function callFile(path, name) {
-  const response = await withKey(() => reached(path));
-  if (!response.ok) await read(response);
+/** Fetch an image or another file as a `File`; throws the errors of `callApi`. */
+export async function fetchFile(path, name) {
+  const response = await sendSignedIn(() => fetchResponse(path));
+  if (!response.ok) await parseResponse(response);
   const blob = await response.blob();
   return new File([blob], name, { type: blob.type });
 }
 
-async function reached(path, asked) {
-  try {
-    return await fetch(path, asked);
-  } catch (error) {
-    throw error.name === "AbortError" ? error : new Unreachable(path);
+/**
+ * Upload a file and report the progress, which `fetch` cannot.
+ *
+ * @param {string} path
+ * @param {{body: Blob, headers: object, signal: AbortSignal, onProgress: (fraction: number) => void}} options
+ * @returns {Promise<any>} the JSON of the response
+ */
+export async function uploadFile(path, options) {
+  return parseResponse(await sendSignedIn(() => sendUpload(path, options)));
+}
+
+/** Repeat a request until the service answers, with a result or an error; use it for safe requests. */
+export async function callApiUntilAnswered(path, options = {}) {
+  for (;;) {
+    try {
+      return await callApi(path, options);
+    } catch (error) {
+      if (error.status === TOO_MANY_REQUESTS) await sleep(1_000 * error.retryAfterS, options.signal);
+      else if (!isUnavailable(error)) throw error;
+    }
+    await waitUntilReachable(options.signal);
   }
 }
 
-/** Whether what was refused may be taken as soon as the service has loaded its models. */
-export const isStarting = (error) => error.code === "model_unavailable" && error.retryAfterS > 0;
-
 /**
- * Send what makes a job until an answer comes. The service knows by the key what it has had, so
- * that a lost answer does not make two jobs.
+ * Submit a job and retry until the service answers. All attempts share one idempotency key, so that a
+ * lost response does not create a second job.
  *
  * @param {(key: string) => Promise<object>} send
- * @param {{signal: AbortSignal, onLost: () => void}} options
+ * @param {{signal: AbortSignal, onDisconnect: () => void}} options
  */
-export async function submit(send, { signal, onLost }) {
-  const key = freshKey();
-  for (let failures = 0, tries = 0; ;) {
+export async function submitJob(send, { signal, onDisconnect }) {
+  const key = newIdempotencyKey();
+  for (let failures = 0, loadingRetries = 0; ;) {
     try {
       return await send(key);
     } catch (error) {
-      if (error.code === "still_receiving" || (isStarting(error) && ++tries < STARTING_TRIES)) {
-        await pause(1_000 * error.retryAfterS, signal);
+      const isReceiving = error.code === "still_receiving";
+      if (isReceiving || (isModelLoading(error) && ++loadingRetries < MAX_LOADING_RETRIES)) {
+        await sleep(1_000 * error.retryAfterS, signal);
         continue;
       }
-      if (!isLost(error)) throw error;
-      if (++failures === SAME_FAILURES) throw closedByService();
+      if (!isResponseLost(error)) throw error;
+      if (++failures === MAX_NETWORK_FAILURES) throw connectionClosedError();
     }
-    onLost();
-    await untilReachable(signal);
+    onDisconnect();
+    await waitUntilReachable(signal);
   }
 }
 
-/** Wait for the service to answer again. */
-export async function untilReachable(signal) {
-  for (let wait = 500; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
-    await pause(wait, signal);
+/** Wait until the service answers its liveness probe. */
+export async function waitUntilReachable(signal) {
+  for (let delay = 500; ; delay = Math.min(2 * delay, MAX_RETRY_DELAY_MS)) {
+    await sleep(delay, signal);
     try {
-      return await call("/health/live", { signal });
+      return await callApi("/health/live", { signal });
     } catch (error) {
-      if (!isAway(error)) throw error;
+      if (!isUnavailable(error)) throw error;
     }
   }
 }
 
-/** Ask until the service can answer, and be it with a problem; what is asked may be done twice. */
-export async function insist(path, asked = {}) {
-  for (;;) {
-    try {
-      return await call(path, asked);
-    } catch (error) {
-      if (error.status === TOO_MUCH) await pause(1_000 * error.retryAfterS, asked.signal);
-      else if (!isAway(error)) throw error;
-    }
-    await untilReachable(asked.signal);
-  }
+let limitsRequest = null;
+let limits = {};
+
+/** Fetch the limits of the service once. @returns {Promise<Object<string, number>>} by API name */
+export async function fetchLimits() {
+  limitsRequest ??= callApiUntilAnswered("/limits");
+  return (limits = await limitsRequest);
 }
 
-/** The address of a job, or of what can be done with it. */
+/** Return one limit; infinity until the limits are fetched. */
+export const getLimit = (name) => limits[name] ?? Infinity;
+
+/** Return the path of a job, or of an action on it. */
 export const jobPath = (id, action) =>
   ["/jobs", encodeURIComponent(id), action].filter(Boolean).join("/");
 
-/** Wait; the browser's "online" ends it early. */
-export function pause(milliseconds, signal) {
+/** Wait; the browser's "online" event ends the wait early. */
+export function sleep(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const done = (settle) => () => {
+    const finishWith = (settle) => () => {
       clearTimeout(timer);
-      removeEventListener("online", early);
-      signal?.removeEventListener("abort", stop);
+      removeEventListener("online", onOnline);
+      signal?.removeEventListener("abort", onAbort);
       settle(signal?.reason);
     };
-    const early = done(resolve);
-    const stop = done(reject);
-    const timer = setTimeout(early, milliseconds);
-    addEventListener("online", early);
-    signal?.addEventListener("abort", stop);
-    if (signal?.aborted) stop();
+    const onOnline = finishWith(resolve);
+    const onAbort = finishWith(reject);
+    const timer = setTimeout(onOnline, milliseconds);
+    addEventListener("online", onOnline);
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) onAbort();
   });
 }
 
-/** Turn an answer into its JSON, or throw its problem. */
-export async function read(response) {
-  if (response.status === 204) return null;
-  const document = await response.json().catch(() => null);
-  if (response.ok && !document) throw new Unreachable(response.url); // cut off within the answer
-  if (response.ok) return document;
-  const retryAfter = Number(response.headers.get("Retry-After"));
-  throw new Problem(document?.code ? document : unknown(response.status), retryAfter || null);
+/** Tell whether the model of a rejected request is still being loaded. */
+export const isModelLoading = (error) =>
+  error.code === "model_unavailable" && error.retryAfterS > 0;
+
+export const connectionClosedError = () =>
+  new ApiError({
+    code: "connection_closed",
+    title: "The connection was closed",
+    detail:
+      "The connection closes each time this file is sent. The file may be too large, or it changed " +
+      "after you chose it. Choose it again, or choose a smaller file.",
+  });
+
+async function fetchResponse(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new NetworkError(path);
+  }
 }
 
-/** A random key; `crypto.randomUUID` exists on https and localhost only. */
-function freshKey() {
+/** Send a request, and repeat it after a sign-in where one is needed. */
+async function sendSignedIn(send) {
+  for (;;) {
+    const response = await send();
+    if (response.status !== UNAUTHORIZED) return response;
+    await requestSignIn();
+  }
+}
+
+function sendUpload(path, { body, headers, signal, onProgress }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(loaded / total));
+    request.addEventListener("load", () => resolve(toResponse(request)));
+    request.addEventListener("error", () => reject(new NetworkError(path)));
+    request.addEventListener("abort", () => reject(signal.reason));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(body);
+  });
+}
+
+function toResponse(request) {
+  const headers = {};
+  const retryAfter = request.getResponseHeader("Retry-After");
+  if (retryAfter) headers["Retry-After"] = retryAfter;
+  return new Response(request.responseText, { status: request.status, headers });
+}
+
+/** Return the JSON of a response; throw the error that it describes. */
+async function parseResponse(response) {
+  if (response.status === 204) return null;
+  const document = await response.json().catch(() => null);
+  if (response.ok && !document) throw new NetworkError(response.url); // a truncated response
+  if (response.ok) return document;
+  const retryAfter = Number(response.headers.get("Retry-After"));
+  const problem = document?.code ? document : unexpectedResponse(response.status);
+  throw new ApiError(problem, retryAfter || null);
+}
+
+/** Return a random key; `crypto.randomUUID` exists on https and localhost only. */
+function newIdempotencyKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Whether the service may or may not have had the request. */
-const isLost = (error) => error instanceof Unreachable || NO_GATEWAY.includes(error.status);
+/** Tell whether the service may have received a request whose response is lost. */
+const isResponseLost = (error) =>
+  error instanceof NetworkError || GATEWAY_ERRORS.includes(error.status);
 
-const isAway = (error) => isLost(error) || error.status === BUSY;
+const isUnavailable = (error) => isResponseLost(error) || error.status === SERVICE_UNAVAILABLE;
 
-const unknown = (status) => ({
+const unexpectedResponse = (status) => ({
   code: "unknown",
   status,
-  title: "Not an answer of the service",
-  detail: `something between this page and the service answered with status ${status}`,
+  title: "Unexpected response",
+  detail: `Something between this page and the service answered with status ${status}.`,
 });
-
-export const closedByService = () =>
-  new Problem({
-    code: "connection_closed",
-    title: "The connection was closed",
-    detail: "the connection closes whenever this is sent; the file may be too large, or changed",
-  });

@@ -1,109 +1,118 @@
-/** Charts of a report, drawn as elements that follow the colour scheme. */
+/** Charts, built from elements that follow the color scheme. */
 
-import { make, makeSvg, measure } from "./dom.js";
-import { count, percent } from "./words.js";
+import { create, createSvg, setCssProperty, userText } from "./dom.js";
+import { formatNumber, formatPercent, pluralize } from "./format.js";
 
-const SIDE = 100;
-const FEW = 3; // classes whose names fit side by side above a confusion matrix
-const MANY = 12; // classes whose matrix needs the width of two columns
-const SHORT = 3; // characters of a name that fits above a cell
+const SIDE = 100; // of the reliability diagram, in units of its view box
+const MAX_HORIZONTAL_LABELS = 3; // classes whose names fit side by side above a confusion matrix
+const MAX_SHORT_LABEL = 3; // characters of a name that fits above a cell
+const MAX_COLUMN_CLASSES = 12; // larger matrices need the width of two columns
+
+/** Create horizontal bars. @param {{label: string, value: number}[]} items values in 0..1 */
+export function createBarChart(items, { digits } = {}) {
+  const createRow = ({ label, value }) =>
+    create(
+      "li",
+      {},
+      create("span", { class: "bar-label" }, userText(label)),
+      setCssProperty(create("span", { class: "bar" }), "value", value),
+      create("span", { class: "bar-value" }, formatPercent(value, digits)),
+    );
+  return create("ol", { class: "bars" }, ...items.map(createRow));
+}
 
 /**
- * A confusion matrix: a real table, whose cells are the stronger the more they hold of their row,
- * in one colour where the model was right and in another where it was not.
+ * Create a confusion matrix as a table. Cells are shaded by their fraction of the row, in one color
+ * where the prediction is correct and in another where it is wrong.
  *
  * @param {{labels: string[], counts: number[][]}} matrix
  */
-export function confusionTable({ labels, counts }) {
-  const name = (scope, label) => make("th", { scope, title: label }, make("span", {}, label));
-  const head = make("tr", {}, make("td"), ...labels.map((label) => name("col", label)));
-  const rows = counts.map((row, truth) => {
-    const total = row.reduce((sum, each) => sum + each, 0);
-    const cells = row.map((each, answer) =>
-      confusionCell(each, total && each / total, {
-        isRight: truth === answer,
-        title: `${labels[truth]} taken for ${labels[answer]}`,
+export function createConfusionMatrix({ labels, counts }) {
+  const createHeader = (scope, label) =>
+    create("th", { scope, title: label }, create("span", {}, label));
+  const columns = labels.map((label) => createHeader("col", label));
+  const rows = counts.map((row, actual) => {
+    const total = row.reduce((sum, count) => sum + count, 0);
+    const cells = row.map((count, predicted) =>
+      createCell(count, total && count / total, {
+        isCorrect: actual === predicted,
+        title: `${labels[actual]} classified as ${labels[predicted]}`,
       }),
     );
-    return make("tr", {}, name("row", labels[truth]), ...cells);
+    return create("tr", {}, createHeader("row", labels[actual]), ...cells);
   });
-  const looks = {
-    "is-turned": labels.length > FEW && labels.some((label) => label.length > SHORT),
-    "is-large": labels.length > MANY,
+  const isLong = labels.some((label) => label.length > MAX_SHORT_LABEL);
+  const classes = {
+    confusion: true,
+    "has-rotated-labels": labels.length > MAX_HORIZONTAL_LABELS && isLong,
+    "is-large": labels.length > MAX_COLUMN_CLASSES,
   };
-  return make(
+  return create(
     "table",
-    { class: `confusion ${namesOf(looks)}` },
-    make("thead", {}, head),
-    make("tbody", {}, ...rows),
+    { class: classList(classes) },
+    create("thead", {}, create("tr", {}, create("td"), ...columns)),
+    create("tbody", {}, ...rows),
   );
 }
 
-function confusionCell(number, share, { isRight, title }) {
-  const isStrong = share > 0.5;
-  const words = number ? count(number) : make("span", { class: "nothing" }, "0");
-  const cell = make("td", { class: namesOf({ right: isRight, strong: isStrong }), title }, words);
-  return measure(cell, "part", `${inkOf(share)}%`);
+function createCell(count, fraction, { isCorrect, title }) {
+  const classes = { correct: isCorrect, "is-strong": fraction > 0.5 };
+  const text = count ? formatNumber(count) : create("span", { class: "zero" }, "0");
+  const cell = create("td", { class: classList(classes), title }, text);
+  return setCssProperty(cell, "shade", `${shadeOf(fraction)}%`);
 }
 
-/** Per cent of ink: even a single mistake can be seen, and text can be read on every one. */
-function inkOf(share) {
-  if (share === 0) return 0;
-  return share > 0.5 ? 80 + 20 * share : 10 + 30 * Math.sqrt(2 * share);
+/** Return the percentage of color: a single mistake is visible, and the text stays readable. */
+function shadeOf(fraction) {
+  if (fraction === 0) return 0;
+  return fraction > 0.5 ? 80 + 20 * fraction : 10 + 30 * Math.sqrt(2 * fraction);
 }
 
-const namesOf = (flags) =>
+const classList = (flags) =>
   Object.keys(flags)
     .filter((name) => flags[name])
     .join(" ");
 
-/** @param {{low: number, high: number, count: number, accuracy: number | null}[]} bins */
-export function reliabilityDiagram(bins) {
+/**
+ * Create a reliability diagram.
+ *
+ * @param {{low: number, high: number, count: number, accuracy: number | null}[]} bins
+ */
+export function createReliabilityDiagram(bins) {
   const filled = bins.filter((bin) => bin.count > 0);
-  const bar = ({ low, high, count: pictures, accuracy }) =>
-    makeSvg(
+  const createBar = (bin) =>
+    createSvg(
       "rect",
       {
         class: "bin",
-        x: SIDE * low + 0.4,
-        y: SIDE * (1 - accuracy),
-        width: SIDE * (high - low) - 0.8,
-        height: SIDE * accuracy,
+        x: SIDE * bin.low + 0.4,
+        y: SIDE * (1 - bin.accuracy),
+        width: SIDE * (bin.high - bin.low) - 0.8,
+        height: SIDE * bin.accuracy,
       },
-      makeSvg(
-        "title",
-        {},
-        `Says ${percent(low, 0)} to ${percent(high, 0)}: right in ${percent(accuracy, 0)} of ${count(pictures)}`,
-      ),
+      createSvg("title", {}, describeBin(bin)),
     );
   const grid = [0, 25, 50, 75, 100].flatMap((at) => [
-    makeSvg("line", { class: "grid", x1: 0, x2: SIDE, y1: at, y2: at }),
-    makeSvg("text", { x: -3, y: SIDE - at + 1.6, "text-anchor": "end" }, `${at}`),
-    makeSvg("text", { x: at, y: SIDE + 7, "text-anchor": "middle" }, `${at}`),
+    createSvg("line", { class: "grid", x1: 0, x2: SIDE, y1: at, y2: at }),
+    createSvg("text", { x: -3, y: SIDE - at + 1.6, "text-anchor": "end" }, `${at}`),
+    createSvg("text", { x: at, y: SIDE + 7, "text-anchor": "middle" }, `${at}`),
   ]);
-  return makeSvg(
+  const description = `Reliability diagram. ${filled.map(describeBin).join("; ")}.`;
+  return createSvg(
     "svg",
-    { class: "reliability", viewBox: "-16 -5 122 124", role: "img", "aria-label": inWords(filled) },
+    { class: "reliability", viewBox: "-16 -5 122 124", role: "img", "aria-label": description },
     ...grid,
-    ...filled.map(bar),
-    makeSvg("line", { class: "ideal", x1: 0, y1: SIDE, x2: SIDE, y2: 0 }),
-    makeSvg(
-      "text",
-      { x: SIDE / 2, y: SIDE + 15, "text-anchor": "middle" },
-      "how sure it says it is, %",
-    ),
-    makeSvg(
+    ...filled.map(createBar),
+    createSvg("line", { class: "diagonal", x1: 0, y1: SIDE, x2: SIDE, y2: 0 }),
+    createSvg("text", { x: SIDE / 2, y: SIDE + 15, "text-anchor": "middle" }, "Confidence, %"),
+    createSvg(
       "text",
       { x: -SIDE / 2, y: -11, "text-anchor": "middle", transform: "rotate(-90)" },
-      "how often it is right, %",
+      "Accuracy, %",
     ),
   );
 }
 
-function inWords(bins) {
-  const each = bins.map(
-    ({ low, high, accuracy, count: pictures }) =>
-      `${percent(low, 0)} to ${percent(high, 0)} sure: right in ${percent(accuracy, 0)} of ${count(pictures)}`,
-  );
-  return `Reliability diagram. ${each.join("; ")}.`;
-}
+const describeBin = ({ low, high, accuracy, count }) =>
+  `Confidence ${formatPercent(low, 0)} to ${formatPercent(high, 0)}: ` +
+  `${formatPercent(accuracy, 0)} of ${pluralize(count, "image")} correct`;

@@ -1,164 +1,175 @@
-/** The room where pictures are named. */
+/** The Classify tab: classifies uploaded images and drawn digits. */
 
 import {
-  SAME_FAILURES,
-  STARTING_TRIES,
-  Unreachable,
-  call,
-  closedByService,
-  isStarting,
-  pause,
-  untilReachable,
+  MAX_LOADING_RETRIES,
+  MAX_NETWORK_FAILURES,
+  NetworkError,
+  callApi,
+  connectionClosedError,
+  isModelLoading,
+  sleep,
+  waitUntilReachable,
 } from "./api.js";
-import { takeStrays } from "./arrivals.js";
-import { bars } from "./bars.js";
-import { byId, fill, make, named } from "./dom.js";
-import { ModelChooser } from "./models.js";
-import { drawingPad } from "./pad.js";
-import { PictureInput } from "./picture-input.js";
-import { problemBox } from "./problems.js";
-import { sampleRow } from "./samples.js";
-import { percent, plural } from "./words.js";
+import { createBarChart } from "./charts.js";
+import { byId, create, setChildren, userText } from "./dom.js";
+import { createDrawingPad } from "./drawing-pad.js";
+import { acceptFilesInTab } from "./drop-zone.js";
+import { createErrorBox } from "./errors.js";
+import { formatPercent, pluralize } from "./format.js";
+import { ImageInput } from "./image-input.js";
+import { ModelChooser } from "./model-chooser.js";
+import { createSampleRow } from "./samples.js";
 
-const TOP = 5;
-const DIGITS = "mnist";
+const TOP_K = 5;
+const DIGIT_MODEL = "mnist";
 
-/** @returns {{offer: (models: object[]) => void, open: () => void, close: () => void}} */
-export function classifyRoom() {
-  const answers = byId("answers");
-  const input = new PictureInput({ label: "A picture", multiple: true, onPictures: look });
+/** @returns {{setModels: (models: object[]) => void, open: () => void, close: () => void}} */
+export function createClassifyTab() {
+  const results = byId("classify-results");
+  const input = new ImageInput({
+    label: "Choose an image",
+    multiple: true,
+    onImages: setImages,
+  });
   const chooser = new ModelChooser({
-    legend: "Who looks at it",
-    memory: "classify.model",
-    onChange: ask,
+    legend: "Model",
+    storageKey: "classify.model",
+    onChange: update,
   });
-  const pad = drawingPad({
-    onRest: (file) => ((drawn = file), ask()),
-    onEmpty: () => ((drawn = null), ask()),
+  const pad = createDrawingPad({
+    onDrawing: (file) => ((drawing = file), update()),
+    onEmpty: () => ((drawing = null), update()),
   });
-  let pictures = [];
-  let drawn = null;
-  let asking = new AbortController();
+  let images = [];
+  let drawing = null;
+  let request = new AbortController();
 
-  async function look(files) {
-    pictures = files;
+  async function setImages(files) {
+    images = files;
     input.show(files[0]);
-    const asked = ask();
-    if (files.length === 1) await asked;
-    answers.scrollIntoView({ block: "nearest" }); // on a phone it is below the picture
+    const updated = update();
+    if (files.length === 1) await updated;
+    results.scrollIntoView({ block: "nearest" }); // on a phone they are below the image
   }
 
-  function lookAtSample(file, label) {
-    chooser.prefer(label);
-    input.take([file]);
+  function addSample(file, label) {
+    chooser.selectForClass(label);
+    input.addFiles([file]);
   }
 
-  /** Answer what is there now. */
-  async function ask() {
-    asking.abort();
-    asking = new AbortController();
-    answers.removeAttribute("aria-busy");
-    const shown = drawing() ? [drawn].filter(Boolean) : pictures;
-    if (shown.length === 0 || !chooser.chosen)
-      fill(answers, make("p", { class: "quiet" }, hint(shown)));
-    else await answer(answers, shown, chooser.chosen, asking.signal);
+  /** Classify the present images or drawing. */
+  async function update() {
+    request.abort();
+    request = new AbortController();
+    results.removeAttribute("aria-busy");
+    const files = isDrawing() ? [drawing].filter(Boolean) : images;
+    if (files.length === 0 || !chooser.selected)
+      setChildren(results, create("p", { class: "muted" }, hintFor(files)));
+    else await classifyAll(results, files, chooser.selected, request.signal);
   }
 
-  function hint(shown) {
-    if (!drawing()) return shown.length ? "No model can answer now." : "The answer appears here.";
-    return chooser.chosen
-      ? "Draw a digit, and it will be read."
-      : `Digits are read by ${DIGITS}, which is not available.`;
+  function hintFor(files) {
+    if (!isDrawing()) return files.length ? "No model is available." : "The result appears here.";
+    return chooser.selected
+      ? "Draw a digit to classify it."
+      : `The model for digits, ${DIGIT_MODEL}, is not available.`;
   }
 
-  const drawing = chooseWay((isDrawing) => {
-    chooser.lock(isDrawing ? DIGITS : null);
-    ask();
+  const isDrawing = setUpModeSwitch((isDrawingMode) => {
+    chooser.lock(isDrawingMode ? DIGIT_MODEL : null);
+    update();
   });
-  byId("classify-picture").append(
+  byId("classify-upload").append(
     input.element,
-    sampleRow(["cat.jpg", "ship.jpg", "seven.jpg"], lookAtSample, input.problem),
+    createSampleRow(["cat.jpg", "ship.jpg", "seven.jpg"], addSample, input.errorBox),
   );
-  byId("classify-pad").append(pad);
+  byId("classify-drawing").append(pad);
   byId("classify-models").append(chooser.element);
-  takeStrays(byId("room-classify"), (files) => {
-    if (drawing()) byId("way-picture").click();
-    input.take(files);
+  acceptFilesInTab(byId("classify-tab"), (files) => {
+    if (isDrawing()) byId("upload-mode").click();
+    input.addFiles(files);
   });
-  ask();
-  return { offer: (models) => chooser.offer(models), open() {}, close() {} };
+  update();
+  return { setModels: (models) => chooser.setModels(models), open() {}, close() {} };
 }
 
-/** Two ways in: a picture, or the pad. Returns whether it is the pad. */
-function chooseWay(onChange) {
-  const pad = byId("way-pad");
-  const change = () => {
-    byId("classify-pad").hidden = !pad.checked;
-    byId("classify-picture").hidden = pad.checked;
-    onChange(pad.checked);
+/** Connect the switch between upload and drawing. Return a function that tells the drawing mode. */
+function setUpModeSwitch(onChange) {
+  const drawingMode = byId("drawing-mode");
+  const handleChange = () => {
+    byId("classify-drawing").hidden = !drawingMode.checked;
+    byId("classify-upload").hidden = drawingMode.checked;
+    onChange(drawingMode.checked);
   };
-  for (const way of [pad, byId("way-picture")]) way.addEventListener("change", change);
-  return () => pad.checked;
+  for (const mode of [drawingMode, byId("upload-mode")]) {
+    mode.addEventListener("change", handleChange);
+  }
+  return () => drawingMode.checked;
 }
 
-/** Ask about each picture in turn, and show each answer as soon as it comes. */
-async function answer(place, files, model, signal) {
+/** Classify images one by one, and show each result as soon as it arrives. */
+async function classifyAll(place, files, model, signal) {
   if (files.length === 1) {
-    await one(place, files[0], model, signal);
+    await classifyOne(place, files[0], model, signal);
     return;
   }
   const cards = files.map((file) =>
-    make("div", { class: "answer-card" }, make("p", {}, named(file.name))),
+    create("div", { class: "result-card" }, create("p", {}, userText(file.name))),
   );
-  fill(place, make("p", {}, plural(files.length, "picture")), ...cards);
+  setChildren(place, create("p", {}, pluralize(files.length, "image")), ...cards);
   for (const [index, file] of files.entries()) {
-    const answer = make("div");
-    cards[index].append(thumbnail(file), answer);
-    await one(answer, file, model, signal);
+    const result = create("div");
+    cards[index].append(createThumbnail(file), result);
+    await classifyOne(result, file, model, signal);
   }
 }
 
-async function one(place, file, model, signal, tries = 0) {
-  const problem = problemBox();
-  const again = () => one(place, file, model, signal);
-  const goOn = () => one(place, file, model, signal, tries + 1);
+async function classifyOne(place, file, model, signal, retries = 0) {
+  const errorBox = createErrorBox();
+  const restart = () => classifyOne(place, file, model, signal);
+  const retry = () => classifyOne(place, file, model, signal, retries + 1);
   place.setAttribute("aria-busy", "true");
   try {
-    const found = await classified(file, model, signal);
-    fill(place, verdict(found.predictions[0]), bars(found.predictions.map(shareOf)));
+    const { predictions } = await requestPredictions(file, model, signal);
+    const bars = predictions.map(({ label, probability }) => ({ label, value: probability }));
+    setChildren(place, createTopResult(predictions[0]), createBarChart(bars));
   } catch (error) {
     if (signal.aborted) return;
-    fill(place, problem.element);
-    if (error instanceof Unreachable && tries < SAME_FAILURES) {
-      problem.say("The service cannot be reached. Trying again…");
-      untilReachable(signal).then(goOn, () => {});
-    } else if (isStarting(error) && tries < STARTING_TRIES) {
-      problem.say("The model is still being loaded…");
-      pause(1_000 * error.retryAfterS, signal).then(goOn, () => {});
+    setChildren(place, errorBox.element);
+    if (error instanceof NetworkError && retries < MAX_NETWORK_FAILURES) {
+      errorBox.showMessage("The service cannot be reached. Trying again…");
+      waitUntilReachable(signal).then(retry, () => {});
+    } else if (isModelLoading(error) && retries < MAX_LOADING_RETRIES) {
+      errorBox.showMessage("The model is still loading…");
+      sleep(1_000 * error.retryAfterS, signal).then(retry, () => {});
     } else {
-      problem.show(error instanceof Unreachable ? closedByService() : error, again);
+      const shown = error instanceof NetworkError ? connectionClosedError() : error;
+      errorBox.showError(shown, restart);
     }
   } finally {
     place.removeAttribute("aria-busy");
   }
 }
 
-function classified(file, model, signal) {
+function requestPredictions(file, model, signal) {
   const body = new FormData();
   body.append("file", file);
-  const query = new URLSearchParams({ model, top_k: TOP });
-  return call(`/classify?${query}`, { method: "POST", body, signal });
+  const query = new URLSearchParams({ model, top_k: TOP_K });
+  return callApi(`/classify?${query}`, { method: "POST", body, signal });
 }
 
-const verdict = ({ label, probability }) =>
-  make("p", { class: "verdict" }, make("strong", {}, named(label)), ` ${percent(probability)}`);
+const createTopResult = ({ label, probability }) =>
+  create(
+    "p",
+    { class: "top-result" },
+    create("strong", {}, userText(label)),
+    ` ${formatPercent(probability)}`,
+  );
 
-const shareOf = ({ label, probability }) => ({ label, share: probability });
-
-function thumbnail(file) {
-  const address = URL.createObjectURL(file);
-  const image = make("img", { src: address, alt: "", class: "thumbnail" });
-  image.addEventListener("load", () => URL.revokeObjectURL(address));
-  image.addEventListener("error", () => (URL.revokeObjectURL(address), image.remove()));
+function createThumbnail(file) {
+  const url = URL.createObjectURL(file);
+  const image = create("img", { src: url, alt: "", class: "thumbnail" });
+  image.addEventListener("load", () => URL.revokeObjectURL(url));
+  image.addEventListener("error", () => (URL.revokeObjectURL(url), image.remove()));
   return image;
 }

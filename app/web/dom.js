@@ -1,57 +1,60 @@
-/** Builds elements. Text goes in as text only, so nothing that a user named becomes markup. */
+/** Builders of elements. Text is inserted as text only, so that user input never becomes markup. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
+ * Create an HTML element.
+ *
  * @param {string} tag
  * @param {Object<string, string | number | boolean | null | EventListener>} attributes
- *   `on…` adds a listener; true sets an empty attribute; false and null leave it out
- * @param {...(Node | string | null)} children
+ *   `on…` adds a listener; true sets an empty attribute; false and null omit the attribute
+ * @param {...(Node | string | null)} children null is skipped
  */
-export function make(tag, attributes = {}, ...children) {
-  return furnish(document.createElement(tag), attributes, children);
+export function create(tag, attributes = {}, ...children) {
+  return setUp(document.createElement(tag), attributes, children);
 }
 
-export function makeSvg(tag, attributes = {}, ...children) {
-  return furnish(document.createElementNS(SVG, tag), attributes, children);
+/** Create an SVG element. */
+export function createSvg(tag, attributes = {}, ...children) {
+  return setUp(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** Put new children into an element. */
-export function fill(element, ...children) {
-  element.replaceChildren(...present(children));
+/** Replace the children of an element; null is skipped. */
+export function setChildren(element, ...children) {
+  element.replaceChildren(...withoutNull(children));
   return element;
 }
 
-/** A name that a user chose; its direction of writing does not reach its surroundings. */
-export const named = (name) => make("bdi", {}, name);
+/** Create an element for text that a user chose, isolated from the surrounding text direction. */
+export const userText = (text) => create("bdi", {}, text);
 
 export const byId = (id) => document.getElementById(id);
 
-/** Set a custom property, which the style sheet turns into a width or a colour. */
-export function measure(element, name, value) {
+/** Set a custom property, which the style sheet turns into a size or a color. */
+export function setCssProperty(element, name, value) {
   element.style.setProperty(`--${name}`, String(value));
   return element;
 }
 
-/** A radio button or checkbox inside its label, which shows `children`. */
-export function choice(attributes, className, ...children) {
-  const input = make("input", attributes);
-  return { input, label: make("label", { class: className }, input, ...children) };
+/** Create a radio button or checkbox inside a label that shows `children`. */
+export function createChoice(attributes, className, ...children) {
+  const input = create("input", attributes);
+  return { input, label: create("label", { class: className }, input, ...children) };
 }
 
-let serial = 0;
+let lastId = 0;
 
-/** An id for an element that another one refers to. */
-export const freshId = (prefix) => `${prefix}-${++serial}`;
+/** Return an unused element id. */
+export const uniqueId = (prefix) => `${prefix}-${++lastId}`;
 
-function furnish(element, attributes, children) {
+function setUp(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== null) element.setAttribute(name, value);
   }
-  element.append(...present(children));
+  element.append(...withoutNull(children));
   return element;
 }
 
-const present = (children) => children.filter((child) => child !== null);
+const withoutNull = (children) => children.filter((child) => child !== null);

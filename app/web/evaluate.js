@@ -1,198 +1,202 @@
-/** The room where a model is put to the test. */
+/** The Evaluate tab: evaluates a model on labeled images. */
 
-import { call, insist, submit } from "./api.js";
-import { takeDrops, takeStrays } from "./arrivals.js";
-import { byId, fill, make, named } from "./dom.js";
-import { EVALUATION, examination } from "./examination.js";
-import { about, archiveProblem, checked } from "./file-check.js";
-import { rememberForm } from "./memory.js";
-import { ModelChooser } from "./models.js";
-import { problemBox } from "./problems.js";
-import { addressOf } from "./rooms.js";
-import { ARCHIVE, sampleFile } from "./samples.js";
-import { UnderWay, openMade } from "./under-way.js";
-import { upload } from "./upload.js";
-import { ago, bytes, plural } from "./words.js";
+import { callApi, callApiUntilAnswered, submitJob, uploadFile } from "./api.js";
+import { persistForm } from "./browser-storage.js";
+import { byId, create, setChildren, userText } from "./dom.js";
+import { acceptDrops, acceptFilesInTab } from "./drop-zone.js";
+import { createErrorBox } from "./errors.js";
+import { checkFiles, findArchiveProblem, messageAbout } from "./files.js";
+import { formatAge, formatBytes, formatStatus, pluralize } from "./format.js";
+import { RunningJobLink, openNewJob } from "./job-view.js";
+import { ModelChooser } from "./model-chooser.js";
+import { EVALUATION, createEvaluationView } from "./report.js";
+import { routeTo } from "./router.js";
+import { ARCHIVE, fetchSample } from "./samples.js";
 
-const LISTED = "/jobs?kind=evaluate&limit=12";
+const LIST_PATH = "/jobs?kind=evaluate&limit=12";
 
 /**
- * @returns {{offer: (models: object[]) => void, open: (job: string | null) => void,
+ * @returns {{setModels: (models: object[]) => void, open: (job: string | null) => void,
  *   close: () => void}}
  */
-export function evaluateRoom() {
-  const chooser = new ModelChooser({ legend: "Who is put to the test", memory: "evaluate.model" });
-  const material = new Material((label) => chooser.prefer(label));
-  const shown = examination();
-  const underWay = new UnderWay(EVALUATION);
-  const form = byId("evaluation");
-  const start = new Start(form, chooser, material);
+export function createEvaluateTab() {
+  const chooser = new ModelChooser({ legend: "Model to evaluate", storageKey: "evaluate.model" });
+  const dataInput = new DataInput((label) => chooser.selectForClass(label));
+  const view = createEvaluationView();
+  const runningJob = new RunningJobLink(EVALUATION);
+  const form = byId("evaluate-form");
+  const submission = new Submission(form, chooser, dataInput);
   byId("evaluate-models").append(chooser.element);
-  rememberForm(form, "evaluation");
-  form.addEventListener("submit", (event) => (event.preventDefault(), start.press()));
-  takeStrays(byId("room-evaluate"), (files) => byId("examine").hidden || material.take(files));
+  persistForm(form, "evaluation");
+  form.addEventListener("submit", (event) => (event.preventDefault(), submission.start()));
+  acceptFilesInTab(
+    byId("evaluate-tab"),
+    (files) => byId("evaluate-setup").hidden || dataInput.addFiles(files),
+  );
   return {
-    offer: (models) => chooser.offer(models),
+    setModels: (models) => chooser.setModels(models),
     open(job) {
-      byId("examine").hidden = job !== null;
+      byId("evaluate-setup").hidden = job !== null;
       if (job) {
-        underWay.hide();
-        shown.open(job);
+        runningJob.hide();
+        view.open(job);
       } else {
-        shown.close();
-        underWay.show();
-        listEarlier();
+        view.close();
+        runningJob.show();
+        listEarlierEvaluations();
       }
     },
     close() {
-      shown.close();
-      underWay.hide();
+      view.close();
+      runningJob.hide();
     },
   };
 }
 
-/** What to evaluate on: an archive, or a data set of the host. */
-class Material {
+/** The input of labeled images: an archive, or a data set on the host. */
+class DataInput {
   file = null;
-  problem = problemBox();
-  #words = byId("archive-words");
+  errorBox = createErrorBox();
+  #text = byId("archive-text");
   #onSample;
 
-  /** @param {(label: string) => void} onSample told a class of the sample that is taken */
+  /** @param {(label: string) => void} onSample gets a class of the sample archive */
   constructor(onSample) {
     this.#onSample = onSample;
     const input = byId("archive");
-    byId("archive-zone").after(this.problem.element);
+    byId("archive-zone").after(this.errorBox.element);
     input.addEventListener("change", () => {
-      this.take([...input.files]);
+      this.addFiles([...input.files]);
       input.value = "";
     });
-    takeDrops(byId("archive-zone"), (files) => this.take(files));
-    byId("archive-sample").addEventListener("click", () => this.#takeSample());
-    byId("dataset").addEventListener("change", ({ target }) => target.value && this.#use(null));
-    this.#offerDatasets();
+    acceptDrops(byId("archive-zone"), (files) => this.addFiles(files));
+    byId("archive-sample").addEventListener("click", () => this.#addSample());
+    byId("dataset").addEventListener("change", ({ target }) => target.value && this.#setFile(null));
+    this.#loadDatasets();
   }
 
   get dataset() {
     return this.file ? "" : byId("dataset").value;
   }
 
-  async #takeSample() {
-    try {
-      await this.take([await sampleFile(ARCHIVE.name)]);
-      this.#onSample(ARCHIVE.label);
-    } catch (error) {
-      this.problem.show(error, () => this.#takeSample());
-    }
-  }
-
-  async take(files) {
-    const { good, words } = await checked(files, archiveProblem);
-    const [file, ...others] = good;
-    this.problem.clear();
+  async addFiles(files) {
+    const { valid, message } = await checkFiles(files, findArchiveProblem);
+    const [file, ...others] = valid;
+    this.errorBox.clear();
     if (file) {
       byId("dataset").value = "";
-      this.#use(file);
+      this.#setFile(file);
     }
-    if (words) this.problem.say(...words);
-    else if (others.length) this.problem.say(...about(file, "is used; one archive is taken here."));
+    if (message) this.errorBox.showMessage(...message);
+    else if (others.length)
+      this.errorBox.showMessage(...messageAbout(file, "is used. The other files are ignored."));
   }
 
-  #use(file) {
+  async #addSample() {
+    try {
+      await this.addFiles([await fetchSample(ARCHIVE.name)]);
+      this.#onSample(ARCHIVE.label);
+    } catch (error) {
+      this.errorBox.showError(error, () => this.#addSample());
+    }
+  }
+
+  #setFile(file) {
     this.file = file;
-    const [strong, span] = this.#words.children;
-    fill(strong, file ? named(file.name) : "A zip archive");
-    fill(
-      span,
-      file ? `${bytes(file.size)}; drop or choose another` : "Drop it here, or choose a file",
+    const [title, hint] = this.#text.children;
+    setChildren(title, file ? userText(file.name) : "Choose a zip archive");
+    setChildren(
+      hint,
+      file ? `${formatBytes(file.size)} · choose or drop another` : "or drop it here",
     );
   }
 
-  async #offerDatasets() {
-    const { datasets } = await insist("/datasets");
+  async #loadDatasets() {
+    const { datasets } = await callApiUntilAnswered("/datasets");
     byId("dataset-field").hidden = datasets.length === 0;
-    byId("dataset").append(...datasets.map(({ name }) => make("option", { value: name }, name)));
+    byId("dataset").append(...datasets.map(({ name }) => create("option", { value: name }, name)));
   }
 }
 
-class Start {
-  #button = byId("examine-start");
+/** The submission of an evaluation, with the progress of its upload. */
+class Submission {
+  #button = byId("evaluate-button");
   #bar = byId("upload-progress");
-  #problem = problemBox();
-  #sending = null;
+  #errorBox = createErrorBox();
+  #request = null;
 
-  constructor(form, chooser, material) {
-    Object.assign(this, { form, chooser, material });
-    byId("examine-row").after(this.#problem.element);
-    byId("upload-stop").addEventListener("click", () => this.#sending.abort());
+  constructor(form, chooser, dataInput) {
+    Object.assign(this, { form, chooser, dataInput });
+    byId("evaluate-button-row").after(this.#errorBox.element);
+    byId("upload-cancel").addEventListener("click", () => this.#request.abort());
   }
 
-  async press() {
-    if (this.#sending) return;
-    this.#problem.clear();
-    if (!this.material.file && !this.material.dataset) {
-      this.material.problem.ask("Choose an archive first.");
+  async start() {
+    if (this.#request) return;
+    this.#errorBox.clear();
+    if (!this.dataInput.file && !this.dataInput.dataset) {
+      this.dataInput.errorBox.showInView("Choose an archive first.");
       return;
     }
-    this.#sending = new AbortController();
-    this.#show(true);
+    this.#request = new AbortController();
+    this.#showUpload(true);
     try {
-      openMade("evaluate", (await this.#send(this.#sending.signal)).id);
+      openNewJob("evaluate", (await this.#submit(this.#request.signal)).id);
     } catch (error) {
-      this.#problem.show(error, () => this.press());
+      this.#errorBox.showError(error, () => this.start());
     } finally {
-      this.#sending = null;
+      this.#request = null;
       const hadFocus = byId("upload").contains(document.activeElement);
-      this.#show(false);
+      this.#showUpload(false);
       if (hadFocus) this.#button.focus();
     }
   }
 
-  #send(signal) {
-    const { file, dataset } = this.material;
+  #submit(signal) {
+    const { file, dataset } = this.dataInput;
     const query = new URLSearchParams({
       engine: this.form.elements.engine.value,
-      model: this.chooser.chosen,
+      model: this.chooser.selected,
     });
     if (!file) query.set("dataset", dataset);
     const send = (key) => {
       const headers = { "Idempotency-Key": key };
-      if (!file) return call(`/evaluate?${query}`, { method: "POST", headers, signal });
+      if (!file) return callApi(`/evaluate?${query}`, { method: "POST", headers, signal });
       headers["Content-Type"] = "application/zip";
-      return upload(`/evaluate?${query}`, {
+      return uploadFile(`/evaluate?${query}`, {
         body: file,
         headers,
         signal,
-        onSent: (share) => (this.#bar.value = share),
+        onProgress: (fraction) => (this.#bar.value = fraction),
       });
     };
-    return submit(send, {
+    return submitJob(send, {
       signal,
-      onLost: () => this.#problem.say("The connection is lost. Trying again…"),
+      onDisconnect: () => this.#errorBox.showMessage("Connection lost. Trying again…"),
     });
   }
 
-  #show(isSending) {
-    byId("upload").hidden = !isSending || !this.material.file;
+  #showUpload(isSending) {
+    byId("upload").hidden = !isSending || !this.dataInput.file;
     this.#bar.value = 0;
     this.#button.disabled = isSending;
   }
 }
 
-async function listEarlier() {
-  const { jobs } = await insist(LISTED);
-  const item = (job) => {
+async function listEarlierEvaluations() {
+  const { jobs } = await callApiUntilAnswered(LIST_PATH);
+  const createItem = (job) => {
     const { model, dataset, images } = job.options;
-    const on = dataset ?? "an archive";
-    const state = job.status === "succeeded" ? "" : `, ${job.status}`;
-    const words = `${model} on ${on}, ${plural(images, "picture")}${state}`;
-    return make(
+    const data = dataset ?? "an archive";
+    const status = job.status === "succeeded" ? "" : `, ${formatStatus(job.status)}`;
+    const text = `${model} on ${data}, ${pluralize(images, "image")}${status}`;
+    return create(
       "li",
       {},
-      make("a", { href: addressOf("evaluate", job.id) }, words),
-      make("span", { class: "quiet" }, ` ${ago(job.created_at)}`),
+      create("a", { href: routeTo("evaluate", job.id) }, text),
+      create("span", { class: "muted" }, ` ${formatAge(job.created_at)}`),
     );
   };
-  byId("earlier").hidden = jobs.length === 0;
-  fill(byId("earlier-list"), ...jobs.map(item));
+  byId("earlier-evaluations").hidden = jobs.length === 0;
+  setChildren(byId("earlier-evaluations-list"), ...jobs.map(createItem));
 }

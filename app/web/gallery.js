@@ -1,149 +1,151 @@
-/** The paintings so far; each is a link that opens it again. */
+/** The gallery of paintings, each with a link to its view. */
 
-import { call, insist } from "./api.js";
-import { byId, fill, make, named } from "./dom.js";
-import { isOver } from "./job-stream.js";
-import { lookUp, madeHere, removeJob, stylesOf } from "./own-jobs.js";
-import { Frame } from "./pictures.js";
-import { problemBox } from "./problems.js";
-import { addressOf, go, here } from "./rooms.js";
-import { ago } from "./words.js";
+import { callApi, callApiUntilAnswered } from "./api.js";
+import { deleteJob, fetchJobs, ownPaintingIds, styleNamesOf } from "./browser-storage.js";
+import { byId, create, setChildren, userText } from "./dom.js";
+import { createErrorBox } from "./errors.js";
+import { SmoothImage } from "./files.js";
+import { formatAge, formatStatus } from "./format.js";
+import { isFinished } from "./job-events.js";
+import { currentRoute, navigate, routeTo } from "./router.js";
 
-const LISTED = "/jobs?kind=stylize&limit=24";
-const MOST_ASKED = 24;
-const AGAIN_MS = 3_000;
-const WORDS = {
-  queued: "waiting",
-  running: "being painted",
-  failed: "failed",
-  cancelled: "cancelled",
-};
+const LIST_PATH = "/jobs?kind=stylize&limit=24";
+const MAX_SINGLE_REQUESTS = 24;
+const REFRESH_DELAY_MS = 3_000;
 
 export class Gallery {
   #grid = byId("gallery-tiles");
-  #more = byId("gallery-more");
-  #problem = problemBox();
-  #tiles = new Map(); // by the job's id
-  #older = []; // jobs of later pages
+  #moreButton = byId("gallery-more");
+  #errorBox = createErrorBox();
+  #tiles = new Map(); // by job id
+  #olderJobs = []; // of the later pages
   #cursor;
   #timer;
-  #asking = new AbortController();
+  #request = new AbortController();
 
   constructor() {
-    this.#more.addEventListener("click", () => this.#showOlder());
-    this.#more.before(this.#problem.element);
+    this.#moreButton.addEventListener("click", () => this.#showOlder());
+    this.#moreButton.before(this.#errorBox.element);
   }
 
-  /** Ask what there is, and again while something is being made. */
+  /** Fetch the paintings, and again while one is in progress. */
   async refresh() {
-    this.#asking.abort();
-    this.#asking = new AbortController();
-    const { signal } = this.#asking;
+    this.#request.abort();
+    this.#request = new AbortController();
+    const { signal } = this.#request;
     try {
-      await this.#ask(signal);
+      await this.#fetch(signal);
     } catch (error) {
-      if (!signal.aborted) this.#problem.show(error, () => this.refresh());
+      if (!signal.aborted) this.#errorBox.showError(error, () => this.refresh());
     }
   }
 
-  async #ask(signal) {
+  async #fetch(signal) {
     clearTimeout(this.#timer);
-    const { jobs, cursor } = await insist(LISTED, { signal });
-    const listed = new Set([...jobs, ...this.#older].map(({ id }) => id));
-    const others = madeHere().filter((id) => !listed.has(id));
-    const found =
-      cursor === null ? await lookUp(others) : await lookUp(others.slice(0, MOST_ASKED));
-    signal.throwIfAborted(); // another look has begun
+    const { jobs, cursor } = await callApiUntilAnswered(LIST_PATH, { signal });
+    const listed = new Set([...jobs, ...this.#olderJobs].map(({ id }) => id));
+    const unlisted = ownPaintingIds().filter((id) => !listed.has(id));
+    const isComplete = cursor === null;
+    const ownJobs = await fetchJobs(
+      isComplete ? unlisted : unlisted.slice(0, MAX_SINGLE_REQUESTS),
+    );
+    signal.throwIfAborted(); // by a newer refresh
     if (this.#cursor === undefined) this.#cursor = cursor;
-    this.#show([...jobs, ...found, ...this.#older]);
-    if (jobs.some((job) => !isOver(job)) && !byId("room-stylize").hidden)
-      this.#timer = setTimeout(() => this.refresh(), AGAIN_MS);
+    this.#showJobs([...jobs, ...ownJobs, ...this.#olderJobs]);
+    if (jobs.some((job) => !isFinished(job)) && !byId("stylize-tab").hidden)
+      this.#timer = setTimeout(() => this.refresh(), REFRESH_DELAY_MS);
   }
 
   async #showOlder() {
     try {
-      const { jobs, cursor } = await call(`${LISTED}&cursor=${encodeURIComponent(this.#cursor)}`);
+      const path = `${LIST_PATH}&cursor=${encodeURIComponent(this.#cursor)}`;
+      const { jobs, cursor } = await callApi(path);
       this.#cursor = cursor;
-      this.#older.push(...jobs);
+      this.#olderJobs.push(...jobs);
       await this.refresh();
     } catch (error) {
-      this.#problem.show(error);
+      this.#errorBox.showError(error);
     }
   }
 
-  #show(jobs) {
-    const shown = new Map(jobs.filter(isWorthShowing).map((job) => [job.id, job]));
-    const newest = [...shown.values()].sort((a, b) => b.created_at.localeCompare(a.created_at));
-    this.#tiles = new Map(newest.map((job) => [job.id, this.#tile(job)]));
+  #showJobs(jobs) {
+    const shown = new Map(jobs.filter(isShown).map((job) => [job.id, job]));
+    const newestFirst = [...shown.values()].sort((a, b) => b.created_at.localeCompare(a.created_at));
+    this.#tiles = new Map(newestFirst.map((job) => [job.id, this.#updateTile(job)]));
     const elements = [...this.#tiles.values()].map(({ element }) => element);
     const present = [...this.#grid.children];
-    const isSame =
-      elements.length === present.length && elements.every((each, at) => each === present[at]);
-    if (!isSame) fill(this.#grid, ...elements); // else what has the focus keeps it
+    const isUnchanged =
+      elements.length === present.length &&
+      elements.every((element, index) => element === present[index]);
+    if (!isUnchanged) setChildren(this.#grid, ...elements); // which would lose the focus
     byId("gallery").hidden = elements.length === 0;
-    this.#more.hidden = !this.#cursor;
+    this.#moreButton.hidden = !this.#cursor;
   }
 
-  #tile(job) {
-    const tile = this.#tiles.get(job.id) ?? new Tile(job.id, () => this.#remove(job.id));
+  #updateTile(job) {
+    const tile = this.#tiles.get(job.id) ?? new Tile(job.id, () => this.#delete(job.id));
     tile.update(job);
     return tile;
   }
 
-  async #remove(id) {
-    this.#problem.clear();
+  async #delete(id) {
+    this.#errorBox.clear();
     const { element } = this.#tiles.get(id);
-    const neighbour = element.nextElementSibling ?? element.previousElementSibling;
+    const neighbor = element.nextElementSibling ?? element.previousElementSibling;
     try {
-      await removeJob(id);
+      await deleteJob(id);
       this.#tiles.delete(id);
-      this.#older = this.#older.filter((job) => job.id !== id);
+      this.#olderJobs = this.#olderJobs.filter((job) => job.id !== id);
       element.remove();
-      (neighbour?.querySelector("a") ?? byId("title-stylize")).focus();
-      if (here().job === id) go("stylize");
+      (neighbor?.querySelector("a") ?? byId("stylize-title")).focus();
+      if (currentRoute().job === id) navigate("stylize");
       else await this.refresh();
     } catch (error) {
-      this.#problem.show(error);
+      this.#errorBox.showError(error);
     }
   }
 }
 
 class Tile {
-  #frame;
-  #shown = null;
-  #words = make("span", { class: "tile-words" });
-  #remove;
+  #image;
+  #shownVersion = null;
+  #text = create("span", { class: "tile-text" });
+  #deleteButton;
 
-  constructor(id, onRemove) {
-    const picture = make("img", { alt: "", hidden: true });
-    this.#frame = new Frame(picture);
-    const link = make(
+  constructor(id, onDelete) {
+    const image = create("img", { alt: "", hidden: true });
+    this.#image = new SmoothImage(image);
+    const link = create(
       "a",
-      { href: addressOf("stylize", id) },
-      make("span", { class: "tile-picture" }, picture),
-      this.#words,
+      { href: routeTo("stylize", id) },
+      create("span", { class: "tile-image" }, image),
+      this.#text,
     );
-    this.#remove = make(
+    this.#deleteButton = create(
       "button",
-      { type: "button", class: "tile-delete", onclick: onRemove },
+      { type: "button", class: "tile-delete", onclick: onDelete },
       "Delete",
     );
-    this.element = make("li", { class: "tile" }, link, this.#remove);
+    this.element = create("li", { class: "tile" }, link, this.#deleteButton);
   }
 
   update(job) {
     const { status, created_at, links, progress } = job;
-    const name = stylesOf(job);
-    const state = WORDS[status] ?? ago(created_at);
-    fill(this.#words, make("span", {}, named(name)), make("span", { class: "quiet" }, state));
-    const isLive = status === "queued" || status === "running";
-    this.#remove.hidden = isLive;
-    this.#remove.setAttribute("aria-label", `Delete the painting in ${name}, ${state}`);
+    const name = styleNamesOf(job);
+    const state = status === "succeeded" ? formatAge(created_at) : formatStatus(status);
+    setChildren(
+      this.#text,
+      create("span", {}, userText(name)),
+      create("span", { class: "muted" }, state),
+    );
+    this.#deleteButton.hidden = !isFinished(job);
+    this.#deleteButton.setAttribute("aria-label", `Delete painting: ${name}, ${state}`);
     const version = `${status}-${progress?.step}`;
-    if (!links.preview || version === this.#shown) return;
-    this.#shown = version;
-    this.#frame.show(`${links.preview}?version=${version}`).catch(() => {}); // the tile stays plain
+    if (!links.preview || version === this.#shownVersion) return;
+    this.#shownVersion = version;
+    const url = `${links.preview}?version=${version}`;
+    this.#image.show(url).catch(() => {}); // the tile stays without an image
   }
 }
 
-const isWorthShowing = (job) => Boolean(job.links.preview) || !isOver(job);
+const isShown = (job) => Boolean(job.links.preview) || !isFinished(job);

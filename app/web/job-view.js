@@ -1,34 +1,34 @@
-/** One job, live or finished: how far it is, and what can be done about it. */
+/** Views of a job: the full view with its actions, and the link to a job in progress. */
 
-import { insist, jobPath } from "./api.js";
-import { noteEnded } from "./begun.js";
-import { byId, fill, make } from "./dom.js";
-import { isOver, watchJob } from "./job-stream.js";
-import { removeJob } from "./own-jobs.js";
-import { EXPIRED, problemBox } from "./problems.js";
-import { addressOf, go } from "./rooms.js";
-import { count, duration, plural } from "./words.js";
+import { callApiUntilAnswered, jobPath } from "./api.js";
+import { clearRunningJob, deleteJob, loadRunningJob, saveRunningJob } from "./browser-storage.js";
+import { byId, create, setChildren } from "./dom.js";
+import { EXPIRED, createErrorBox } from "./errors.js";
+import { formatDuration, formatNumber, pluralize } from "./format.js";
+import { followJob, isFinished } from "./job-events.js";
+import { currentRoute, navigate, routeTo } from "./router.js";
 
-const PARTS = ["title", "progress", "left", "away", "controls"];
+const PARTS = ["title", "progress", "status", "disconnected", "actions"];
 
 /**
- * What a kind of job has of its own.
+ * The properties of a kind of job.
  *
- * @typedef {object} Kind
- * @property {string} room where it is shown
- * @property {Object<string, string>} titles by the job's status
- * @property {string} unit of its steps
- * @property {string} enough takes what there is as the result
- * @property {string} another leads to where one is begun
- * @property {(id: string) => Promise<void>} [onOpen] is waited for
- * @property {(job: object) => void} [onNews]
- * @property {(address: string) => void} [onPreview]
+ * @typedef {object} JobKind
+ * @property {string} tab shows the jobs
+ * @property {Object<string, string>} titles by status
+ * @property {string} unit of the progress
+ * @property {string} newJobText of the link to the form
+ * @property {(id: string) => Promise<void>} [onOpen] is awaited
+ * @property {(job: object) => void} [onJob]
+ * @property {(url: string) => void} [onPreview]
  * @property {(job: object) => void} onResult
- * @property {(job: object) => HTMLElement[]} [finalControls] come first when it is over
- * @property {() => void} onClose empties what is its own
+ * @property {(job: object) => HTMLElement[]} [resultActions] precede the actions of a finished job
+ * @property {() => void} onClose clears the elements of this kind
  */
+
+/** The view of one job, in progress or finished. */
 export class JobView {
-  problem = problemBox();
+  errorBox = createErrorBox();
   #kind;
   #element;
   #parts;
@@ -36,16 +36,16 @@ export class JobView {
   #status = null;
   #stop = () => {};
 
-  /** @param {string} name what the ids of its elements begin with @param {Kind} kind */
-  constructor(name, kind) {
+  /** @param {string} prefix of the element ids @param {JobKind} kind */
+  constructor(prefix, kind) {
     this.#kind = kind;
-    this.#element = byId(name);
-    this.#parts = Object.fromEntries(PARTS.map((part) => [part, byId(`${name}-${part}`)]));
-    this.#parts.controls.after(this.problem.element);
+    this.#element = byId(prefix);
+    this.#parts = Object.fromEntries(PARTS.map((part) => [part, byId(`${prefix}-${part}`)]));
+    this.#parts.actions.after(this.errorBox.element);
   }
 
-  /** Whether this job is the one that is shown. */
-  shows(id) {
+  /** Tell whether the view shows this job. */
+  isShowing(id) {
     return this.#id === id;
   }
 
@@ -53,16 +53,16 @@ export class JobView {
     this.close();
     this.#id = id;
     this.#element.hidden = false;
-    fill(this.#parts.title, "Looking for it…");
+    setChildren(this.#parts.title, "Loading…");
     this.#parts.title.focus({ preventScroll: true });
     scrollTo(0, 0);
     await this.#kind.onOpen?.(id);
-    if (!this.shows(id)) return;
-    this.#stop = watchJob(id, {
-      onJob: (job) => this.#show(job),
+    if (!this.isShowing(id)) return;
+    this.#stop = followJob(id, {
+      onJob: (job) => this.#showJob(job),
       onPreview: this.#kind.onPreview,
-      onLost: () => this.#away(true),
-      onGone: (error) => this.#gone(error),
+      onDisconnect: () => this.#setDisconnected(true),
+      onNotFound: (error) => this.#showNotFound(error),
     });
   }
 
@@ -70,109 +70,165 @@ export class JobView {
     this.#stop();
     this.#id = this.#status = null;
     this.#element.hidden = true;
-    this.problem.clear();
-    this.#away(false);
-    const { title, left, controls, progress } = this.#parts;
-    for (const part of [title, left, controls]) fill(part);
+    this.errorBox.clear();
+    this.#setDisconnected(false);
+    const { title, status, actions, progress } = this.#parts;
+    for (const part of [title, status, actions]) setChildren(part);
     progress.hidden = true;
     this.#kind.onClose();
   }
 
-  #show(job) {
-    this.#away(false);
-    fill(this.#parts.title, this.#kind.titles[job.status]);
+  #showJob(job) {
+    const title = this.#kind.titles[job.status];
+    this.#setDisconnected(false);
+    setChildren(this.#parts.title, title);
     this.#showProgress(job);
-    this.#kind.onNews?.(job);
+    this.#kind.onJob?.(job);
     if (job.status === this.#status) return;
     this.#status = job.status;
-    if (isOver(job)) noteEnded(this.#kind.room, job.id);
-    announce(this.#kind.titles[job.status]);
-    this.#control(isOver(job) ? this.#finalControls(job) : this.#liveControls(job));
-    if (job.error) this.problem.show(Object.assign(new Error(job.error.detail), job.error));
+    if (isFinished(job)) clearRunningJob(this.#kind.tab, job.id);
+    announce(title);
+    this.#setActions(isFinished(job) ? this.#finalActions(job) : this.#liveActions(job));
+    if (job.error) this.errorBox.showError(Object.assign(new Error(job.error.detail), job.error));
     else if (job.links.result) this.#kind.onResult(job);
-    else if (job.status === "succeeded") this.problem.show(EXPIRED);
+    else if (job.status === "succeeded") this.errorBox.showError(EXPIRED);
   }
 
   #showProgress(job) {
-    const { progress: bar, left } = this.#parts;
-    bar.hidden = isOver(job);
+    const { progress: bar, status } = this.#parts;
+    bar.hidden = isFinished(job);
     if (job.progress) Object.assign(bar, { max: job.progress.steps, value: job.progress.step });
     else bar.removeAttribute("value");
-    fill(left, progressInWords(job, this.#kind.unit));
+    setChildren(status, describeProgress(job, this.#kind.unit));
   }
 
-  /** Swap the buttons; who was on one of them goes on from the title. */
-  #control(buttons) {
-    const hadFocus = [document.body, ...this.#parts.controls.children];
-    const isMoved = hadFocus.includes(document.activeElement);
-    fill(this.#parts.controls, ...buttons);
-    if (isMoved) this.#parts.title.focus({ preventScroll: true });
+  /** Replace the buttons; move the focus to the title if it was on one of them. */
+  #setActions(actions) {
+    const focusable = [document.body, ...this.#parts.actions.children];
+    const hadFocus = focusable.includes(document.activeElement);
+    setChildren(this.#parts.actions, ...actions);
+    if (hadFocus) this.#parts.title.focus({ preventScroll: true });
   }
 
-  #liveControls(job) {
-    const ask = (action, words) => async (event) => {
-      for (const button of this.#parts.controls.children) button.disabled = true;
-      fill(event.currentTarget, words);
+  #liveActions(job) {
+    const request = (action, text) => async (event) => {
+      for (const button of this.#parts.actions.children) button.disabled = true;
+      setChildren(event.currentTarget, text);
       try {
-        await insist(jobPath(job.id, action), { method: "POST" });
+        await callApiUntilAnswered(jobPath(job.id, action), { method: "POST" });
       } catch (error) {
-        if (!this.shows(job.id)) return;
-        fill(this.#parts.controls, ...this.#liveControls(job));
-        this.problem.show(error);
+        if (!this.isShowing(job.id)) return;
+        setChildren(this.#parts.actions, ...this.#liveActions(job));
+        this.errorBox.showError(error);
       }
     };
-    const isRunning = job.status === "running";
-    const finish = ask("finish", "Finishing…");
-    const cancel = ask("cancel", "Cancelling…");
+    const finish = request("finish", "Finishing…");
+    const cancel = request("cancel", "Canceling…");
     return [
-      isRunning
-        ? make("button", { class: "primary", onclick: finish }, this.#kind.enough)
+      job.status === "running"
+        ? create("button", { class: "primary", onclick: finish }, "Finish now")
         : null,
-      make("button", { onclick: cancel }, "Cancel"),
+      create("button", { onclick: cancel }, "Cancel"),
     ];
   }
 
-  #finalControls(job) {
-    const { room, finalControls = () => [] } = this.#kind;
+  #finalActions(job) {
+    const { tab, resultActions = () => [] } = this.#kind;
     const remove = async () => {
       try {
-        await removeJob(job.id);
-        go(room);
+        await deleteJob(job.id);
+        navigate(tab);
       } catch (error) {
-        this.problem.show(error);
+        this.errorBox.showError(error);
       }
     };
-    return [...finalControls(job), this.#another(), make("button", { onclick: remove }, "Delete")];
+    const deleteButton = create("button", { onclick: remove }, "Delete");
+    return [...resultActions(job), this.#createNewJobLink(), deleteButton];
   }
 
-  #another() {
-    const { room, another } = this.#kind;
-    return make("a", { class: "button", href: addressOf(room) }, another);
+  #createNewJobLink() {
+    const { tab, newJobText } = this.#kind;
+    return create("a", { class: "button", href: routeTo(tab) }, newJobText);
   }
 
-  #away(isAway) {
-    const { away } = this.#parts;
-    if (!isAway && !away.hidden) this.problem.clear(); // it was that the service was away
-    away.hidden = !isAway;
+  #setDisconnected(isDisconnected) {
+    const { disconnected } = this.#parts;
+    if (!isDisconnected && !disconnected.hidden) this.errorBox.clear(); // of the lost connection
+    disconnected.hidden = !isDisconnected;
   }
 
-  #gone(error) {
+  #showNotFound(error) {
     this.close();
     this.#element.hidden = false;
-    fill(this.#parts.title, "Not here any more");
-    fill(this.#parts.controls, this.#another());
-    this.problem.show(error);
+    setChildren(this.#parts.title, "Job not found");
+    setChildren(this.#parts.actions, this.#createNewJobLink());
+    this.errorBox.showError(error);
   }
 }
 
-/** How long a job will take and how far it is; nothing once it is over. */
-export function progressInWords({ status, progress, eta_s, position }, unit) {
-  if (isOver({ status })) return "";
-  const left = eta_s === null ? "" : `about ${duration(eta_s)} left`;
-  const place = position > 1 ? `${plural(position - 1, "job")} before it` : "";
-  const done = progress ? `${unit} ${count(progress.step)} of ${count(progress.steps)}` : "";
-  return [left, place || done].filter(Boolean).join(" · ");
+/** Open a new job, unless the user has opened another tab meanwhile. */
+export function openNewJob(tab, id) {
+  saveRunningJob(tab, id);
+  if (currentRoute().tab === tab) navigate(tab, id);
 }
 
-/** Let screen readers speak. */
-export const announce = (words) => fill(byId("announcer"), words);
+/** The link in a tab to the job last started there, while it is in progress. */
+export class RunningJobLink {
+  #kind;
+  #element;
+  #stop = () => {};
+
+  /** @param {JobKind} kind */
+  constructor(kind) {
+    this.#kind = kind;
+    this.#element = byId(`${kind.tab}-running`);
+  }
+
+  /** Show the job in progress, if there is one. */
+  show() {
+    this.hide();
+    const id = loadRunningJob(this.#kind.tab);
+    if (!id) return;
+    this.#stop = followJob(id, {
+      onJob: (job) => this.#showJob(job),
+      onDisconnect: () => {}, // the last known state stays
+      onNotFound: () => this.#clear(id),
+    });
+  }
+
+  hide() {
+    this.#stop();
+    this.#element.hidden = true;
+  }
+
+  #showJob(job) {
+    const { tab, titles, unit } = this.#kind;
+    if (isFinished(job)) clearRunningJob(tab, job.id);
+    if (isFinished(job) && this.#element.hidden) return; // it ended before this visit
+    setChildren(
+      this.#element,
+      create("a", { href: routeTo(tab, job.id) }, titles[job.status]),
+      create("span", { class: "muted" }, ` ${describeProgress(job, unit)}`),
+    );
+    this.#element.hidden = false;
+  }
+
+  #clear(id) {
+    clearRunningJob(this.#kind.tab, id);
+    this.hide();
+  }
+}
+
+/** Announce a text to screen readers. */
+export const announce = (text) => setChildren(byId("announcer"), text);
+
+/** Describe the remaining time and the progress; return an empty text for a finished job. */
+function describeProgress({ status, progress, eta_s, position }, unit) {
+  if (isFinished({ status })) return "";
+  const eta = eta_s === null ? "" : `about ${formatDuration(eta_s)} left`;
+  const queue = position > 1 ? `${pluralize(position - 1, "job")} ahead in the queue` : "";
+  const step = progress
+    ? `${unit} ${formatNumber(progress.step)} of ${formatNumber(progress.steps)}`
+    : "";
+  return [eta, queue || step].filter(Boolean).join(" · ");
+}

@@ -1,17 +1,17 @@
-/** Opens the house. */
+/** The entry point: signs in, then opens the tabs. */
 
-import { classifyRoom } from "./classify.js";
-import { enter } from "./entrance.js";
-import { evaluateRoom } from "./evaluate.js";
-import { followModels } from "./models.js";
-import { openRooms } from "./rooms.js";
-import { stylizeRoom } from "./stylize.js";
+import { createClassifyTab } from "./classify.js";
+import { createEvaluateTab } from "./evaluate.js";
+import { followModels } from "./model-chooser.js";
+import { startRouter } from "./router.js";
+import { signIn } from "./sign-in.js";
+import { createStylizeTab } from "./stylize.js";
 
-await enter();
-const classify = classifyRoom();
-const evaluate = evaluateRoom();
-openRooms({ classify, stylize: stylizeRoom(), evaluate });
+await signIn();
+const classify = createClassifyTab();
+const evaluate = createEvaluateTab();
+startRouter({ classify, stylize: createStylizeTab(), evaluate });
 followModels((models) => {
-  classify.offer(models);
-  evaluate.offer(models);
+  classify.setModels(models);
+  evaluate.setModels(models);
 });

@@ -1,42 +1,76 @@
-/** The report of an evaluation, as elements. */
+/** The view of one evaluation: its progress, then its report. */
 
-import { confusionTable, reliabilityDiagram } from "./charts.js";
-import { make, named } from "./dom.js";
-import { count, percent, plural } from "./words.js";
+import { callApiUntilAnswered } from "./api.js";
+import { createConfusionMatrix, createReliabilityDiagram } from "./charts.js";
+import { byId, create, setChildren, userText } from "./dom.js";
+import { formatNumber, formatPercent, pluralize } from "./format.js";
+import { JobView } from "./job-view.js";
 
-/** @param {object} report what the job's result says @returns {HTMLElement[]} */
-export function reportOn(report) {
+export const EVALUATION = {
+  tab: "evaluate",
+  titles: {
+    queued: "Evaluation queued",
+    running: "Evaluation in progress",
+    succeeded: "Evaluation report",
+    failed: "Evaluation failed",
+    cancelled: "Evaluation canceled",
+  },
+  unit: "image",
+};
+
+/** @returns {JobView} a view that shows evaluations */
+export function createEvaluationView() {
+  const reportElement = byId("report");
+  const view = new JobView("evaluation", {
+    ...EVALUATION,
+    newJobText: "New evaluation",
+    onResult: showReport,
+    onClose: () => setChildren(reportElement),
+  });
+
+  async function showReport(job) {
+    try {
+      const report = await callApiUntilAnswered(job.links.result);
+      if (view.isShowing(job.id)) setChildren(reportElement, ...createReport(report));
+    } catch (error) {
+      if (view.isShowing(job.id)) view.errorBox.showError(error, () => showReport(job));
+    }
+  }
+  return view;
+}
+
+/** @param {object} report the result of an evaluation @returns {HTMLElement[]} */
+function createReport(report) {
+  const hasSkippedFiles = report.skipped_count || Object.keys(report.unknown_folders).length;
   return [
-    headline(report),
-    part(
-      "What it took for what",
-      scrolling("Confusion matrix", confusionTable(report.confusion_matrix)),
-      make("p", { class: "quiet" }, "A row for each class, a column for each answer."),
+    createSummary(report),
+    createSection(
+      "Confusion matrix",
+      createScrollArea("Confusion matrix", createConfusionMatrix(report.confusion_matrix)),
+      create("p", { class: "muted" }, "Rows are the actual classes, columns the predicted ones."),
     ),
-    part(
-      "How far it can be trusted",
-      reliabilityDiagram(report.calibration.bins),
-      make(
+    createSection(
+      "Calibration",
+      createReliabilityDiagram(report.calibration.bins),
+      create(
         "p",
-        { class: "quiet" },
-        "Bars on the line: it is right as often as it says. Below the line, it promises too much. " +
-          `On average it is off by ${percent(report.calibration.ece, 1)} (expected calibration error).`,
+        { class: "muted" },
+        "On the diagonal, the confidence equals the accuracy. Below it, the model is overconfident. " +
+          `Expected calibration error: ${formatPercent(report.calibration.ece, 1)}.`,
       ),
     ),
-    part("Class by class", classTable(report.classes)),
+    createSection("Results by class", createClassTable(report.classes)),
     report.worst_mistakes.length
-      ? part("The worst mistakes", mistakes(report.worst_mistakes))
+      ? createSection("Worst mistakes", createMistakes(report.worst_mistakes))
       : null,
-    report.skipped_count || Object.keys(report.unknown_folders).length
-      ? part("Left out", leftOut(report))
-      : null,
+    hasSkippedFiles ? createSection("Skipped files", createSkippedFiles(report)) : null,
   ].filter(Boolean);
 }
 
-const part = (title, ...children) =>
-  make("section", { class: "report-part" }, make("h3", {}, title), ...children);
+const createSection = (title, ...children) =>
+  create("section", { class: "report-section" }, create("h3", {}, title), ...children);
 
-function headline({
+function createSummary({
   accuracy,
   accuracy_interval: [low, high],
   n,
@@ -46,92 +80,102 @@ function headline({
   engine,
   images_per_s,
 }) {
-  const cut = labelled > n ? ` of ${count(labelled)}` : "";
-  return make(
+  const images =
+    labelled > n
+      ? `${formatNumber(n)} of ${pluralize(labelled, "image")}`
+      : pluralize(n, "image");
+  return create(
     "div",
-    { class: "headline" },
-    make("p", { class: "verdict" }, make("strong", {}, percent(accuracy, 1)), " are right"),
-    make("p", {}, `Between ${percent(low, 1)} and ${percent(high, 1)}, with 95 % certainty.`),
-    make(
+    { class: "report-summary" },
+    create(
       "p",
-      { class: "quiet" },
-      `${model.name} ${model.version} on ${plural(n, "picture")}${cut} · loss ${loss.toFixed(3)} · ` +
-        `${engine.name}, ${engine.device}, ${engine.dtype} · ${count(Math.round(images_per_s))} pictures/s`,
+      { class: "top-result" },
+      create("strong", {}, formatPercent(accuracy, 1)),
+      " accuracy",
+    ),
+    create("p", {}, `95% confidence interval: ${formatPercent(low, 1)} to ${formatPercent(high, 1)}`),
+    create(
+      "p",
+      { class: "muted" },
+      `${model.name} ${model.version} on ${images} · loss ${loss.toFixed(3)} · ` +
+        `${engine.name}, ${engine.device}, ${engine.dtype} · ` +
+        `${formatNumber(Math.round(images_per_s))} images/s`,
     ),
   );
 }
 
-function classTable(classes) {
-  const cells = ({ precision, recall, f1, support }) =>
+function createClassTable(classes) {
+  const formatCells = ({ precision, recall, f1, support }) =>
     [precision, recall, f1]
-      .map((share) => (share === null ? "–" : percent(share, 1)))
-      .concat(count(support));
-  const row = (each) =>
-    make(
+      .map((value) => (value === null ? "–" : formatPercent(value, 1)))
+      .concat(formatNumber(support));
+  const createRow = (result) =>
+    create(
       "tr",
       {},
-      make("th", { scope: "row" }, each.label),
-      ...cells(each).map((text) => make("td", {}, text)),
+      create("th", { scope: "row" }, result.label),
+      ...formatCells(result).map((text) => create("td", {}, text)),
     );
-  const head = ["Class", "Precision", "Recall", "F1", "Pictures"].map((text) =>
-    make("th", { scope: "col" }, text),
+  const headers = ["Class", "Precision", "Recall", "F1", "Images"].map((text) =>
+    create("th", { scope: "col" }, text),
   );
-  return scrolling(
-    "Class by class",
-    make(
+  return createScrollArea(
+    "Results by class",
+    create(
       "table",
       { class: "class-table" },
-      make("thead", {}, make("tr", {}, ...head)),
-      make("tbody", {}, ...classes.map(row)),
+      create("thead", {}, create("tr", {}, ...headers)),
+      create("tbody", {}, ...classes.map(createRow)),
     ),
   );
 }
 
-function mistakes(list) {
-  const item = ({ filename, label, label_probability, predicted, predicted_probability, links }) =>
-    make(
+function createMistakes(mistakes) {
+  const createItem = (mistake) => {
+    const { filename, label, label_probability, predicted, predicted_probability, links } = mistake;
+    return create(
       "li",
       {},
-      make("img", { src: links.thumbnail, alt: `${label}, taken for ${predicted}` }),
-      make("span", {}, `${predicted}, ${percent(predicted_probability)}`),
-      make("span", { class: "quiet" }, `but ${label}, ${percent(label_probability)}`),
-      make("span", { class: "quiet file-name" }, named(filename)),
+      create("img", { src: links.thumbnail, alt: `${label}, classified as ${predicted}` }),
+      create("span", {}, `Predicted: ${predicted}, ${formatPercent(predicted_probability)}`),
+      create("span", { class: "muted" }, `Actual: ${label}, ${formatPercent(label_probability)}`),
+      create("span", { class: "muted file-name" }, userText(filename)),
     );
-  return make("ul", { class: "mistakes" }, ...list.map(item));
+  };
+  return create("ul", { class: "mistakes" }, ...mistakes.map(createItem));
 }
 
-function leftOut({
+function createSkippedFiles({
   skipped,
-  skipped_count: all,
+  skipped_count: skippedCount,
   unknown_folders: folders,
-  unknown_folder_count: allFolders,
+  unknown_folder_count: folderCount,
 }) {
-  const moreFolders = allFolders - Object.keys(folders).length;
+  const otherFolders = folderCount - Object.keys(folders).length;
+  const otherFiles = skippedCount - skipped.length;
   const items = [
     ...Object.entries(folders).map(([name, files]) => [
-      named(`${name}/`),
-      `: ${plural(files, "file")}, as it is not the name of a class`,
+      userText(`${name}/`),
+      `: ${pluralize(files, "file")}. The folder is not named after a class.`,
     ]),
-    ...(moreFolders ? [[`${count(moreFolders)} more folders that are not classes`]] : []),
-    ...skipped.map(({ filename, reason }) => [named(filename), `: ${reason}`]),
+    ...(otherFolders > 0
+      ? [[`${pluralize(otherFolders, "more folder")} not named after a class`]]
+      : []),
+    ...skipped.map(({ filename, reason }) => [userText(filename), `: ${reason}`]),
   ];
-  const more =
-    all > skipped.length
-      ? make("p", { class: "quiet" }, `and ${count(all - skipped.length)} more`)
-      : null;
-  return make(
+  return create(
     "div",
     {},
-    make("ul", { class: "left-out" }, ...items.map((words) => make("li", {}, ...words))),
-    more,
+    create("ul", { class: "skipped-files" }, ...items.map((item) => create("li", {}, ...item))),
+    otherFiles > 0 ? create("p", { class: "muted" }, `${pluralize(otherFiles, "more file")}`) : null,
   );
 }
 
-/** A table that may be wider than a phone: it scrolls by itself, also with the keyboard. */
-function scrolling(label, table) {
-  return make(
+/** Wrap a table that may be wider than a phone, so that it scrolls by touch and by keyboard. */
+function createScrollArea(label, table) {
+  return create(
     "div",
-    { class: "scrolling", tabindex: 0, role: "group", "aria-label": label },
+    { class: "scroll-area", tabindex: 0, role: "group", "aria-label": label },
     table,
   );
 }

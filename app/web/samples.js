@@ -1,16 +1,16 @@
-/** Pictures to try with one click. */
+/** Sample images, paintings and an archive, which the page offers with one click. */
 
-import { callFile } from "./api.js";
-import { make } from "./dom.js";
+import { fetchFile } from "./api.js";
+import { create } from "./dom.js";
 
 const FOLDER = "/web/samples/";
 
-/** By file: what is in each picture, and the class that models know it as. */
-const PICTURES = {
-  "cat.jpg": { words: "A cat", label: "cat" },
-  "lake.jpg": { words: "A lake at dusk" },
-  "ship.jpg": { words: "A ship", label: "ship" },
-  "seven.jpg": { words: "A seven on paper", label: "7" },
+/** Images by file: a description, and the class name that models use. */
+const IMAGES = {
+  "cat.jpg": { text: "Cat", label: "cat" },
+  "lake.jpg": { text: "Lake at dusk" },
+  "ship.jpg": { text: "Ship", label: "ship" },
+  "seven.jpg": { text: "Handwritten seven", label: "7" },
 };
 
 export const PAINTINGS = {
@@ -21,46 +21,46 @@ export const PAINTINGS = {
 
 export const ARCHIVE = { name: "digits.zip", label: "0" }; // one of its classes
 
-export const sampleAddress = (name) => FOLDER + name;
+export const sampleUrl = (name) => FOLDER + name;
 
 /** Fetch a sample as a file, as if it had been chosen. */
-export const sampleFile = (name) => callFile(sampleAddress(name), name);
+export const fetchSample = (name) => fetchFile(sampleUrl(name), name);
 
 /**
- * A row of samples.
+ * Create a row of sample images.
  *
  * @param {string[]} names
- * @param {(file: File, label?: string) => void} take
- * @param {object} problem where it is said that one cannot be had
+ * @param {(file: File, label?: string) => void} onSample
+ * @param {object} errorBox shows a failed download
  */
-export function sampleRow(names, take, problem) {
+export function createSampleRow(names, onSample, errorBox) {
   const choose = async (name) => {
     try {
-      take(await sampleFile(name), PICTURES[name].label);
+      onSample(await fetchSample(name), IMAGES[name].label);
     } catch (error) {
-      problem.show(error, () => choose(name));
+      errorBox.showError(error, () => choose(name));
     }
   };
-  const button = (name) =>
-    make(
+  const createButton = (name) =>
+    create(
       "button",
       {
         type: "button",
         class: "sample",
-        title: PICTURES[name].words,
+        title: IMAGES[name].text,
         onclick: () => choose(name),
       },
-      make("img", {
-        src: sampleAddress(name),
-        alt: `Try it: ${PICTURES[name].words}`,
+      create("img", {
+        src: sampleUrl(name),
+        alt: `Try a sample: ${IMAGES[name].text}`,
         width: 72,
         height: 72,
       }),
     );
-  return make(
+  return create(
     "div",
     { class: "samples" },
-    make("span", {}, "Nothing at hand?"),
-    ...names.map(button),
+    create("span", {}, "Try a sample"),
+    ...names.map(createButton),
   );
 }

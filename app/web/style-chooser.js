@@ -1,154 +1,159 @@
-/** The styles: built in, paintings to try, and one's own. One is chosen, or several are blended. */
+/** The style chooser: built-in styles, sample paintings and the user's own, alone or blended. */
 
-import { callFile, insist } from "./api.js";
-import { takeDrops } from "./arrivals.js";
-import { byId, choice, make, named } from "./dom.js";
-import { checked, pictureProblem } from "./file-check.js";
-import { isText, recall, remember } from "./memory.js";
-import { problemBox } from "./problems.js";
-import { PAINTINGS, sampleAddress, sampleFile } from "./samples.js";
-import { title } from "./words.js";
+import { callApiUntilAnswered, fetchFile } from "./api.js";
+import { isString, loadSetting, saveSetting } from "./browser-storage.js";
+import { byId, create, createChoice, userText } from "./dom.js";
+import { acceptDrops } from "./drop-zone.js";
+import { createErrorBox } from "./errors.js";
+import { checkFiles, findImageProblem } from "./files.js";
+import { toTitle } from "./format.js";
+import { PAINTINGS, fetchSample, sampleUrl } from "./samples.js";
 
-const MEMORY = "styles";
-const FIRST = "brushwork";
+const STORAGE_KEY = "styles";
+const DEFAULT_STYLE = "brushwork";
 
 export class StyleChooser {
   #tiles = byId("style-tiles");
   #blend = byId("style-blend");
-  #styles = []; // {key, name, file: () => Promise<File>, isBuiltIn, input}
+  #styles = []; // {key, name, getFile: () => Promise<File>, isBuiltIn, input}
   #onChange;
 
   /** @param {() => void} onChange */
   constructor(onChange) {
     this.#onChange = onChange;
-    this.problem = problemBox();
-    byId("styles").append(this.problem.element);
+    this.errorBox = createErrorBox();
+    byId("styles").append(this.errorBox.element);
     const input = byId("style-files");
     input.addEventListener("change", () => {
-      this.take([...input.files]);
+      this.addFiles([...input.files]);
       input.value = "";
     });
-    takeDrops(byId("styles"), (files) => this.take(files));
-    this.#blend.addEventListener("change", () => this.#becomeBlend(this.#blend.checked));
+    acceptDrops(byId("styles"), (files) => this.addFiles(files));
+    this.#blend.addEventListener("change", () => this.#setBlending(this.#blend.checked));
   }
 
-  /** Show what can be chosen from. */
+  /** Add the built-in styles and the sample paintings, and restore the selection. */
   async load() {
-    const { styles } = await insist("/styles");
+    const { styles } = await callApiUntilAnswered("/styles");
     for (const { name, links } of styles) {
-      this.#add({
+      this.#addStyle({
         key: name,
-        name: title(name),
-        picture: links.thumbnail,
+        name: toTitle(name),
+        imageUrl: links.thumbnail,
         isBuiltIn: true,
-        file: () => callFile(links.image, `${name}.jpg`),
+        getFile: () => fetchFile(links.image, `${name}.jpg`),
       });
     }
     for (const [file, name] of Object.entries(PAINTINGS)) {
-      this.#add({ key: file, name, picture: sampleAddress(file), file: () => sampleFile(file) });
+      this.#addStyle({
+        key: file,
+        name,
+        imageUrl: sampleUrl(file),
+        getFile: () => fetchSample(file),
+      });
     }
-    this.#recall();
+    this.#restore();
   }
 
-  /** Add paintings of one's own and choose them. */
-  async take(files) {
-    const { good, words } = await checked(files, pictureProblem);
-    if (good.length > 1 && !this.#blend.checked) {
+  /** Add the user's own paintings and select them. */
+  async addFiles(files) {
+    const { valid, message } = await checkFiles(files, findImageProblem);
+    if (valid.length > 1 && !this.#blend.checked) {
       this.#styles.forEach(({ input }) => (input.checked = false));
-      this.#becomeBlend(true);
+      this.#setBlending(true);
     }
-    for (const file of good) this.#addOwn(file).checked = true;
-    if (good.length) this.#changed();
-    if (words) this.problem.say(...words);
+    for (const file of valid) this.#addOwnStyle(file).checked = true;
+    if (valid.length) this.#handleChange();
+    if (message) this.errorBox.showMessage(...message);
   }
 
   get count() {
-    return this.#chosen.length;
+    return this.#selected.length;
   }
 
-  /** The names of the chosen styles, for people. */
+  /** The names of the selected styles, for display. */
   get names() {
-    return this.#chosen.map(({ name }) => name).join(" + ");
+    return this.#selected.map(({ name }) => name).join(" + ");
   }
 
-  /** Put the chosen styles into a request: by name where all are built in, else as files. */
+  /** Add the selected styles to a request: by name if all are built in, else as files. */
   async appendTo(form) {
-    const chosen = this.#chosen;
-    if (chosen.every((style) => style.isBuiltIn)) {
-      for (const { key } of chosen) form.append("style_name", key);
+    const selected = this.#selected;
+    if (selected.every((style) => style.isBuiltIn)) {
+      for (const { key } of selected) form.append("style_name", key);
       return;
     }
-    for (const { file } of chosen) form.append("style", await file());
+    for (const { getFile } of selected) form.append("style", await getFile());
   }
 
-  get #chosen() {
+  get #selected() {
     return this.#styles.filter(({ input }) => input.checked);
   }
 
-  #add(style, wrapped = (label) => label) {
-    const { input, label } = choice(
+  #addStyle(style, wrap = (label) => label) {
+    const { input, label } = createChoice(
       {
         type: this.#blend.checked ? "checkbox" : "radio",
         name: "style",
-        onchange: () => this.#changed(),
+        onchange: () => this.#handleChange(),
       },
       "style",
-      make("img", { src: style.picture, alt: "", width: 160, height: 160 }),
-      make("span", { class: "style-name" }, named(style.name)),
+      create("img", { src: style.imageUrl, alt: "", width: 160, height: 160 }),
+      create("span", { class: "style-name" }, userText(style.name)),
     );
     this.#styles.push({ ...style, input });
-    this.#tiles.lastElementChild.before(wrapped(label));
+    this.#tiles.lastElementChild.before(wrap(label));
     return input;
   }
 
-  #addOwn(file) {
-    const picture = URL.createObjectURL(file);
-    const style = { key: null, name: file.name, picture, file: async () => file };
-    const button = make(
+  #addOwnStyle(file) {
+    const imageUrl = URL.createObjectURL(file);
+    const style = { key: null, name: file.name, imageUrl, getFile: async () => file };
+    const button = create(
       "button",
       { type: "button", class: "tile-delete", "aria-label": `Remove ${file.name}` },
       "Remove",
     );
-    const input = this.#add(style, (label) => make("div", {}, label, button));
+    const input = this.#addStyle(style, (label) => create("div", {}, label, button));
     button.addEventListener("click", () => {
-      URL.revokeObjectURL(picture);
+      URL.revokeObjectURL(imageUrl);
       button.parentElement.remove();
-      this.#forget(input);
+      this.#removeStyle(input);
       byId("style-files").focus();
     });
     return input;
   }
 
-  #forget(input) {
+  #removeStyle(input) {
     this.#styles = this.#styles.filter((style) => style.input !== input);
-    this.#chooseSomething();
-    this.#changed();
+    this.#ensureSelection();
+    this.#handleChange();
   }
 
-  #changed() {
-    this.problem.clear();
-    remember(MEMORY, this.#chosen.map(({ key }) => key).filter(Boolean));
+  #handleChange() {
+    this.errorBox.clear();
+    saveSetting(STORAGE_KEY, this.#selected.map(({ key }) => key).filter(Boolean));
     this.#onChange();
   }
 
-  #recall() {
-    const keys = recall(MEMORY, [FIRST], (value) => value.every(isText));
-    if (keys.length > 1) this.#becomeBlend(true);
+  #restore() {
+    const keys = loadSetting(STORAGE_KEY, [DEFAULT_STYLE], (value) => value.every(isString));
+    if (keys.length > 1) this.#setBlending(true);
     for (const { key, input } of this.#styles) input.checked = keys.includes(key);
-    this.#chooseSomething();
+    this.#ensureSelection();
     this.#onChange();
   }
 
-  #chooseSomething() {
+  #ensureSelection() {
     if (this.count === 0 && this.#styles.length) this.#styles[0].input.checked = true;
   }
 
-  #becomeBlend(isBlend) {
-    this.#blend.checked = isBlend;
-    const [first, ...others] = this.#chosen;
-    for (const { input } of this.#styles) input.type = isBlend ? "checkbox" : "radio";
+  #setBlending(isBlending) {
+    this.#blend.checked = isBlending;
+    const [first, ...others] = this.#selected;
+    for (const { input } of this.#styles) input.type = isBlending ? "checkbox" : "radio";
     if (first) first.input.checked = true;
-    for (const { input } of others) input.checked = isBlend;
-    this.#changed();
+    for (const { input } of others) input.checked = isBlending;
+    this.#handleChange();
   }
 }

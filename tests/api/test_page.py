@@ -1,4 +1,4 @@
-"""The page's files, as a browser gets them. What they do is shown in tests/e2e."""
+"""The files of the page and their headers. Their behavior is tested in tests/e2e."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ from tests.service import ROOT
 FILES = web.files()
 
 
-def test_the_page_has_a_policy_that_lets_only_its_own_files_in(client: httpx.Client) -> None:
+def test_security_policy_of_the_page_allows_only_its_own_files(client: httpx.Client) -> None:
     page = client.get("/")
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -46,7 +46,7 @@ def test_the_page_has_a_policy_that_lets_only_its_own_files_in(client: httpx.Cli
         ("samples/digits.zip", "application/zip"),
     ],
 )
-def test_a_file_is_what_it_says_and_is_asked_for_again(
+def test_file_has_its_media_type_and_is_revalidated_by_etag(
     client: httpx.Client, name: str, media_type: str
 ) -> None:
     answer = client.get(f"/web/{name}")
@@ -59,24 +59,46 @@ def test_a_file_is_what_it_says_and_is_asked_for_again(
     assert again.status_code == 304
     assert again.content == b""
     assert again.headers["etag"] == etag
+    other = client.get(f"/web/{name}", headers={"If-None-Match": f'{etag[:-1]}x"'})
+    assert other.status_code == 200
+
+
+def test_unchanged_page_is_answered_with_304_and_the_current_policy(client: httpx.Client) -> None:
+    page = client.get("/")
+    again = client.get("/", headers={"If-None-Match": page.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    for name in ("etag", "cache-control", "content-security-policy", "permissions-policy"):
+        assert again.headers[name] == page.headers[name]
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "samples", "none.js", "__init__.py", "draw.py", "..%2Fmain.py", "%2Fetc%2Fpasswd", "%00"],
+    [
+        "",
+        "samples",
+        "none.js",
+        "__init__.py",
+        "draw.py",
+        "..%2Fmain.py",
+        "..%2F..%2Fdocs%2Fimages%2Fpage.jpg",
+        "%2Fetc%2Fpasswd",
+        "%00",
+        "%00.js",
+        f"{'x' * 300}.js",
+    ],
 )
-def test_nothing_else_is_served(client: httpx.Client, name: str) -> None:
+def test_other_paths_are_answered_with_404(client: httpx.Client, name: str) -> None:
     answer = client.get(f"/web/{name}")
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
 
 
-def test_the_page_is_not_part_of_the_documented_api(client: httpx.Client) -> None:
+def test_page_is_not_part_of_the_openapi_document(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert not any(path == "/" or path.startswith("/web") for path in paths)
 
 
-def test_nothing_comes_from_elsewhere_and_nothing_stands_inline() -> None:
+def test_page_has_no_external_urls_and_no_inline_code() -> None:
     page = FILES["index.html"].read_text()
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page)
     for name, path in FILES.items():
@@ -88,7 +110,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_stands_inline() -> None:
             )
 
 
-def test_all_modules_are_there_and_in_use() -> None:
+def test_all_imported_modules_exist_and_all_modules_are_imported() -> None:
     used = {"main.js"}
     for name, path in FILES.items():
         if name.endswith(".js"):
@@ -96,7 +118,7 @@ def test_all_modules_are_there_and_in_use() -> None:
     assert used == {name for name in FILES if name.endswith(".js")}
 
 
-def test_the_files_are_part_of_the_package() -> None:
+def test_files_are_part_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"]["app.web"]
     assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in FILES)

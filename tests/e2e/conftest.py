@@ -1,4 +1,4 @@
-"""A real browser in front of a real service."""
+"""Fixtures: a real browser and a real service."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ _CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Without it a test is skipped; in CI it fails."""
+    """Start Chromium; without it, skip the tests, or fail in CI."""
     chromium = shutil.which("chromium")
     if chromium is None:
         reason = "needs Chromium: apt-get install chromium"
@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def atelier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that paints, and has the two small models and a data set."""
+    """Run a service with a worker, the two small models and a data set."""
     folder = tmp_path_factory.mktemp("atelier")
     settings: dict[str, Any] = QUICK | {
         "report_s": 0.2,
@@ -49,16 +49,16 @@ def atelier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
-def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that takes little: small pictures, and one job, which nobody works on."""
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run a service without a worker that allows small images and one queued job."""
     limits = {"max_image_bytes": 250_000, "max_size": 320, "max_queued_jobs_per_caller": 1}
-    with running_service(tmp_path_factory.mktemp("narrow"), **limits) as service:
+    with running_service(tmp_path_factory.mktemp("limited"), **limits) as service:
         yield service
 
 
 @pytest.fixture
 def visit(browser: Browser, atelier: Service) -> Iterator[Visit]:
-    """Somebody's first visit to the page."""
+    """Open a first visit to the page."""
     try:
         with visiting(browser, atelier.url) as opened:
             yield opened
@@ -68,8 +68,8 @@ def visit(browser: Browser, atelier: Service) -> Iterator[Visit]:
 
 
 @pytest.fixture
-def narrow_visit(browser: Browser, narrow: Service) -> Iterator[Visit]:
-    with visiting(browser, narrow.url) as opened:
+def limited_visit(browser: Browser, limited: Service) -> Iterator[Visit]:
+    with visiting(browser, limited.url) as opened:
         yield opened
 
 

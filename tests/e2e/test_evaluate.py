@@ -1,4 +1,4 @@
-"""The room where models are put to the test, with a real worker."""
+"""The Evaluate tab, with a real worker."""
 
 from pathlib import Path
 
@@ -16,27 +16,27 @@ DIGITS = web.files()["samples/digits.zip"]
 
 
 @pytest.fixture
-def room(visit: Visit) -> Visit:
-    visit.enter("evaluate")
+def tab(visit: Visit) -> Visit:
+    visit.open_tab("evaluate")
     visit.page.locator("#evaluate-models").get_by_role("radio", name="mnist").check()
     return visit
 
 
-def evaluate(room: Visit) -> None:
-    room.page.get_by_role("button", name="Evaluate").click()
+def evaluate(tab: Visit) -> None:
+    tab.page.get_by_role("button", name="Evaluate").click()
 
 
-def title(room: Visit) -> Locator:
-    return room.page.locator("#examination-title")
+def title(tab: Visit) -> Locator:
+    return tab.page.locator("#evaluation-title")
 
 
-def test_an_archive_is_evaluated_and_reported_on(room: Visit) -> None:
-    room.page.locator("#archive").set_input_files(DIGITS)
-    evaluate(room)
-    expect(title(room)).to_have_text("The report", timeout=PAINTING_MS)
-    report = room.page.locator("#report")
-    expect(report.locator(".headline")).to_contain_text("are right")
-    expect(report.locator(".headline")).to_contain_text("on 120 pictures")
+def test_archive_is_evaluated_and_the_report_is_shown(tab: Visit) -> None:
+    tab.page.locator("#archive").set_input_files(DIGITS)
+    evaluate(tab)
+    expect(title(tab)).to_have_text("Evaluation report", timeout=PAINTING_MS)
+    report = tab.page.locator("#report")
+    expect(report.locator(".report-summary")).to_contain_text("accuracy")
+    expect(report.locator(".report-summary")).to_contain_text("on 120 images")
     matrix = report.get_by_role("table").first
     counts = [int(cell) for cell in matrix.locator("tbody td").all_inner_texts()]
     assert len(counts) == 100
@@ -49,126 +49,128 @@ def test_an_archive_is_evaluated_and_reported_on(room: Visit) -> None:
         assert mistake.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
 
 
-def test_the_report_is_there_after_a_reload_and_among_the_earlier_ones(room: Visit) -> None:
-    room.page.locator("#evaluate-models").get_by_role("radio", name="cifar10").check()
-    room.page.get_by_role("button", name="Try 120 drawn digits").click()
-    expect(room.page.get_by_text("digits.zip")).to_be_visible()
-    evaluate(room)
-    expect(title(room)).to_have_text("The report", timeout=PAINTING_MS)
-    room.page.reload()
-    expect(room.page.locator(".headline")).to_be_visible()
-    room.page.get_by_role("link", name="Evaluate another").click()
-    expect(room.page.locator("#earlier li").first).to_contain_text("mnist on an archive")
+def test_report_is_shown_after_a_reload_and_listed_as_earlier_evaluation(tab: Visit) -> None:
+    tab.page.locator("#evaluate-models").get_by_role("radio", name="cifar10").check()
+    tab.page.get_by_role("button", name="Try a sample of 120 digits").click()
+    expect(tab.page.get_by_text("digits.zip")).to_be_visible()
+    evaluate(tab)
+    expect(title(tab)).to_have_text("Evaluation report", timeout=PAINTING_MS)
+    tab.page.reload()
+    expect(tab.page.locator(".report-summary")).to_be_visible()
+    tab.page.get_by_role("link", name="New evaluation").click()
+    expect(tab.page.locator("#earlier-evaluations-list li").first).to_contain_text(
+        "mnist on an archive"
+    )
 
 
-def test_a_data_set_of_the_host_is_evaluated(room: Visit) -> None:
-    room.page.get_by_label("Or a data set of this host").select_option("digits")
-    evaluate(room)
-    expect(room.page.locator(".headline")).to_contain_text("120 pictures", timeout=PAINTING_MS)
+def test_data_set_on_the_host_is_evaluated(tab: Visit) -> None:
+    tab.page.get_by_label("Or choose a data set on this host").select_option("digits")
+    evaluate(tab)
+    expect(tab.page.locator(".report-summary")).to_contain_text("120 images", timeout=PAINTING_MS)
 
 
-def test_what_was_left_out_is_told_as_text(room: Visit) -> None:
+def test_skipped_files_are_listed_with_their_names_as_text(tab: Visit) -> None:
     png = web.files()["samples/seven.jpg"].read_bytes()
     archive = zipped({"7/a.jpg": png, "7/<b>broken</b>.jpg": b"no picture", "birds/b.jpg": png})
-    choose(room, "mixed.zip", archive)
-    evaluate(room)
-    left_out = room.page.locator(".left-out")
-    expect(left_out).to_contain_text("birds/: 1 file", timeout=PAINTING_MS)
-    expect(left_out).to_contain_text("7/<b>broken</b>.jpg")
+    choose(tab, "mixed.zip", archive)
+    evaluate(tab)
+    skipped_files = tab.page.locator(".skipped-files")
+    expect(skipped_files).to_contain_text("birds/: 1 file", timeout=PAINTING_MS)
+    expect(skipped_files).to_contain_text("7/<b>broken</b>.jpg")
 
 
-def test_an_archive_that_cannot_be_used_is_said_where_it_was_sent(room: Visit) -> None:
-    room.foresee("status of 422")
+def test_invalid_archive_shows_an_error_and_can_be_replaced(tab: Visit) -> None:
+    tab.allow_console_errors("status of 422")
     entries, end = DIGITS.read_bytes()[:5000], DIGITS.read_bytes()[-22:]
-    choose(room, "broken.zip", entries + end)
-    evaluate(room)
-    expect(room.alert("The archive cannot be used")).to_be_visible()
-    expect(room.page.get_by_text("broken.zip")).to_be_visible()
-    room.page.locator("#archive").set_input_files(DIGITS)
-    evaluate(room)
-    expect(title(room)).to_have_text("The report", timeout=PAINTING_MS)
+    choose(tab, "broken.zip", entries + end)
+    evaluate(tab)
+    expect(tab.alert("The archive cannot be used")).to_be_visible()
+    expect(tab.page.get_by_text("broken.zip")).to_be_visible()
+    tab.page.locator("#archive").set_input_files(DIGITS)
+    evaluate(tab)
+    expect(title(tab)).to_have_text("Evaluation report", timeout=PAINTING_MS)
 
 
-def test_without_an_archive_it_says_what_is_missing(room: Visit) -> None:
-    evaluate(room)
-    expect(room.alert("Choose an archive first.")).to_be_visible()
+def test_evaluate_without_an_archive_asks_for_one(tab: Visit) -> None:
+    evaluate(tab)
+    expect(tab.alert("Choose an archive first.")).to_be_visible()
 
 
 @pytest.fixture(scope="session")
 def sevens(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive that takes some seconds to evaluate on."""
+    """Write an archive whose evaluation takes some seconds."""
     seven = web.files()["samples/seven.jpg"].read_bytes()
     path = tmp_path_factory.mktemp("archives") / "sevens.zip"
     path.write_bytes(zipped({f"7/{number}.jpg": seven for number in range(2000)}))
     return path
 
 
-def choose(room: Visit, name: str, data: bytes) -> None:
-    room.page.locator("#archive").set_input_files(
+def choose(tab: Visit, name: str, data: bytes) -> None:
+    tab.page.locator("#archive").set_input_files(
         {"name": name, "mimeType": "application/zip", "buffer": data}
     )
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
         (b"", "is empty"),
         (b"text", "is not a zip archive"),
-        (DIGITS.read_bytes()[:5000], "is not a zip archive, or not all of one"),
+        (DIGITS.read_bytes()[:5000], "is not a zip archive, or it is incomplete"),
         (zipped({}), "is an empty archive"),
     ],
 )
-def test_what_is_no_archive_is_said_before_it_is_sent(room: Visit, data: bytes, words: str) -> None:
-    choose(room, "a.txt", data)
-    expect(room.alert(f"“a.txt” {words}")).to_be_visible()
-    evaluate(room)
-    expect(room.alert("Choose an archive first.")).to_be_visible()
+def test_invalid_archive_is_not_accepted(tab: Visit, data: bytes, message: str) -> None:
+    choose(tab, "a.txt", data)
+    expect(tab.alert(f"“a.txt” {message}")).to_be_visible()
+    evaluate(tab)
+    expect(tab.alert("Choose an archive first.")).to_be_visible()
 
 
-def test_of_several_archives_the_first_is_taken_and_said_to_be(room: Visit) -> None:
+def test_first_of_several_archives_is_used_with_a_message(tab: Visit) -> None:
     archives: list[FilePayload] = [
         {"name": name, "mimeType": "application/zip", "buffer": DIGITS.read_bytes()}
         for name in ("one.zip", "two.zip")
     ]
-    drop(room.page.locator("#archive-zone"), *archives)
-    expect(room.alert("“one.zip” is used; one archive is taken here.")).to_be_visible()
-    expect(room.page.locator("#archive-words bdi")).to_have_text("one.zip")
+    drop(tab.page.locator("#archive-zone"), *archives)
+    expect(tab.alert("“one.zip” is used. The other files are ignored.")).to_be_visible()
+    expect(tab.page.locator("#archive-text bdi")).to_have_text("one.zip")
 
 
-def test_an_upload_is_stopped(room: Visit, sevens: Path) -> None:
-    with http_client.connect(base_url=room.url) as client:
+def test_upload_is_canceled(tab: Visit, sevens: Path) -> None:
+    with http_client.connect(base_url=tab.url) as client:
         before = client.get("/jobs?kind=evaluate&limit=1").json()["jobs"]
-        network = room.page.context.new_cdp_session(room.page)
+        network = tab.page.context.new_cdp_session(tab.page)
         slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1e5}
         network.send("Network.emulateNetworkConditions", slow)
-        room.page.locator("#archive").set_input_files(sevens)
-        evaluate(room)
-        expect(room.page.get_by_role("progressbar", name="Upload")).to_be_visible()
-        room.page.get_by_role("button", name="Stop").click()
-        expect(room.page.get_by_role("progressbar", name="Upload")).to_be_hidden()
-        expect(room.page.get_by_role("button", name="Evaluate")).to_be_focused()
-        expect(room.page.get_by_text("sevens.zip")).to_be_visible()
+        tab.page.locator("#archive").set_input_files(sevens)
+        evaluate(tab)
+        expect(tab.page.get_by_role("progressbar", name="Upload")).to_be_visible()
+        tab.page.get_by_role("button", name="Cancel upload").click()
+        expect(tab.page.get_by_role("progressbar", name="Upload")).to_be_hidden()
+        expect(tab.page.get_by_role("button", name="Evaluate")).to_be_focused()
+        expect(tab.page.get_by_text("sevens.zip")).to_be_visible()
         assert client.get("/jobs?kind=evaluate&limit=1").json()["jobs"] == before
 
 
-def test_an_evaluation_is_come_back_to_and_cancelled(room: Visit, sevens: Path) -> None:
-    room.page.locator("#archive").set_input_files(sevens)
-    evaluate(room)
-    expect(title(room)).to_have_text("Being evaluated", timeout=PAINTING_MS)
-    room.page.get_by_role("link", name="Classify").click()
-    room.page.get_by_role("link", name="Evaluate").click()
-    room.page.locator("#evaluate-under-way").get_by_role("link", name="Being evaluated").click()
-    room.cancel()
-    expect(title(room)).to_have_text("Cancelled", timeout=PAINTING_MS)
-    expect(title(room)).to_be_focused()
-    room.page.get_by_role("button", name="Delete").click()
-    expect(room.page.get_by_role("heading", name="How good is it")).to_be_focused()
+def test_running_evaluation_is_reopened_and_canceled(tab: Visit, sevens: Path) -> None:
+    tab.page.locator("#archive").set_input_files(sevens)
+    evaluate(tab)
+    expect(title(tab)).to_have_text("Evaluation in progress", timeout=PAINTING_MS)
+    tab.page.get_by_role("link", name="Classify").click()
+    tab.page.get_by_role("link", name="Evaluate").click()
+    tab.page.locator("#evaluate-running").get_by_role("link", name="Evaluation in progress").click()
+    tab.cancel()
+    expect(title(tab)).to_have_text("Evaluation canceled", timeout=PAINTING_MS)
+    expect(title(tab)).to_be_focused()
+    tab.page.get_by_role("button", name="Delete").click()
+    expect(tab.page.get_by_role("heading", name="Evaluate a model")).to_be_focused()
 
 
-def test_an_evaluation_reports_on_what_was_seen_so_far(room: Visit, sevens: Path) -> None:
-    room.page.locator("#archive").set_input_files(sevens)
-    evaluate(room)
-    expect(room.page.locator("#examination-left")).to_contain_text("of 2,000", timeout=PAINTING_MS)
-    room.page.get_by_role("button", name="Report on what was seen").click()
-    expect(title(room)).to_have_text("The report", timeout=PAINTING_MS)
-    expect(room.page.locator(".headline")).to_contain_text("pictures of 2,000")
+def test_evaluation_finished_early_reports_on_the_images_so_far(tab: Visit, sevens: Path) -> None:
+    tab.page.locator("#archive").set_input_files(sevens)
+    evaluate(tab)
+    expect(tab.page.locator("#evaluation-status")).to_contain_text("of 2,000", timeout=PAINTING_MS)
+    tab.page.get_by_role("button", name="Finish now").click()
+    expect(title(tab)).to_have_text("Evaluation report", timeout=PAINTING_MS)
+    expect(tab.page.locator(".report-summary")).to_contain_text("of 2,000 images")

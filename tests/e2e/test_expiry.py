@@ -1,4 +1,4 @@
-"""Files that the service has removed by now."""
+"""Expired files of jobs."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -11,28 +11,28 @@ from tests.service import running_service, wait_until
 
 pytestmark = pytest.mark.e2e
 
-EXPIRED = "The files of this job have been removed by now."
+EXPIRED = "The files of this job have expired and are deleted."
 
 
-def test_a_painting_whose_files_have_expired_says_so(
+def test_painting_with_expired_files_shows_an_error(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.mktemp("brief")
+    folder = tmp_path_factory.mktemp("short-lived")
     with (
-        running_service(folder, **QUICK, result_ttl_s=patient(8)) as brief,
-        visiting(browser, brief.url) as visit,
+        running_service(folder, **QUICK, result_ttl_s=patient(8)) as service,
+        visiting(browser, service.url) as visit,
     ):
-        visit.foresee("status of 410")
-        wait_until(brief.is_measured)
-        visit.paint()
-        expect(visit.title).to_have_text("Painted", timeout=PAINTING_MS)
-        go_on = visit.page.get_by_role("button", name="Go on from here")
-        expect(go_on).to_be_visible()
-        result = f"{brief.url}/jobs/{visit.page.url.rpartition('/')[2]}/result"
+        visit.allow_console_errors("status of 410")
+        wait_until(service.is_measured)
+        visit.start_painting()
+        expect(visit.title).to_have_text("Painting finished", timeout=PAINTING_MS)
+        continue_button = visit.page.get_by_role("button", name="Continue painting")
+        expect(continue_button).to_be_visible()
+        result = f"{service.url}/jobs/{visit.page.url.rpartition('/')[2]}/result"
         wait_until(lambda: http_client.get(result).status_code == 410)
-        go_on.click()
+        continue_button.click()
         expect(visit.alert(EXPIRED)).to_be_visible()
         visit.page.reload()
-        expect(visit.title).to_have_text("Painted")
+        expect(visit.title).to_have_text("Painting finished")
         expect(visit.alert(EXPIRED)).to_be_visible()
         expect(visit.page.get_by_role("link", name="Download")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""Pictures that the service has the browser fetch from somewhere else."""
+"""Results that the browser fetches from an object store."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.service import running_service, wait_until
 pytestmark = pytest.mark.e2e
 
 
-def test_a_painting_at_an_object_store_is_shown_and_downloaded(
+def test_painting_in_an_object_store_is_shown_and_downloaded(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_store(tmp_path) as store:
@@ -25,9 +25,9 @@ def test_a_painting_at_an_object_store_is_shown_and_downloaded(
             visiting(browser, service.url) as visit,
         ):
             wait_until(service.is_measured)
-            visit.paint()
+            visit.start_painting()
             expect(visit.slider).to_have_value("50", timeout=PAINTING_MS)
-            after = visit.page.locator("img.slider-after")
+            after = visit.page.locator("img.comparison-after")
             expect(after).to_have_js_property("complete", True)
             assert after.evaluate("image => image.naturalWidth") > 0
             with visit.page.expect_download() as download:

@@ -1,4 +1,4 @@
-"""A visit to the page, and what visitors do there."""
+"""Browser sessions on the page, and the actions of a user."""
 
 import base64
 import re
@@ -13,7 +13,7 @@ from tests.jobs.studio import picture
 from tests.patience import patient
 
 PAINTING_MS = patient() * 1000
-"""Upper bound of a small painting, and of whatever else takes long."""
+"""Timeout of a small painting, and of other slow operations."""
 
 expect.set_options(timeout=patient(20) * 1000)
 
@@ -31,90 +31,92 @@ _TRANSFER = """(files) => {
 
 @dataclass
 class Visit:
-    """A page in a window of its own, with a memory of its own."""
+    """The page in a browser context with a storage of its own."""
 
     page: Page
     url: str
-    complaints: list[str] = field(default_factory=list)
-    _foreseen: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
+    _allowed_errors: list[str] = field(default_factory=list)
 
-    def foresee(self, *complaints: str) -> None:
-        """Let pass what the console says when a test provokes it: parts of messages."""
-        self._foreseen += complaints
+    def allow_console_errors(self, *parts: str) -> None:
+        """Allow console messages that contain one of these parts."""
+        self._allowed_errors += parts
 
-    def unforeseen(self) -> list[str]:
+    def unexpected_console_errors(self) -> list[str]:
         return [
-            each for each in self.complaints if not any(known in each for known in self._foreseen)
+            message
+            for message in self.console_errors
+            if not any(part in message for part in self._allowed_errors)
         ]
 
-    def enter(self, room: str) -> None:
-        """Open the page in one of its rooms, once that can be used."""
-        self.page.goto(f"{self.url}/#{room}")
-        expect(self.page.locator("#classify-models .model-score").first).to_be_attached()
+    def open_tab(self, tab: str) -> None:
+        """Open one of the tabs and wait until it is usable."""
+        self.page.goto(f"{self.url}/#{tab}")
+        expect(self.page.locator("#classify-models .model-accuracy").first).to_be_attached()
 
-    def alert(self, words: str | re.Pattern[str]) -> Locator:
-        """The place where an error is said."""
-        return self.page.get_by_role("alert").filter(has_text=words)
+    def alert(self, text: str | re.Pattern[str]) -> Locator:
+        """Locate an error message."""
+        return self.page.get_by_role("alert").filter(has_text=text)
 
     def choose_photo(self, seed: int = 0) -> None:
         self.page.locator("#photo input[type=file]").set_input_files(photo(seed))
-        expect(self.page.locator("#photo .drop-picture")).to_be_visible()
+        expect(self.page.locator("#photo .drop-zone-image")).to_be_visible()
 
-    def set_painting(self, size: int = 64, quality: str = "preview") -> None:
+    def set_options(self, size: int = 64, quality: str = "preview") -> None:
         self.page.locator("#size").fill(str(size))
         self.page.locator(f"[name=quality][value={quality}]").check(force=True)
 
-    def paint(self, size: int = 64, quality: str = "preview", seed: int = 0) -> None:
+    def start_painting(self, size: int = 64, quality: str = "preview", seed: int = 0) -> None:
         """Start a painting."""
-        self.enter("stylize")
+        self.open_tab("stylize")
         self.choose_photo(seed)
-        self.set_painting(size, quality)
-        self.page.get_by_role("button", name="Paint it").click()
+        self.set_options(size, quality)
+        self.page.get_by_role("button", name="Stylize photo").click()
 
-    def begin_long(self) -> None:
-        """Start a painting that no host ends before the test does, and see its first picture."""
-        self.paint(LONG_PX, "high")
-        expect(self.first_picture).to_be_visible(timeout=PAINTING_MS)
+    def start_long_painting(self) -> None:
+        """Start a painting that outlasts every test, and wait for its first preview."""
+        self.start_painting(LONG_PX, "high")
+        expect(self.preview).to_be_visible(timeout=PAINTING_MS)
 
     def cancel(self) -> None:
-        """Press the button; those that delete what was cancelled have longer names."""
+        """Click Cancel; the names of other buttons contain the word."""
         self.page.get_by_role("button", name="Cancel", exact=True).click()
 
     @property
-    def first_picture(self) -> Locator:
-        return self.page.get_by_role("img", name="The painting so far")
+    def preview(self) -> Locator:
+        return self.page.get_by_role("img", name="Preview of the painting")
 
     @property
     def slider(self) -> Locator:
-        return self.page.get_by_role("slider", name="Border between photograph and painting")
+        return self.page.get_by_role("slider", name="Compare photo and painting")
 
     @property
     def title(self) -> Locator:
-        return self.page.locator("#easel-title")
+        return self.page.locator("#painting-title")
 
 
 @contextmanager
 def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
-    """Visit a service; in the end nothing may be in the console that was not foreseen."""
+    """Open a browser context; fail on console errors that the test does not allow."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
     context.set_default_timeout(patient() * 1000)
     visit = Visit(context.new_page(), url)
 
-    def note(message: ConsoleMessage) -> None:
+    def record(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            visit.complaints.append(message.text)
+            visit.console_errors.append(message.text)
 
-    visit.page.on("console", note)
-    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    visit.page.on("console", record)
+    visit.page.on("pageerror", lambda error: visit.console_errors.append(str(error)))
     try:
         yield visit
-        assert visit.unforeseen() == [], visit.unforeseen()
+        assert visit.unexpected_console_errors() == [], visit.unexpected_console_errors()
     finally:
         context.close()
 
 
 def photo(seed: int = 0) -> FilePayload:
-    """A photograph to choose."""
+    """Return a photo for a file input."""
     return {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": picture(seed=seed)}
 
 
@@ -126,8 +128,8 @@ def drop(zone: Locator, *files: FilePayload) -> None:
 
 
 def draw(page: Page, strokes: list[list[tuple[float, float]]]) -> None:
-    """Draw on the pad with the mouse; coordinates are shares of its sides."""
-    box = page.locator(".pad").bounding_box()
+    """Draw on the pad with the mouse; coordinates are fractions of its sides."""
+    box = page.locator(".drawing-pad").bounding_box()
     assert box is not None
 
     def at(point: tuple[float, float]) -> tuple[float, float]:

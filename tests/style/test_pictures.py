@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from app.style.builtin import NAMES, path_of
-from app.style.builtin.draw import SIZE_PX, draw, save
 from app.style.pictures import PARAMETERS_KEY, encode, to_image, to_tensor
+from tools.draw_styles import SIZE_PX, draw, save
 
 CPU = torch.device("cpu")
 

@@ -1,22 +1,18 @@
-"""`GET /`: the page, and the files that it is made of."""
+"""`GET /`: the page, and the files that it loads."""
 
-import functools
-import hashlib
-import mimetypes
-from collections.abc import Mapping
-from http import HTTPStatus
-from pathlib import Path
-from typing import Annotated
+import os
+from pathlib import PurePath
 
-from fastapi import APIRouter, Header, Response
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Request, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from app import web
 from app.api.deps import ServicesDep
 
 router = APIRouter(include_in_schema=False)
 
-_POLICY = "; ".join(
+_CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
         "script-src 'self'",
@@ -30,52 +26,47 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     ]
 )
-_FILE_HEADERS = {
-    "Cache-Control": "no-cache",  # kept, and asked for again by its ETag
-}
-_PAGE_HEADERS = {
-    **_FILE_HEADERS,
-    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
-}
-_TYPES = {".js": "text/javascript"}  # which some hosts call otherwise
+_PERMISSIONS_POLICY = "camera=(self), geolocation=(), microphone=()"
 
-IfNoneMatch = Annotated[str | None, Header()]
+
+class _PageFiles(StaticFiles):
+    """The files of the page; the folder's other files do not exist for clients."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        if PurePath(path).suffix not in web.SUFFIXES:
+            return "", None
+        return super().lookup_path(path)
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "no-cache"  # browsers revalidate with the ETag
+        if "Content-Type" in response.headers and PurePath(full_path).suffix == ".js":
+            # The system's table of media types may name another one.
+            response.headers["Content-Type"] = "text/javascript; charset=utf-8"
+        return response
+
+
+_files = _PageFiles(directory=web.FOLDER)
 
 
 @router.get("/")
-def page(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
-    """Show the page."""
+async def page(request: Request, services: ServicesDep) -> Response:
+    """Return the page."""
     origin = services.storage.origin
-    policy = _POLICY.format(pictures=f" {origin}" if origin else "")
-    headers = {**_PAGE_HEADERS, "Content-Security-Policy": policy}
-    return _answer(_files()["index.html"], if_none_match, headers)
+    policy = _CONTENT_SECURITY_POLICY.format(pictures=f" {origin}" if origin else "")
+    response = await _files.get_response("index.html", request.scope)
+    response.headers["Content-Security-Policy"] = policy
+    response.headers["Permissions-Policy"] = _PERMISSIONS_POLICY
+    return response
 
 
 @router.get("/web/{name:path}")
-def file(name: str, if_none_match: IfNoneMatch = None) -> Response:
-    """Fetch a file that the page consists of."""
-    path = _files().get(name)
-    if path is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
-    return _answer(path, if_none_match, _FILE_HEADERS)
-
-
-@functools.cache
-def _files() -> Mapping[str, Path]:
-    return web.files()
-
-
-@functools.cache
-def _read(path: Path) -> tuple[bytes, str]:
-    """Return a file with its ETag; clients that do not read share the bytes."""
-    data = path.read_bytes()
-    return data, f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-
-
-def _answer(path: Path, if_none_match: str | None, headers: Mapping[str, str]) -> Response:
-    data, etag = _read(path)
-    headers = {**headers, "ETag": etag}
-    if if_none_match is not None and etag in if_none_match:
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=dict(headers))
-    media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    return Response(data, media_type=media_type, headers=dict(headers))
+async def file(name: str, request: Request) -> Response:
+    """Return a file that the page loads."""
+    return await _files.get_response(name, request.scope)

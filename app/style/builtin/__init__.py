@@ -1,4 +1,4 @@
-"""Six style pictures that this project has drawn itself (`draw.py`)."""
+"""The six built-in style pictures, drawn by `tools/draw_styles.py`."""
 
 from pathlib import Path
 
