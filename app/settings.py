@@ -23,262 +23,451 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ATELIER_", frozen=True, allow_inf_nan=False)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    host: str = Field(
+        "127.0.0.1",
+        description="The address to listen on.",
+    )
+    port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        description="The port to listen on. 0 picks a free one.",
+    )
     api_keys: str = Field(
-        "", description="who may use the service: `NAME:DIGEST`, as `python -m app key new` says"
+        "",
+        description="The keys that clients may use: `NAME:DIGEST` entries, as `python -m app key "
+        "new NAME` prints them, separated by spaces or commas. Without any, every "
+        "client that reaches the service may use it.",
     )
     admins: str = Field(
         "",
-        description="names of keys that may use `/admin`; without any keys, everybody may if the "
-        "service listens on this host only, and else nobody",
+        description="The names of keys that may use `/admin`. Without any keys, every client may "
+        "if the service listens on this host only, and otherwise none may.",
     )
     allow_anonymous: bool = Field(
-        False, description="listen without keys on an address that others can reach"
+        False,
+        description="Listen without keys on an address that other hosts can reach.",
     )
     allowed_hosts: str = Field(
         "",
-        description="names under which browsers may find the service, besides `localhost` and "
-        "addresses; `*` for all; default: all where there are keys, else none",
+        description="The host names under which browsers may reach the service, besides "
+        "`localhost` and addresses; `*` allows all. Default: all if there are keys, "
+        "otherwise none.",
     )
     session_ttl_s: int = Field(
-        7 * 86_400, gt=0, description="seconds after which a browser is asked for its key again"
+        7 * 86_400,
+        gt=0,
+        description="Seconds after which a browser has to sign in again.",
     )
     session_secret: SecretStr | None = Field(
         None,
         min_length=32,
-        description="what signs the sessions of browsers; default: made up, in the data dir",
+        description="The secret that signs the sessions of browsers, of 32 characters or more. "
+        "Default: a generated one, kept in the data directory. Hosts that share a "
+        "database and have keys need one secret: set the same value on every host.",
     )
     metrics: Literal["keys", "open", "off"] = Field(
-        "keys", description="who sees `/metrics`: callers with a key, if there are any, or all"
+        "keys",
+        description="The clients that may read `/metrics`: `keys` (those with a key, if there are "
+        "any), `open` (all) or `off` (none).",
     )
     max_requests_per_minute: int | None = Field(
-        None, gt=0, description="requests of one caller in a minute; then 429"
+        None,
+        gt=0,
+        description="Requests that one caller may send in a minute, on all hosts that share a "
+        "database; more are refused with 429. While the database is unreachable there "
+        "is no limit. Default: no limit.",
     )
     max_submissions_per_minute: int | None = Field(
-        600, gt=0, description="requests of one caller in a minute that ask for a job; then 429"
+        600,
+        gt=0,
+        description="Requests for a job that one caller may send in a minute, counted in the same "
+        "way.",
     )
     max_pixels_per_minute: int | None = Field(
-        None, gt=0, description="pixels of the pictures that one caller sends in a minute; then 429"
+        None,
+        gt=0,
+        description="Pixels of the images that one caller may send in a minute, counted in the "
+        "same way. Archives do not count. Default: no limit.",
     )
-    data_dir: Path = Field(Path("var"), description="where the service keeps its state")
+    data_dir: Path = Field(
+        Path("var"),
+        description="The directory in which the service keeps its state.",
+    )
     models_dir: Path = Field(
-        Path(__file__).parents[1] / "models", description="where the checkpoints are"
+        Path(__file__).parents[1] / "models",
+        description="The directory of the checkpoints.",
     )
     device: str = Field(
-        "auto", description="`auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:N`"
+        "auto",
+        description="The device: `auto` (CUDA if there is a GPU), `cpu`, `cuda` or `cuda:N`.",
     )
     engine: Literal["auto", "torch", "openvino", "int8", "exact"] = Field(
         "auto",
-        description="what runs the networks; `auto`: the fastest that answers alike, `exact`: "
-        "PyTorch in float32, on pictures decoded in full, `int8`: `auto` with networks in INT8 "
-        "where there are any, which answer only nearly alike, or `torch`, `openvino`",
+        description="The engine that runs the networks: `auto` (the fastest whose predictions "
+        "match the reference), `exact` (PyTorch in float32, on images decoded in "
+        "full), `int8` (like `auto`, with INT8 networks if there are any, whose "
+        "predictions match only nearly), `torch` or `openvino`.",
     )
     compile: bool = Field(
-        False, description="on CUDA, compile networks: a longer start, then faster"
+        False,
+        description="On CUDA, compile the networks: a longer start, then faster.",
     )
     compute_threads: int = Field(
         default_factory=compute_threads,
         gt=0,
-        description="threads in which a model computes on a CPU; default: `OMP_NUM_THREADS`, else "
-        "one per core that the process may use",
+        description="Threads in which a network runs on a CPU. Default: `OMP_NUM_THREADS`, "
+        "otherwise one per core that the process may use.",
     )
     default_model: str = Field(
-        "catdog", description="model used when a request names none; else the first available"
+        "catdog",
+        description="The model for requests that name none. If it is not available, the first one "
+        "that is.",
     )
-    max_image_bytes: int = Field(20_000_000, gt=0, description="bytes of one image")
+    max_image_bytes: int = Field(
+        20_000_000,
+        gt=0,
+        description="The largest size of one image, in bytes.",
+    )
     max_image_pixels: int = Field(
-        50_000_000, gt=0, le=_PILLOW_BOMB_PIXELS, description="pixels of one image"
+        50_000_000,
+        gt=0,
+        le=_PILLOW_BOMB_PIXELS,
+        description="The largest number of pixels of one image.",
     )
-    max_request_files: int = Field(64, gt=0, description="images in one request")
-    max_request_bytes: int = Field(100_000_000, gt=0, description="bytes of one request")
+    max_request_files: int = Field(
+        64,
+        gt=0,
+        description="The largest number of images in one request.",
+    )
+    max_request_bytes: int = Field(
+        100_000_000,
+        gt=0,
+        description="The largest size of one request, in bytes.",
+    )
     max_upload_bytes: int = Field(
         500_000_000,
         gt=0,
-        description="bytes of all requests held in memory at one time; one caller (without keys, "
-        "one client address) may hold half, or one request of `ATELIER_MAX_REQUEST_BYTES` if that "
-        "is more",
+        description="Bytes that all requests together may hold in memory. One caller (without "
+        "keys, one client address) may hold half of it, or one request of "
+        "`ATELIER_MAX_REQUEST_BYTES` if that is more.",
     )
     max_archive_bytes: int = Field(
-        2_000_000_000, gt=0, description="bytes of an archive to evaluate on"
+        2_000_000_000,
+        gt=0,
+        description="The largest size of an archive for evaluation, in bytes.",
     )
-    max_archive_entries: int = Field(20_000, gt=0, description="files in such an archive")
+    max_archive_entries: int = Field(
+        20_000,
+        gt=0,
+        description="The largest number of files in such an archive.",
+    )
     archive_timeout_s: float = Field(
-        3600.0, gt=0, description="seconds in which such an archive has to arrive"
+        3600.0,
+        gt=0,
+        description="Seconds in which such an archive has to arrive.",
     )
     datasets: Path = Field(
-        Path("data"), description="folders to evaluate on; training and tests look there too"
+        Path("data"),
+        description="The directory of the data sets for evaluation. Training and tests use it too.",
     )
     max_decoding_pixels: int = Field(
         200_000_000,
         gt=0,
-        description="pixels being decoded at one time, some 20 bytes of memory each",
+        description="Pixels that may be decoded at one time; each takes about 20 bytes of memory.",
     )
     upload_timeout_s: float = Field(
-        120.0, gt=0, description="seconds in which a request has to arrive"
+        120.0,
+        gt=0,
+        description="Seconds in which a request has to arrive.",
     )
     head_timeout_s: float = Field(
-        20.0, gt=0, description="seconds in which the head of a request has to arrive"
+        20.0,
+        gt=0,
+        description="Seconds in which the head of a request has to arrive.",
     )
     download_stall_s: float = Field(
         30.0,
         gt=0,
-        description="seconds in which a client has to read the next 16 KB of an answer; then its "
-        "connection is aborted",
+        description="Seconds in which a client has to read the next 16 KB of a response; "
+        "otherwise its connection is aborted.",
     )
     max_connections: int = Field(
         4096,
         gt=0,
-        description="connections at one time, as far as the hard limit on file descriptors allows "
-        "(two each); 32 more are taken for health probes. When all are taken, the one that has "
-        "been idle for the longest time is closed for a new one",
+        description="The largest number of connections at one time, as far as the hard limit on "
+        "file descriptors allows (two each). Another 32 are kept for health probes. "
+        "At the limit, the connection that has been idle for the longest time is "
+        "closed for a new one.",
     )
     max_connections_per_peer: int | None = Field(
         None,
         gt=0,
-        description="connections of one peer (an IPv4 address, or an IPv6 /64) at one time; "
-        "default: half of all, as a reverse proxy is one peer for all of its clients: lower it "
-        "only where clients connect directly, and let a proxy limit its own clients",
+        description="The largest number of connections of one peer (an IPv4 address, or an IPv6 "
+        "/64) at one time. Default: half of all, because a reverse proxy is one peer "
+        "for all of its clients. Lower it only where clients connect directly, and "
+        "let a proxy limit its own clients ([deploy.md](deploy.md)).",
     )
     max_streams_per_caller: int = Field(
         100,
         gt=0,
-        description="event streams and requests with `Prefer: wait` of one caller at one time; "
-        "then 429; without keys, of one client address",
+        description="The largest number of event streams and requests with `Prefer: wait` of one "
+        "caller (without keys, of one client address) at one time; more are refused "
+        "with 429.",
     )
     max_keyless_requests_per_minute: int = Field(
         600,
         gt=0,
-        description="where there are keys, requests without a valid one from one client address "
-        "in a minute, but for the page's files and health probes; then 429. Sign-ins are counted "
-        "apart from the others, with the same limit. Behind a proxy all clients share this, unless "
-        "`FORWARDED_ALLOW_IPS` names the proxy, whose `X-Forwarded-For` then counts; requests with "
-        "a key never count",
+        description="If there are keys, requests without a valid one that one client address may "
+        "send in a minute; more are refused with 429. The page's files and health "
+        "probes do not count. Sign-ins are counted separately, with the same limit. "
+        "Behind a proxy all clients share the limit, unless `FORWARDED_ALLOW_IPS` "
+        "names the proxy, whose `X-Forwarded-For` then counts. Requests with a key "
+        "never count.",
     )
     upload_stall_s: float = Field(
-        10.0, gt=0, description="seconds without a byte after which an upload is given up"
+        10.0,
+        gt=0,
+        description="Seconds without a byte after which an upload is aborted.",
     )
     decode_timeout_s: float = Field(
-        60.0, gt=0, description="when all decoding threads work longer, the web process restarts"
+        60.0,
+        gt=0,
+        description="Seconds after which a decoding thread counts as lost. When all are lost, the "
+        "web process restarts.",
     )
     decode_threads: int = Field(
         default_factory=available_cores,
         gt=0,
-        description="threads that decode images of one caller, and one more for others; "
-        "default: one per core",
+        description="Threads that decode images. Default: one per core.",
     )
     max_evaluation_s: float = Field(
-        3600.0, gt=0, description="seconds after which an evaluation reports on what it has seen"
+        3600.0,
+        gt=0,
+        description="Seconds after which an evaluation stops and reports on the images it has "
+        "seen.",
     )
-    max_batch: int = Field(32, gt=0, le=1024, description="images in one forward pass")
+    max_batch: int = Field(
+        32,
+        gt=0,
+        le=1024,
+        description="The largest number of images in one forward pass.",
+    )
     max_queue: int = Field(
         256,
         gt=0,
-        description="images waiting for a model, or for decoding; then 503, first for the caller "
-        "with most of them",
+        description="The largest number of images that wait for a model, or for decoding. More "
+        "are refused with 503, first those of the caller with most of them.",
     )
     classify_deadline_s: float = Field(
-        10.0, gt=0, description="seconds in which images that have arrived are classified; then 503"
+        10.0,
+        gt=0,
+        description="Seconds in which received images have to be classified; otherwise the "
+        "response is 503.",
     )
-    workers: int = Field(1, ge=0, description="processes that paint; 0 for none on this host")
+    workers: int = Field(
+        1,
+        ge=0,
+        description="Worker processes on this host. 0 starts none.",
+    )
     database_url: SecretStr | None = Field(
-        None, description="job database as SQLAlchemy names it; default: SQLite in the data dir"
+        None,
+        description="The job database: `sqlite:////folder/atelier.db`, or "
+        "`postgresql://user:password@host/name`, which several hosts can share "
+        "([fleet.md](fleet.md)). Default: SQLite in the data directory.",
     )
     broker_url: SecretStr | None = Field(
         None,
-        description="where Celery finds RabbitMQ (`amqp://`) or Redis (`redis://`), on a fleet; "
-        "default: workers look into the database",
+        description="The message broker of a fleet: RabbitMQ (`amqp://`) or Redis (`redis://`). "
+        "Default: workers poll the database.",
     )
-    broker_timeout_s: float = Field(5.0, gt=0, description="how long to wait for the broker")
+    broker_timeout_s: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds to wait for the broker.",
+    )
     job_time_limit_s: float = Field(
-        86_400.0, gt=0, description="a fleet's worker that works on one job for longer is killed"
+        86_400.0,
+        gt=0,
+        description="Seconds after which a fleet's worker that is still running one job is killed.",
     )
     blobs_url: str | None = Field(
         None,
-        description="object store for the files of jobs, such as `s3://bucket/folder`, with "
-        "credentials as its own tools take them; default: the data dir",
+        description="The object store for the files of jobs, such as `s3://bucket/folder`; "
+        "credentials come from the variables of its own tools (`AWS_*`). Default: the "
+        "data directory.",
     )
     blobs_timeout_s: float = Field(
-        5.0, gt=0, description="seconds to wait for the object store's answer"
+        5.0,
+        gt=0,
+        description="Seconds to wait for the object store.",
     )
     blobs_redirect: bool = Field(
-        True, description="let clients fetch paintings from the object store, by a signed link"
+        True,
+        description="Let clients fetch paintings directly from the object store, by a signed link.",
     )
     blobs_public_url: str | None = Field(
-        None, description="endpoint under which clients reach the object store; default: as we do"
+        None,
+        description="The endpoint under which clients reach the object store. Default: the "
+        "service's own.",
     )
-    max_size: int = Field(2048, ge=64, description="longest side of a painting, px")
+    max_size: int = Field(
+        2048,
+        ge=64,
+        description="The longest side of a painting, in pixels.",
+    )
     worker_memory_bytes: int | None = Field(
-        None, gt=0, description="memory of a worker; default: all that its device has"
+        None,
+        gt=0,
+        description="Memory that a worker may use, in bytes. Default: all memory of its device.",
     )
     vgg19_weights: Path | None = Field(
-        None, description="a state_dict of VGG19 to paint with; default: the original weights"
+        None,
+        description="A file with a state_dict of VGG19 for painting. Default: the original "
+        "weights.",
     )
     vgg19_convention: Literal["caffe", "torchvision"] = Field(
-        "torchvision", description="the input that those weights expect"
+        "torchvision",
+        description="The input convention of that file.",
     )
-    max_queued_jobs: int = Field(100, gt=0, description="jobs that may wait; then 429")
-    max_queued_jobs_per_caller: int = Field(20, gt=0, description="jobs of one caller that wait")
+    max_queued_jobs: int = Field(
+        100,
+        gt=0,
+        description="The largest number of waiting jobs; more are refused with 429.",
+    )
+    max_queued_jobs_per_caller: int = Field(
+        20,
+        gt=0,
+        description="The largest number of waiting jobs of one caller; more are refused with 429.",
+    )
     max_finished_jobs_per_caller: int = Field(
-        10_000, gt=0, description="finished jobs of one caller that are known; the oldest go first"
+        10_000,
+        gt=0,
+        description="The largest number of finished jobs that are kept for one caller. Beyond it, "
+        "the oldest are removed with their files.",
     )
     max_stored_bytes_per_caller: int = Field(
-        10_000_000_000, gt=0, description="bytes of the files of one caller's jobs; then 429"
+        10_000_000_000,
+        gt=0,
+        description="Bytes that the files of one caller's jobs may take; a job that needs more is "
+        "refused with 429.",
     )
     min_free_bytes: int = Field(
-        1_000_000_000, ge=0, description="free disk space below which no job is accepted"
+        1_000_000_000,
+        ge=0,
+        description="Free bytes on the disk below which no job is accepted.",
     )
     result_ttl_s: float = Field(
         7 * 86_400.0,
         gt=0,
-        description="seconds of service for which the files of a finished job are kept",
+        description="Seconds for which the files of a finished job are kept. Only time in which "
+        "the service runs counts, and of each pause a tenth of this value, but no "
+        "more than a day ([why](decisions/0017-expiry-counts-service-time.md)).",
     )
     job_ttl_s: float = Field(
-        30 * 86_400.0, gt=0, description="seconds of service for which a finished job is known"
+        30 * 86_400.0,
+        gt=0,
+        description="Seconds for which a finished job is kept, counted in the same way.",
     )
     orphan_ttl_s: float = Field(
-        86_400.0, gt=0, description="age in seconds at which files of no job are removed"
+        86_400.0,
+        gt=0,
+        description="Age in seconds at which files without a job are removed, once they have been "
+        "found twice.",
     )
-    report_s: float = Field(1.0, gt=0, description="seconds between two previews, at least")
-    checkpoint_s: float = Field(10.0, gt=0, description="seconds between two checkpoints")
+    report_s: float = Field(
+        1.0,
+        gt=0,
+        description="The shortest time between two previews, in seconds.",
+    )
+    checkpoint_s: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds between two checkpoints of a job.",
+    )
     result_wait_s: float = Field(
         600.0,
         gt=0,
-        description="seconds that a worker keeps a result which the object store does not take; "
-        "then the job fails",
+        description="Seconds that a worker keeps a result that the object store refuses; then the "
+        "job fails.",
     )
-    lease_s: float = Field(30.0, gt=0, description="seconds without a sign of life of a worker")
-    lease_renew_s: float = Field(5.0, gt=0, description="seconds between signs of life")
+    lease_s: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds without a heartbeat after which a worker loses its job.",
+    )
+    lease_renew_s: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds between two heartbeats of a worker.",
+    )
     lease_give_up_s: float = Field(
-        20.0, gt=0, description="a worker that cannot renew its lease for so long ends itself"
+        20.0,
+        gt=0,
+        description="Seconds after which a worker that cannot renew its lease ends itself.",
     )
     stall_s: float = Field(
-        300.0, gt=0, description="a worker whose step takes longer (or 20 usual steps) is ended"
+        300.0,
+        gt=0,
+        description="Seconds that one step of a job may take (or 20 times its usual duration, if "
+        "that is longer). The watchdog then ends the worker.",
     )
     cancel_s: float = Field(
-        10.0, gt=0, description="a worker that does not obey a cancel for so long is ended"
+        10.0,
+        gt=0,
+        description="Seconds for which a worker may ignore a cancellation. The watchdog then ends "
+        "it.",
     )
     retry_s: float = Field(
-        10.0, gt=0, description="seconds until a job is tried again after an error; then twice that"
+        10.0,
+        gt=0,
+        description="Seconds until a job is tried again after an error; the wait doubles with "
+        "each error.",
     )
     restart_s: float = Field(
-        0.5, gt=0, description="seconds until a process that died is started again; then twice that"
+        0.5,
+        gt=0,
+        description="Seconds until a process that died is started again; the wait doubles with "
+        "each failure.",
     )
-    longest_restart_s: float = Field(30.0, gt=0, description="and at most so many")
-    worker_poll_s: float = Field(0.1, gt=0, description="how often an idle worker looks for work")
-    events_poll_s: float = Field(0.25, gt=0, description="how often event streams look for news")
+    longest_restart_s: float = Field(
+        30.0,
+        gt=0,
+        description="Upper bound of this restart back-off, in seconds.",
+    )
+    worker_poll_s: float = Field(
+        0.1,
+        gt=0,
+        description="Seconds between two looks of an idle worker into the database.",
+    )
+    events_poll_s: float = Field(
+        0.25,
+        gt=0,
+        description="Seconds between two looks of the event streams into the database.",
+    )
     maintenance_s: float = Field(
-        10.0, gt=0, description="how often lapsed and old jobs are seen to"
+        10.0,
+        gt=0,
+        description="Seconds between two rounds of maintenance, which release lapsed jobs and "
+        "remove old ones.",
     )
-    store_timeout_s: float = Field(5.0, gt=0, description="how long to wait for the database")
+    store_timeout_s: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds to wait for the database.",
+    )
     shutdown_grace_s: float = Field(
-        20.0, gt=0, description="seconds that running requests have when the service stops"
+        20.0,
+        gt=0,
+        description="Seconds that running requests have when the service stops.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least important log lines shown"
+        "info",
+        description="The lowest level of the log lines that are shown.",
     )
     log_format: Literal["console", "json"] = Field(
-        "console", description="log lines for people or for machines"
+        "console",
+        description="The format of the log: `console` for people, `json` for programs.",
     )
 
     @property

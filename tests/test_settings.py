@@ -10,11 +10,15 @@ from pydantic import ValidationError
 from app.settings import Settings
 from tests.patience import patient
 from tests.service import ROOT
+from tools import settings_docs
+
+
+def test_page_of_the_settings_is_up_to_date() -> None:
+    assert settings_docs.TARGET.read_text() == settings_docs.page()
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    table = (ROOT / "docs/settings.md").read_text()
-    rows = dict(re.findall(r"^\| `ATELIER_(\w+)` \| (.*?) \|", table, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `ATELIER_(\w+)` \| (.*?) \|", settings_docs.page(), re.MULTILINE))
     fields = {name.upper(): field for name, field in Settings.model_fields.items()}
     assert set(rows) == set(fields)
     for name, field in fields.items():
