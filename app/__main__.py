@@ -1,9 +1,10 @@
-"""The command line: `python -m app COMMAND`."""
+"""The command line: `atelier COMMAND`, or `python -m app COMMAND`."""
 
 import argparse
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import structlog
@@ -13,16 +14,16 @@ from app.errors import AtelierError
 from app.runtime.supervisor import REFUSED
 
 COMMANDS = {
-    "serve": "start the service: a supervisor with its web process and workers",
-    "web": "start the web process alone, for containers",
-    "worker": "start a worker alone, for containers",
-    "doctor": "look for what keeps the service from working",
-    "jobs": "look at the jobs of this host, or cancel one",
+    "serve": "start the service: a supervisor with a web process and workers",
+    "web": "start only the web process, for containers",
+    "worker": "start only a worker, for containers",
+    "doctor": "check the host, the settings and the service, and say what to mend",
+    "jobs": "list, show or cancel jobs",
     "key": "make an API key",
-    "prepare": "choose what runs a model, and keep it for the next start or reload",
+    "prepare": "select the engine of a model in advance, for the next start or reload",
     "classify": "classify images without a server",
-    "evaluate": "tell how good a model is on labelled images, without a server",
-    "stylize": "paint a photograph in the style of a picture, without a server",
+    "evaluate": "evaluate a model on labeled images without a server",
+    "stylize": "paint a photograph in the style of a picture without a server",
 }
 
 
@@ -32,8 +33,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is import
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m app", description="Atelier")
+    """Run one command and return its exit status."""
+    parser = argparse.ArgumentParser(prog=_program(), description="Atelier")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = subparsers.add_parser(name, help=summary, description=summary)
@@ -54,6 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stderr.write(f"error: {error}\n")
         return REFUSED
     return status
+
+
+def _program() -> str:
+    name = Path(sys.argv[0]).name
+    return name if name == "atelier" else "python -m app"
 
 
 def _module(command: str) -> ModuleType:

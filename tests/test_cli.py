@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,17 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "picture.png"
     path.write_bytes(encode(photograph()))
     return path
+
+
+@pytest.mark.processes
+def test_console_script_names_itself_in_its_help() -> None:
+    (script,) = entry_points(group="console_scripts", name="atelier")
+    code = f"import sys; sys.argv[0] = 'bin/atelier'; from {script.module} import {script.attr}"
+    command = [sys.executable, "-c", f"{code}; sys.exit({script.attr}())", "--help"]
+    result = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=patient(), check=True
+    )
+    assert result.stdout.startswith("usage: atelier [-h] COMMAND")
 
 
 @pytest.mark.processes
