@@ -1,4 +1,4 @@
-"""The README is run: its calls, and its figures against the checkpoints."""
+"""The README and the pages of its calls are run; figures are compared with the checkpoints."""
 
 import json
 import re
@@ -14,7 +14,9 @@ from tests.patience import patient
 from tests.service import ROOT, Service
 
 README = (ROOT / "README.md").read_text()
-CALLS = re.findall(r"^\$ (curl .*)\n((?:(?!\$|```).*\n)+)", README, re.MULTILINE)
+API_PAGE = (ROOT / "docs/api.md").read_text()
+PAGES = "\n".join([README, (ROOT / "docs/guide.md").read_text(), API_PAGE])
+CALLS = re.findall(r"^\$ (curl .*)\n((?:(?!\$|```).*\n)+)", PAGES, re.MULTILINE)
 CITED = "http://127.0.0.1:8000"
 CHANGING = re.compile("/stylize|/evaluate|/jobs/|/health/ready")  # ids, times, seconds
 STABLE_CALLS = [(call, answer) for call, answer in CALLS if not CHANGING.search(call)]
@@ -77,7 +79,7 @@ def test_a_call_about_jobs_gives_an_answer_like_the_one_shown(
 
 def test_the_inference_client_prints_what_is_shown(service: Service) -> None:
     programs = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
-    ((program, shown),) = programs.findall(README)
+    ((program, shown),) = programs.findall(API_PAGE)
     address = service.url.removeprefix("http://")
     result = subprocess.run(
         [sys.executable, "-c", program.replace(CITED.removeprefix("http://"), address)],
@@ -95,7 +97,7 @@ def test_the_inference_client_prints_what_is_shown(service: Service) -> None:
 
 
 def test_there_are_calls_to_run() -> None:
-    assert len(CALLS) >= 5
+    assert len(CALLS) >= 11
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "catdog"])

@@ -9,7 +9,7 @@ from tests.deploy.compose import compose, seconds, services
 from tests.deploy.dockerfile import instructions
 from tests.service import ROOT
 
-GPU, TLS = "docker-compose.gpu.yml", "docker-compose.tls.yml"
+GPU, TLS = "deploy/docker-compose.gpu.yml", "deploy/docker-compose.tls.yml"
 DOMAIN = {"ATELIER_DOMAIN": "atelier.example"}
 KEYS = {"ATELIER_API_KEYS": f"me:{64 * '0'}"}
 ALL = [(), (GPU,), (TLS,), (GPU, TLS)]

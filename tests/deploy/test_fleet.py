@@ -98,7 +98,7 @@ def test_the_store_is_prepared_as_often_as_need_be(tmp_path: Path, *, is_attache
 
 def test_tls_can_be_put_in_front() -> None:
     site = {"ATELIER_DOMAIN": "atelier.example", "ATELIER_UPSTREAM": "balancer:8080"}
-    result = compose(FILE, "docker-compose.tls.yml", **SECRETS, **site)
+    result = compose(FILE, "deploy/docker-compose.tls.yml", **SECRETS, **site)
     assert result.returncode == 0, result.stderr
     found = yaml.safe_load(result.stdout)["services"]
     assert found["proxy"]["environment"]["ATELIER_UPSTREAM"] == "balancer:8080"

@@ -9,7 +9,11 @@ from tests.service import ROOT
 GUIDE = (ROOT / "docs/deploy.md").read_text()
 FLEET = (ROOT / "docs/fleet.md").read_text()
 README = (ROOT / "README.md").read_text()
-COMPOSE = {file.name: file.read_text() for file in ROOT.glob("docker-compose*.yml")}
+COMPOSE = {
+    str(file.relative_to(ROOT)): file.read_text()
+    for folder in (ROOT, ROOT / "deploy")
+    for file in folder.glob("docker-compose*.yml")
+}
 
 
 def used(*names: str) -> set[str]:
@@ -29,7 +33,7 @@ def test_every_variable_is_explained() -> None:
 
 @pytest.mark.parametrize("text", [GUIDE, FLEET, README])
 def test_every_file_is_there(text: str) -> None:
-    named = set(re.findall(r"\bdeploy/[\w.]+\w|docker-compose[\w.]*\.yml", text))
+    named = set(re.findall(r"\bdeploy/[\w.-]+\w|(?<!/)docker-compose[\w.]*\.yml", text))
     missing = {name for name in named if not (ROOT / name).exists()}
     assert len(named) >= 3
     assert missing <= {"docker-compose.local.yml"}

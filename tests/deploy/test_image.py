@@ -97,7 +97,7 @@ def test_behind_the_proxy_only_a_key_opens(
     made = said(image, "key", "new", "me")
     (key,), (entry,) = re.findall(r"\batelier_\S+", made), re.findall(r"\bme:\w+", made)
     service = services(
-        "docker-compose.tls.yml", ATELIER_DOMAIN="atelier.example", ATELIER_API_KEYS=entry
+        "deploy/docker-compose.tls.yml", ATELIER_DOMAIN="atelier.example", ATELIER_API_KEYS=entry
     )["web"]
     volume = new_volume(image, tmp_path / "data")
     container = placed(image, service, volume, ATELIER_PORT=port, ATELIER_ENGINE="exact")
