@@ -30,13 +30,13 @@ def check_admission(
     max_size: int,
     begun_px: int | None = None,
 ) -> Estimate | None:
-    """Estimate the painting of a photograph of (width, height) px.
+    """Estimate the cost of painting a photograph of (width, height) px.
 
-    None while no worker has measured what its work costs. `begun_px` is the longest side of a
-    painting that is gone on with.
+    Return None while no worker is calibrated. `begun_px` is the longest side of the painting that
+    is continued.
 
     Raises:
-        DoesNotFitError: it is too large; the message says what would fit.
+        DoesNotFitError: the painting is too large; the message says what would fit.
         UnpaintableError: the photograph is too long and thin.
     """
     if options.size > max_size:

@@ -1,4 +1,4 @@
-"""A value of the job database that many ask for, and that may be a second old."""
+"""A cached query of the job database, for values that may be a second old."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class Cached(Generic[T]):
-    """The answer to a query, remembered for a while. Belongs to one event loop."""
+    """The result of a query, cached for a while. Belongs to one event loop."""
 
     def __init__(self, query: Callable[[], T], *, max_age_s: float, timeout_s: float) -> None:
-        """Remember what `query` returns or raises for `max_age_s` after it has ended."""
+        """Cache what `query` returns or raises for `max_age_s` after it has ended."""
         self._query = query
         self._max_age_s = max_age_s
         self._timeout_s = timeout_s
@@ -21,11 +21,11 @@ class Cached(Generic[T]):
         self._ended_at = 0.0
 
     async def get(self) -> T:
-        """Return the answer; ask again if it is too old, with one query at a time.
+        """Return the result; query again if it is too old, one query at a time.
 
         Raises:
-            TimeoutError: there is no answer in time.
-            Exception: the query has raised it.
+            TimeoutError: the query has not ended in time.
+            Exception: the query raised it.
         """
         if self._asked is None or self._is_old(self._asked):
             self._asked = asyncio.create_task(in_store(self._query))
@@ -39,4 +39,4 @@ class Cached(Generic[T]):
     def _end(self, asked: asyncio.Task[T]) -> None:
         self._ended_at = asyncio.get_running_loop().time()
         if not asked.cancelled():
-            asked.exception()  # asyncio reports errors that nobody has looked at
+            asked.exception()  # asyncio logs exceptions that are never retrieved

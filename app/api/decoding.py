@@ -1,4 +1,4 @@
-"""From an image that was sent to what its model takes, counted for its caller."""
+"""The decoding step of classification: from an uploaded image to a model's input."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ async def decode_for(
     flow: str,
     count_pixels: Callable[[int], None],
 ) -> Prepared[Tensor]:
-    """Decode and prepare an image for a model.
+    """Decode and preprocess an image for a model.
 
     Raises:
         QueueFullError: too many images are waiting.

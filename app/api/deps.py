@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that lives as long as the web process; the lifespan yields it."""
+    """The services of the web process; the lifespan yields them."""
 
     authenticator: Authenticator
     rate_limiter: RateLimiter
@@ -86,7 +86,7 @@ async def _flow(request: Request) -> str:
 
 
 FlowDep = Annotated[str, Depends(_flow)]
-"""The name under which a request shares what all want: its caller, or its peer."""
+"""The key of fair sharing: the caller, or without keys the client address."""
 
 
 async def _admin(caller: CallerDep, services: ServicesDep) -> str:
@@ -108,7 +108,7 @@ async def _job_id(
         ),
     ],
 ) -> str:
-    """Refuse what cannot be an id; a database may not even take it."""
+    """Refuse anything that cannot be an id; some databases reject certain characters."""
     if not _JOB_ID.fullmatch(job_id):
         raise UnknownJobError(f"there is no job {job_id!r}")
     return job_id
@@ -125,7 +125,7 @@ JobDep = Annotated[Job, Depends(_job)]
 
 
 async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
-    """Do several things at the same time; the first error ends the others and is raised."""
+    """Run coroutines concurrently; the first error cancels the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]
@@ -136,13 +136,13 @@ async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
 
 @asynccontextmanager
 async def while_awaited(request: Request, deadline_s: float) -> AsyncIterator[None]:
-    """Cancel what is done inside when its time is over, or when nobody waits for it any more.
+    """Cancel the work inside at the deadline, or when the client disconnects.
 
     The request must have been received in full.
 
     Raises:
-        DeadlineError: it was not done in time.
-        ClientDisconnect: the client has gone.
+        DeadlineError: the deadline has passed.
+        ClientDisconnect: the client has disconnected.
     """
     is_gone = False
 

@@ -36,7 +36,7 @@ M = TypeVar("M", bound=BaseModel)
 _PROBLEM_SCHEMA = f"#/components/schemas/{Problem.__name__}"
 _ERRORS_SHOWN = 20
 _LONGEST_FIELD = 100
-_CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it keeps the log and the metrics honest
+_CLIENT_CLOSED_REQUEST = 499  # for the log and the metrics; the client does not see it
 
 _DOMAIN_ERRORS: dict[type[AtelierError], ProblemType] = {
     vision.UnsupportedFormatError: ProblemType(415, "unsupported_format", "Not a supported image"),
@@ -95,21 +95,21 @@ _DOMAIN_ERRORS: dict[type[AtelierError], ProblemType] = {
 _JOB_FAILURES = {
     "worker_crashed": ProblemType(500, "worker_crashed", "The worker crashed"),
     "invalid_job": ProblemType(422, "invalid_job", "The pictures cannot be painted"),
-    "invalid_set": ProblemType(422, "invalid_set", "The images cannot be evaluated on"),
+    "invalid_set": ProblemType(422, "invalid_set", "The images cannot be used for an evaluation"),
     "model_unavailable": ProblemType(503, "model_unavailable", "The model is not available"),
     "model_replaced": ProblemType(409, "model_replaced", "The model has been replaced"),
-    "files_missing": ProblemType(410, "files_missing", "Files of the job have gone"),
+    "files_missing": ProblemType(410, "files_missing", "Files of the job are missing"),
     "out_of_memory": ProblemType(422, "out_of_memory", "The painting does not fit"),
     "storage_failed": ProblemType(507, "storage_failed", "The files cannot be stored"),
 }
 
 
 class StreamEndedError(AtelierError):
-    """The client has had the end of this stream already."""
+    """The client has already received the end of this stream."""
 
 
 def problem_of(error: AtelierError) -> Problem:
-    """Describe an error, with its own message unless that is for operators only."""
+    """Describe an error. Messages for operators are replaced by the detail of the problem type."""
     problem_type = _type_of(error)
     field = error.field if isinstance(error, ApiError | FieldError) else None
     return problem(problem_type, problem_type.detail or str(error), field=field)
@@ -130,10 +130,10 @@ def _type_of_class(error: type[AtelierError]) -> ProblemType:
 
 
 def validated(model: type[M], values: Mapping[str, Any]) -> M:
-    """Build a model of a request's fields.
+    """Validate a request's fields and return the model.
 
     Raises:
-        RequestValidationError: they are not valid.
+        RequestValidationError: the fields are not valid.
     """
     try:
         return model.model_validate(values)
@@ -142,13 +142,13 @@ def validated(model: type[M], values: Mapping[str, Any]) -> M:
 
 
 def invalid_body(error: ValidationError) -> RequestValidationError:
-    """Place the errors of a model in the request's body."""
+    """Convert the errors of a model into errors of the request's body."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     return RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in errors])
 
 
 def problem_responses(*errors: type[AtelierError]) -> dict[int | str, dict[str, Any]]:
-    """Declare in OpenAPI what a route may answer besides success, and always `invalid_request`."""
+    """Return the OpenAPI responses of a route for these errors, and for `invalid_request`."""
     types = [INVALID_REQUEST, *map(_type_of_class, errors)]
     return {
         status: _declared([each for each in types if each.status == status])
@@ -157,7 +157,7 @@ def problem_responses(*errors: type[AtelierError]) -> dict[int | str, dict[str, 
 
 
 def _declared(types: Sequence[ProblemType]) -> dict[str, Any]:
-    """Describe the answer to errors of one status."""
+    """Describe the response for problem types of one status."""
     waits = [each.retry_after_s is not None for each in types]
     return {
         "model": Problem,
@@ -168,7 +168,7 @@ def _declared(types: Sequence[ProblemType]) -> dict[str, Any]:
 
 
 def install(app: FastAPI) -> None:
-    """Make the app answer every error with a problem document."""
+    """Register the handlers, so that every error response is a problem document."""
     for error in (ApiError, FieldError, *_DOMAIN_ERRORS):
         app.add_exception_handler(error, _on_known_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
@@ -178,13 +178,13 @@ def install(app: FastAPI) -> None:
 
 
 def internal_error() -> Response:
-    """Answer an unexpected error without saying what it was; the log has it."""
-    detail = "an unexpected error; the log has it under this answer's X-Request-ID"
+    """Return the response to an unexpected error, whose details are only logged."""
+    detail = "An unexpected error occurred; the log has it under this response's X-Request-ID."
     return _response(INTERNAL_ERROR, problem(INTERNAL_ERROR, detail))
 
 
 def response_to(error: AtelierError) -> Response:
-    """Answer an error, with the time after which to try again if the error knows it."""
+    """Return the response to an error, with `Retry-After` if the error has a time to wait."""
     problem_type = _type_of(error)
     if problem_type.detail is not None:
         log.warning("request refused", code=problem_type.code, error=str(error))
@@ -224,7 +224,7 @@ def _field_problem(found: Mapping[str, Any]) -> FieldProblem:
 
 
 def _name_of(place: Sequence[str | int]) -> str:
-    """Return the name of a place in a request, cut short: the client may have made it up."""
+    """Return the name of a field, truncated: a client may send a name of any length."""
     return ".".join(map(str, place))[:_LONGEST_FIELD]
 
 

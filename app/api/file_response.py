@@ -1,4 +1,4 @@
-"""Answers with a file of a job."""
+"""A response with a file of a job."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -10,7 +10,7 @@ from app.jobs.storage.base import StoredFile
 
 
 class BlobResponse(StreamingResponse):
-    """A response that reads a file piece by piece as the client takes it, and then closes it."""
+    """A response that reads a stored file in chunks, as fast as the client does, and closes it."""
 
     def __init__(
         self, reader: StoredFile, media_type: str, headers: Mapping[str, str] | None = None
@@ -20,7 +20,7 @@ class BlobResponse(StreamingResponse):
         self._reader = reader
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Send the response."""
         try:
             await super().__call__(scope, receive, send)
         finally:

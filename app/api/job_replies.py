@@ -1,4 +1,4 @@
-"""Headers and response of every request that makes a job."""
+"""The headers and the response of every request that creates a job."""
 
 import re
 from collections.abc import AsyncIterator
@@ -32,34 +32,34 @@ _LINKS = {
 }
 _HEADERS = {
     "Location": header("the job", f"/jobs/{_JOB}"),
-    "Preference-Applied": header("the preference that was followed", "wait=30", required=False),
+    "Preference-Applied": header("the preference that was applied", "wait=30", required=False),
 }
 JOB_MADE: dict[int | str, dict[str, Any]] = {
     200: {
         "model": JobOut,
-        "description": "The job, which has ended",
+        "description": "The job, which is finished",
         "headers": _HEADERS,
         "links": _LINKS,
     },
     202: {
-        "description": "The job, which goes on",
+        "description": "The job, which is not finished",
         "headers": {**_HEADERS, "Retry-After": {**RETRY_AFTER, "required": True}},
         "links": _LINKS,
     },
 }
-"""What a request that makes a job is answered."""
+"""The OpenAPI responses of a request that creates a job."""
 
 _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
 
 
 class JobHeaders(BaseModel):
-    """Headers of every request that makes a job."""
+    """The headers of every request that creates a job."""
 
     idempotency_key: str | None = Field(
         None,
         min_length=1,
         max_length=200,
-        description="sent again with the same request, it finds the job instead of making another",
+        description="a repeated request with the same key returns the existing job, not a new one",
     )
     prefer: list[str] = Field(
         [],
@@ -71,7 +71,7 @@ class JobHeaders(BaseModel):
 async def _counted_headers(
     headers: Annotated[JobHeaders, Header()], flow: FlowDep, services: ServicesDep
 ) -> AsyncIterator[JobHeaders]:
-    """Count a request that prefers to wait from the start, so that none is refused with its job."""
+    """Count a waiting request before its job is created, so that no created job is refused."""
     if _wanted_wait_s(headers.prefer) is None:
         yield headers
         return
@@ -99,7 +99,7 @@ async def job_document(job: Job, services: Services) -> JobOut:
 async def job_reply(
     job: Job, headers: JobHeaders, services: Services, response: Response
 ) -> JobOut:
-    """Answer 202 with the job, or 200 with the finished job where the client prefers to wait."""
+    """Return 202 with the job, or 200 if the client prefers to wait and the job has finished."""
     response.headers["Location"] = f"/jobs/{job.id}"
     wait_s = _wanted_wait_s(headers.prefer)
     if wait_s is not None:
@@ -115,7 +115,7 @@ async def job_reply(
 
 
 def _wanted_wait_s(prefer: list[str]) -> int | None:
-    """Read `wait` from the preferences of a request (RFC 7240), which may have parameters."""
+    """Return `wait` of the request's preferences (RFC 7240), which may have parameters."""
     for preference in ",".join(prefer).split(",", _MAX_PREFERENCES)[:_MAX_PREFERENCES]:
         wait = _WAIT.fullmatch(preference.partition(";")[0].strip())
         if wait:

@@ -1,4 +1,4 @@
-"""The app as FastAPI makes it, with an OpenAPI document that tells everything as it is."""
+"""A FastAPI app with corrections to the generated OpenAPI document."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,34 +11,34 @@ from app.api.problems import ProblemResponse
 
 _REQUEST_ID = "X-Request-ID"
 _REQUEST_ID_HEADER = {
-    "description": "of the request that is answered, as in the log",
+    "description": "the id of the request, as in the log",
     "required": True,
     "schema": {"type": "string", "examples": ["0b0c9a7c2b6f4a0f9a7c2b6f4a0f9a7c"]},
 }
 _REQUEST_ID_PARAMETER = {
     "name": _REQUEST_ID,
     "in": "header",
-    "description": "1 to 128 visible ASCII characters to know the request by; else one is made up",
+    "description": "an id for the request, 1 to 128 visible ASCII characters; default: generated",
     "schema": {"type": "string"},
 }
 _SECURITY_SCHEMES = {
     "key": {
         "type": "http",
         "scheme": "bearer",
-        "description": "a key of the service, where it has any",
+        "description": "a key of the service, if it has any",
     },
     "session": {
         "type": "apiKey",
         "in": "cookie",
         "name": COOKIE,
-        "description": "what a browser gets for its key, by `POST /session`",
+        "description": "the session cookie that `POST /session` sets",
     },
 }
 _WITH_A_KEY: list[dict[str, list[str]]] = [{"key": []}, {"session": []}, {}]
 
 
 class DocumentedApp(FastAPI):
-    """FastAPI's document, corrected where FastAPI supposes what is not so."""
+    """A FastAPI app whose OpenAPI document is corrected."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -63,7 +63,7 @@ def _corrected(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _correct(operation: Mapping[str, Any]) -> None:
-    """Problems are problem documents only, parameters never null, requests known by their id."""
+    """Correct the media types of errors, nullable parameters, and the header of request ids."""
     for response in operation["responses"].values():
         problem = response.get("content", {}).get(ProblemResponse.media_type)
         if problem is not None:
@@ -75,7 +75,7 @@ def _correct(operation: Mapping[str, Any]) -> None:
 
 
 def without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe what is left out rather than null: a parameter, or a field of a form."""
+    """Remove null from a schema: parameters and form fields are omitted instead."""
     kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return dict(schema)

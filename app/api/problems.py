@@ -12,7 +12,7 @@ from app.api.schemas.common import FieldProblem, Problem
 from app.errors import AtelierError
 
 ERROR_RESPONSE = "error_response"
-"""Key of `scope["state"]`: the class of error responses of another protocol, if not this one's."""
+"""Key in `scope["state"]` for the error response class of another protocol."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class FieldError(AtelierError):
 
 @contextmanager
 def form_field(name: str, *errors: type[AtelierError]) -> Iterator[None]:
-    """Name the form field in errors of these types.
+    """Add the name of the form field to errors of these types.
 
     Raises:
-        FieldError: one of these errors was raised inside.
+        FieldError: one of these errors was raised inside the block.
     """
     try:
         yield
@@ -91,7 +91,7 @@ class ProblemResponse(JSONResponse):
         self._own_headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Send the response."""
         other = scope.get("state", {}).get(ERROR_RESPONSE)
         if other is None:
             await super().__call__(scope, receive, send)
@@ -106,7 +106,7 @@ def problem(
     errors: list[FieldProblem] | None = None,
     field: str | None = None,
 ) -> Problem:
-    """Describe a problem of a type."""
+    """Return the problem document."""
     return Problem(
         type=f"urn:atelier:problem:{problem_type.code}",
         title=problem_type.title,

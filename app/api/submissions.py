@@ -1,4 +1,4 @@
-"""Takes new jobs in: the files first, then the row that names them."""
+"""Creation of jobs: first the files are stored, then the row that names them."""
 
 import errno
 import hashlib
@@ -55,7 +55,7 @@ JOB_REFUSALS = (
     StorageUnavailableError,
     StoreUnavailableError,
 )
-"""What may keep a request from making a job, whatever it asks for."""
+"""Errors of every request that creates a job."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class JobDraft:
 
 @dataclass(frozen=True)
 class Sender:
-    """The client of a request that makes a job.
+    """The client of a request that creates a job.
 
-    `caller` owns the job, `flow` is the name under which a request shares what all clients want,
-    and `key` is the idempotency key, if there is one.
+    `caller` owns the job, `flow` is the key of fair sharing, and `key` is the idempotency key, if
+    there is one.
     """
 
     caller: str
@@ -109,7 +109,7 @@ class Submissions:
         min_free_bytes: int,
         on_queued: Callable[[], None],
     ) -> None:
-        """Use these parts; `on_queued` is called on the event loop whenever a job was made."""
+        """Use these services; `on_queued` is called on the event loop after each new job."""
         self._store = store
         self._storage = storage
         self._spool = spool
@@ -120,17 +120,20 @@ class Submissions:
 
     @contextmanager
     def holding_key(self, sender: Sender) -> Iterator[None]:
-        """Keep other requests from using the sender's idempotency key meanwhile.
+        """Reserve the sender's idempotency key for the duration of the request.
 
         Raises:
-            StillReceivingError: another request holds it.
+            StillReceivingError: another request has reserved it.
         """
         if sender.key is None:
             yield
             return
         held = (sender.caller, sender.key)
         if held in self._keys:
-            raise StillReceivingError("the first request with this Idempotency-Key still arrives")
+            raise StillReceivingError(
+                "The first request with this Idempotency-Key is still being received. Try again "
+                "later."
+            )
         self._keys.add(held)
         try:
             yield
@@ -138,21 +141,21 @@ class Submissions:
             self._keys.discard(held)
 
     async def check_room(self, sender: Sender) -> None:
-        """Refuse a job that has no place, before the request's body is received.
+        """Check for room before the request's body is received.
 
-        Only the rate limit holds for a request whose key has made a job before.
+        For a request whose key has created a job before, only the rate limit applies.
 
         Raises:
             RateLimitedError: the caller has sent too many such requests in this minute.
             JobQueueFullError: too many jobs wait.
-            QuotaError: the caller's files take all the room there is for them.
-            StorageFullError: too little disk is free.
+            QuotaError: the caller's files use the whole quota.
+            StorageFullError: the disk has too little free space.
         """
         await self._rate_limiter.take_submission(sender.caller)
         await in_store(self._check_room, sender)
 
     async def made_before(self, sender: Sender, job_request: JobRequest) -> Job | None:
-        """Find the job that this request's key made before, whatever has changed since.
+        """Return the job that this request's key created before, if there is one.
 
         Raises:
             IdempotencyError: the key was used for another request.
@@ -163,14 +166,14 @@ class Submissions:
         return await in_store(self._store.made_before, sender.caller, sender.key, fingerprint)
 
     async def create(self, sender: Sender, draft: JobDraft) -> Job:
-        """Store the files and queue the job, or find the job that this key made meanwhile.
+        """Store the files and queue the job, or return the job that this key created meanwhile.
 
         Raises:
             JobQueueFullError: too many jobs wait.
-            QuotaError: the caller's files would take too much room.
-            FilesTooLargeError: these files alone would.
-            StorageFullError: too little disk is free.
-            StorageUnavailableError: the files cannot be stored for now.
+            QuotaError: the caller's files would exceed the quota.
+            FilesTooLargeError: these files alone would exceed it.
+            StorageFullError: the disk has too little free space.
+            StorageUnavailableError: the files cannot be stored at the moment.
             IdempotencyError: the key was used for another request.
             ResultExpiredError: the files of the painting to continue have been removed.
         """
@@ -183,10 +186,10 @@ class Submissions:
             return
         self._store.check_room(sender.caller)
         if self._spool.free_bytes() < self._min_free_bytes:
-            raise StorageFullError("the disk is nearly full; the operator has to make room")
+            raise StorageFullError("The disk is nearly full. The operator has to free space.")
 
     def _create(self, sender: Sender, draft: JobDraft) -> Job:
-        """Store the files, then the row; if that fails, neither, as far as it can be known."""
+        """Store the files, then the row; after a failure, remove files that no row can name."""
         new = NewJob(
             id=uuid.uuid4().hex,
             kind=draft.job_request.kind,
@@ -207,10 +210,10 @@ class Submissions:
             stored_bytes = sum(self._storage.size_bytes(key) for key in inputs.values())
             job, keep = self._store.create(replace(new, inputs=inputs, stored_bytes=stored_bytes))
         except StorageOfflineError as error:
-            keep = True  # maintenance removes the files later: this client has waited long enough
+            keep = True  # maintenance removes the files later; this client has waited long enough
             raise _storage_error(error) from error
         except StoreUnavailableError:
-            keep = True  # the row may be there, and only the answer be lost
+            keep = True  # the row may exist: only the response may be lost
             raise
         except OSError as error:
             raise _storage_error(error) from error
@@ -226,7 +229,7 @@ class Submissions:
             try:
                 return self._storage.copy(data, key)
             except FileNotFoundError as error:
-                raise ResultExpiredError("the painting has just been removed") from error
+                raise ResultExpiredError("The painting has just been removed.") from error
         return self._storage.put(key, data)
 
 

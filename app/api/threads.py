@@ -1,6 +1,6 @@
-"""Calls that a server which does not answer holds for seconds, in threads of their own.
+"""Thread pools for calls that an unresponsive server can block for seconds.
 
-Nothing that needs other threads waits behind those.
+Other calls do not wait for these threads.
 """
 
 import asyncio
@@ -18,30 +18,30 @@ _PATIENCE_S = 1.0
 
 
 class Threads:
-    """Some threads that only one kind of call uses."""
+    """A pool of threads for one kind of call."""
 
     def __init__(self, count: int) -> None:
         self._limiter = CapacityLimiter(count)
 
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call something in one of them."""
+        """Call a function in a thread of the pool."""
         return await to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._limiter)
 
 
 in_store = Threads(_COUNT)
-"""For methods of the job store, and what uses them."""
+"""For methods of the job store and their users."""
 
 in_storage = Threads(_COUNT)
 """For the files of jobs."""
 
 in_parser = Threads(1)
-"""For large JSON objects, one at a time: parsing one holds the interpreter lock."""
+"""For large JSON objects, one at a time, because parsing holds the GIL."""
 
 
 async def soon_in_store(call: Callable[[], T]) -> T:
-    """Call a method of the store for somebody who does not wait while it is locked.
+    """Call a method of the store with a short timeout.
 
     Raises:
-        TimeoutError: there is no answer within a second.
+        TimeoutError: the method has not returned within a second.
     """
     return await asyncio.wait_for(asyncio.shield(in_store(call)), _PATIENCE_S)

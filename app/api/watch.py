@@ -1,4 +1,4 @@
-"""Follows jobs as they change: one poller for all the streams of this process."""
+"""Job changes for event streams: one poller for all streams of this process."""
 
 import asyncio
 from collections import Counter
@@ -17,13 +17,13 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class JobSnapshot:
-    """A job as it was seen, with what it could expect while it waited."""
+    """A job as last seen, with its place in the queue while it waits."""
 
     job: Job
     queue_position: QueuePosition | None = None
 
     def differs(self, known: "JobSnapshot") -> bool:
-        """Return whether a client that knows the other would see something new."""
+        """Return whether this differs from another snapshot for a client."""
         if self.job.version != known.job.version:
             return self.job.version > known.job.version
         return self._position != known._position
@@ -34,7 +34,7 @@ class JobSnapshot:
 
 
 class JobWatch:
-    """Belongs to one event loop. `run` polls while somebody follows something."""
+    """A watcher of jobs. Belongs to one event loop. `run` polls while there are streams."""
 
     def __init__(self, store: JobStore, poll_s: float) -> None:
         self._store = store
@@ -45,7 +45,7 @@ class JobWatch:
         self._closed = False
 
     async def run(self) -> None:
-        """Poll until cancelled."""
+        """Poll until canceled."""
         while True:
             await asyncio.sleep(self._poll_s)
             followed = list(+self._followers)
@@ -54,18 +54,18 @@ class JobWatch:
             try:
                 self._latest = await in_store(self._look, followed)
             except StoreUnavailableError as error:
-                log.warning("the store does not answer", error=str(error))
+                log.warning("the job store does not answer", error=str(error))
                 continue
-            except Exception:  # streams wait, and the next look may find another state
-                log.exception("jobs cannot be followed")
+            except Exception:  # streams wait; the next poll may succeed
+                log.exception("polling of jobs failed")
                 continue
             async with self._news:
                 self._news.notify_all()
 
     async def follow(self, job: Job) -> AsyncIterator[JobSnapshot]:
-        """Yield the job, then what becomes of it, up to its end.
+        """Yield the job, then each change, until the job ends.
 
-        Ends early when the job is removed or the service stops.
+        The iterator ends early when the job is removed or the service stops.
         """
         self._followers[job.id] += 1
         try:
@@ -85,7 +85,7 @@ class JobWatch:
             self._followers = +self._followers
 
     async def ended(self, job: Job, timeout_s: float) -> Job:
-        """Wait for the job's end, or for the timeout; returns it as it is then."""
+        """Wait until the job ends or the timeout passes, and return the job."""
         try:
             async with asyncio.timeout(timeout_s):
                 async for latest in self.follow(job):
@@ -95,7 +95,7 @@ class JobWatch:
         return job
 
     async def close(self) -> None:
-        """End all streams: the service stops."""
+        """End all streams, because the service stops."""
         self._closed = True
         async with self._news:
             self._news.notify_all()
@@ -105,7 +105,7 @@ class JobWatch:
             return JobSnapshot(job)
         try:
             found = await in_store(self._look, [job.id])
-        except StoreUnavailableError:  # its place in the queue is not known for now
+        except StoreUnavailableError:  # its place in the queue is unknown at the moment
             return JobSnapshot(job)
         return found[job.id] or JobSnapshot(job)
 

@@ -115,7 +115,7 @@ def test_the_inference_protocol_needs_a_key_and_says_so_in_its_form(
     with keyed.client() as client:
         refused = client.request(method, path)
     assert refused.status_code == 401
-    assert refused.json() == {"error": "send a key: `Authorization: Bearer KEY`"}
+    assert refused.json() == {"error": "Send a key: `Authorization: Bearer KEY`."}
     assert refused.headers["WWW-Authenticate"].startswith("Bearer")
 
 

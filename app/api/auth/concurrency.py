@@ -1,4 +1,4 @@
-"""Limits on what one caller may do at one time."""
+"""Limits on concurrent requests of one caller."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,26 +9,26 @@ from app.errors import AtelierError
 
 
 class TooManyAtOnceError(ApiError):
-    """The caller does as much as one may at one time."""
+    """The caller has reached the limit of concurrent requests."""
 
     problem_type = ProblemType(429, "too_many_at_once", "Too much at one time", retry_after_s=10)
 
 
 class ConcurrencyLimit:
-    """Counts what every caller does now. Belongs to one event loop."""
+    """A counter of the current requests of each caller. Belongs to one event loop."""
 
     def __init__(self, most: int, refusal: Callable[[], AtelierError]) -> None:
-        """Allow each caller `most` at one time; `refusal` makes the error for one more."""
+        """Allow `most` at one time per caller; `refusal` creates the error for the next one."""
         self._most = most
         self._refusal = refusal
         self._taken = Counter[str]()
 
     @contextmanager
     def taken(self, caller: str) -> Iterator[None]:
-        """Count one more until the exit.
+        """Count one request until the exit.
 
         Raises:
-            AtelierError: the refusal.
+            AtelierError: the caller has reached the limit.
         """
         if self._taken[caller] >= self._most:
             raise self._refusal()
@@ -42,7 +42,7 @@ class ConcurrencyLimit:
 
 
 def parser_limit(most: int) -> ConcurrencyLimit:
-    """Limit the large JSON requests of one caller."""
+    """Return the limit on large JSON requests of one caller."""
     return ConcurrencyLimit(
         most,
         lambda: TooManyAtOnceError(
@@ -53,7 +53,7 @@ def parser_limit(most: int) -> ConcurrencyLimit:
 
 
 def stream_limit(most: int) -> ConcurrencyLimit:
-    """Limit the requests of one caller that follow jobs."""
+    """Return the limit on event streams and waiting requests of one caller."""
     return ConcurrencyLimit(
         most,
         lambda: TooManyAtOnceError(

@@ -1,6 +1,6 @@
 """Authentication by a key in `Authorization`, or by the session cookie of a browser.
 
-Without keys everybody is `ANONYMOUS`.
+Without keys, every caller is `ANONYMOUS`.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from app.keys import ApiKey, Keyring
 ANONYMOUS = "anonymous"
 COOKIE = "atelier_session"
 
-_IPV6_SUBNET_BITS = 64  # what one client usually has
+_IPV6_SUBNET_BITS = 64  # the usual allocation of one client
 _MAX_COOKIES = 200
 _SECRET_BYTES = 32
 _SECRET_FILE = "session-secret"  # noqa: S105 - its name
@@ -33,31 +33,31 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="atelier"'}
 
 
 class KeyRequiredError(ApiError):
-    """The request comes without a key."""
+    """The request has no key."""
 
     problem_type = ProblemType(401, "key_required", "A key is needed", headers=_CHALLENGE)
 
 
 class UnknownKeyError(ApiError):
-    """The key, or the session, is none of this service's."""
+    """The key or the session is not valid."""
 
     problem_type = ProblemType(401, "unknown_key", "The key is not valid", headers=_CHALLENGE)
 
 
 class NotAdminError(ApiError):
-    """The key is not one of an administrator."""
+    """The key is not an administrator's."""
 
     problem_type = ProblemType(403, "not_admin", "Only for administrators")
 
 
 class SecretError(AtelierError):
-    """There is no place for the secret that signs sessions."""
+    """The secret that signs sessions cannot be stored."""
 
 
 class Authenticator:
-    """Recognises callers, and makes sessions for browsers.
+    """Authentication of callers, and sessions for browsers.
 
-    A session names the key that opened it, and ends with it: nothing is stored.
+    A session names the key that opened it and ends with that key. Sessions are not stored.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Authenticator:
         """Create.
 
         Args:
-            keyring: the keys that are accepted.
-            admins: names of those that are administrators'.
-            secret: what signs sessions.
-            session_ttl_s: how long a session is good for.
-            is_local: only this host reaches the service; without keys, everybody there is an
+            keyring: the accepted keys.
+            admins: the names of the administrators' keys.
+            secret: the secret that signs sessions.
+            session_ttl_s: the lifetime of a session.
+            is_local: only this host can reach the service; without keys, every caller is then an
                 administrator.
         """
         self.keyring = keyring
@@ -86,11 +86,11 @@ class Authenticator:
         self._signer = URLSafeTimedSerializer(secret, salt=COOKIE)
 
     def caller(self, headers: Headers) -> str:
-        """Return the name of whoever sends these headers.
+        """Return the name of the caller who sent these headers.
 
         Raises:
-            KeyRequiredError: they have no key, and no session.
-            UnknownKeyError: they have one that is not valid, or no longer.
+            KeyRequiredError: there is no key and no session.
+            UnknownKeyError: the key or the session is not valid, or no longer.
         """
         if not self.keyring:
             return ANONYMOUS
@@ -100,22 +100,22 @@ class Authenticator:
         session = _cookies(headers.get("cookie", "")).get(COOKIE)
         if session is not None:
             return self._opened_by(session).name
-        raise KeyRequiredError("send a key: `Authorization: Bearer KEY`")
+        raise KeyRequiredError("Send a key: `Authorization: Bearer KEY`.")
 
     def open_session(self, key: str) -> str:
-        """Return what a browser may show instead of its key.
+        """Return a session token that a browser may send instead of its key.
 
         Raises:
-            UnknownKeyError: it is not one of the keys.
+            UnknownKeyError: the key is not valid.
         """
         found = self._found(key)
         return str(self._signer.dumps(str(found)))
 
     def check_admin(self, caller: str) -> None:
-        """Let administrators pass; without keys, everybody if only this host reaches the service.
+        """Check that the caller is an administrator (without keys: that only this host has access).
 
         Raises:
-            NotAdminError: the caller is none.
+            NotAdminError: the caller is not.
         """
         if not self.keyring and not self._is_local:
             raise NotAdminError(
@@ -130,26 +130,26 @@ class Authenticator:
     def _found(self, key: str) -> ApiKey:
         found = self.keyring.find(key)
         if found is None:
-            raise UnknownKeyError("this is not one of the service's keys")
+            raise UnknownKeyError("The key is not valid.")
         return found
 
     def _opened_by(self, session: str) -> ApiKey:
         try:
             entry = self._signer.loads(session, max_age=self.session_ttl_s)
         except BadData as error:
-            raise UnknownKeyError("the session has ended; show the key again") from error
+            raise UnknownKeyError("The session has expired. Sign in again.") from error
         for key in self.keyring.keys:
             if str(key) == entry:
                 return key
-        raise UnknownKeyError("the session's key is no longer valid")
+        raise UnknownKeyError("The key of the session is no longer valid.")
 
 
 def peer_of(client: Sequence[Any] | None) -> str:
-    """Return the name under which a client is counted: its IPv4 address, or its IPv6 subnet.
+    """Return the name of a peer: its IPv4 address, or its IPv6 subnet.
 
     Args:
-        client: address and port, as ASGI has them. Clients without an IP address, such as those
-            for which a proxy names something else, are counted together, as "".
+        client: address and port, as in the ASGI scope. Clients without an IP address, such as those
+            for which a proxy gives another name, share the peer "".
     """
     try:
         found = ipaddress.ip_address(client[0] if client else "")
@@ -163,23 +163,23 @@ def peer_of(client: Sequence[Any] | None) -> str:
 
 
 def flow_of(caller: str, client: Sequence[Any] | None) -> str:
-    """Return the name under which a request shares with others what there is not enough of.
+    """Return the key of fair sharing: resources are divided among flows.
 
-    It is the caller; where there are no keys, the peer that the client is counted as.
+    It is the caller or, without keys, the peer.
     """
     return peer_of(client) or ANONYMOUS if caller == ANONYMOUS else caller
 
 
 def _cookies(text: str) -> dict[str, str]:
-    """Parse a Cookie header; none with more cookies than browsers send, as that takes long."""
+    """Parse a Cookie header; one with more cookies than browsers send is ignored."""
     return cookie_parser(text) if text.count(";") < _MAX_COOKIES else {}
 
 
 def kept_secret(folder: Path) -> str:
-    """Return the secret that is kept in a folder; the first time, make it up.
+    """Return the secret that is kept in a folder; generate it the first time.
 
     Raises:
-        SecretError: it can be neither read nor written, or is damaged.
+        SecretError: the secret can be neither read nor written, or it is damaged.
     """
     path = folder / _SECRET_FILE
     try:
@@ -197,7 +197,7 @@ def kept_secret(folder: Path) -> str:
 
 
 def _make_secret(path: Path) -> None:
-    """Write a secret, readable by us only, unless another process is faster."""
+    """Write a secret that only this user can read, unless another process was faster."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

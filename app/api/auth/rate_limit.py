@@ -21,20 +21,20 @@ log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
 _AWAY_S = 5.0
-"""How long a database that did not answer is not asked again."""
+"""The pause after the database has not answered."""
 
 
 class RateLimitedError(ApiError):
-    """The caller has used up what one may ask for in a minute."""
+    """The caller has reached a limit per minute."""
 
     problem_type = ProblemType(429, "rate_limited", "Too much in one minute", retry_after_s=60)
 
 
 class RateLimiter:
-    """Counts every caller's requests, those that ask for jobs, and the pixels of their pictures.
+    """Rate limits on each caller's requests, job submissions and pixels.
 
-    A minute begins with a caller's first request in it. While the database that several hosts
-    count in does not answer, everybody may go on: most that they ask for does not need it.
+    A minute begins with a caller's first request in it. While a shared database is unreachable,
+    nothing is limited, because most requests do not need it.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class RateLimiter:
         """Create.
 
         Args:
-            requests_per_minute: of one caller; None stands for no limit.
-            submissions_per_minute: likewise.
-            pixels_per_minute: likewise.
-            shared: where to count; None is this process.
+            requests_per_minute: for one caller; None for no limit.
+            submissions_per_minute: the same for requests that create jobs.
+            pixels_per_minute: the same for pixels.
+            shared: the storage of the counts; None for this process.
         """
         self._is_shared = shared is not None
         self._limiter = FixedWindowRateLimiter(shared or MemoryStorage())
@@ -63,34 +63,35 @@ class RateLimiter:
         """Count a request.
 
         Raises:
-            RateLimitedError: it is one too many.
+            RateLimitedError: the limit has been reached.
         """
         if self._requests:
             await self._ask(partial(self._take, self._requests, caller))
 
     async def take_submission(self, caller: str) -> None:
-        """Count a request that asks for a job.
+        """Count a request that creates a job.
 
         Raises:
-            RateLimitedError: it is one too many.
+            RateLimitedError: the limit has been reached.
         """
         if self._submissions:
             await self._ask(partial(self._take, self._submissions, caller))
 
     async def check_pixels(self, caller: str) -> None:
-        """Refuse pictures when there were too many pixels before them.
+        """Check that the caller has pixels left.
 
         Raises:
-            RateLimitedError: there were.
+            RateLimitedError: the caller has none left.
         """
         if self._pixels:
             await self._ask(partial(self._check, self._pixels, caller))
 
     @asynccontextmanager
     async def counting(self, caller: str) -> AsyncIterator[Callable[[int], None]]:
-        """Count the pixels of pictures, also of those that cannot be used in the end.
+        """Count the pixels of images, including those that turn out to be unusable.
 
-        What is given may be told of them in any thread. If they are too many, the next wait.
+        The function that is yielded may be called in any thread. Pixels over the limit only affect
+        later requests.
         """
         pixels: list[int] = []
         try:
@@ -100,7 +101,7 @@ class RateLimiter:
                 await self._ask(partial(self._limiter.hit, self._pixels, caller, cost=sum(pixels)))
 
     async def _ask(self, count: Callable[[], object]) -> None:
-        """Count where it is done, off the event loop where that takes waiting."""
+        """Count in the storage, off the event loop if the storage is a database."""
         if not self._is_shared:
             count()
         elif time.monotonic() >= self._away_until:
@@ -109,7 +110,9 @@ class RateLimiter:
             except (StoreUnavailableError, TimeoutError) as error:
                 self._away_until = time.monotonic() + _AWAY_S
                 reason = str(error) or "no answer within a second"
-                log.warning("callers' limits do not hold for now", error=reason)
+                log.warning(
+                    "rate limits are not enforced: the database is unreachable", error=reason
+                )
 
     def _take(self, limit: RateLimitItem, caller: str) -> None:
         if not self._limiter.hit(limit, caller):
@@ -122,11 +125,11 @@ class RateLimiter:
     def _refuse(self, limit: RateLimitItem, caller: str) -> None:
         ends_at = self._limiter.get_window_stats(limit, caller).reset_time
         wait_s = max(1, math.ceil(ends_at - time.time()))
-        if wait_s > limit.get_expiry() + 1:  # the clock has been set back since
+        if wait_s > limit.get_expiry() + 1:  # the clock has been set back
             self._limiter.clear(limit, caller)
             return
         raise RateLimitedError(
-            f"one may send {limit.amount:,} {limit.namespace} in a minute; go on in {wait_s} s",
+            f"The limit is {limit.amount:,} {limit.namespace} per minute. Try again in {wait_s} s.",
             retry_after_s=wait_s,
         )
 

@@ -1,6 +1,6 @@
-"""The gate, which every request passes first: is it meant for us, and whose is it?
+"""Access control, which every request passes first: host name, origin, key and rate limits.
 
-What is not open is closed, so that a new route needs no thought.
+Every path needs a key unless it is listed as open, so that a new route is closed by default.
 """
 
 from collections.abc import Collection
@@ -26,23 +26,23 @@ from app.errors import AtelierError
 _OPEN = {"/", "/session", "/openapi.json"}
 _MAX_PARAMETERS = 64
 _PAGE_FILES = "/web/"
-_HEALTH = ("/health/", "/v2/health/")  # asked for by orchestrators, under whatever name they know
+_HEALTH = ("/health/", "/v2/health/")  # orchestrators use any host name
 _OPEN_FOLDERS = (*_HEALTH, _PAGE_FILES)
 
 
 def is_health_probe(path: str) -> bool:
-    """Return whether orchestrators ask at this path how the service is."""
+    """Return whether a path is a health probe."""
     return path.startswith(_HEALTH)
 
 
 def is_open(path: str) -> bool:
-    """Return whether a path is open to everybody, whatever the settings say."""
+    """Return whether a path never needs a key."""
     return path in _OPEN or path.startswith(_OPEN_FOLDERS)
 
 
 @dataclass(frozen=True)
 class AccessRules:
-    """The rules by which a request is let in, and under which name."""
+    """The rules for access, and the caller's name."""
 
     authenticator: Authenticator
     rate_limiter: RateLimiter
@@ -51,10 +51,10 @@ class AccessRules:
     keyless: RateLimiter
 
     async def admit(self, scope: Scope) -> str | None:
-        """Return the caller's name; None for nobody in particular, where everybody may come.
+        """Return the caller's name, or None on an open path without a key.
 
         Raises:
-            AtelierError: the request may not come in.
+            AtelierError: access is refused.
         """
         headers, path = Headers(scope=scope), scope["path"]
         is_for_all = is_open(path) or path in self.open_paths
@@ -75,7 +75,7 @@ class AccessRules:
         return caller
 
     async def _count_keyless(self, scope: Scope) -> None:
-        """Count a request without a caller; sign-ins are counted apart from all the others."""
+        """Count a request without a caller. Sign-ins are counted separately."""
         if not _is_cheap(scope["path"]):
             is_sign_in = (scope["method"], scope["path"]) == ("POST", "/session")
             peer = peer_of(scope.get("client"))
@@ -83,10 +83,10 @@ class AccessRules:
 
 
 def _check_parameters(query: bytes) -> None:
-    """Refuse a query of very many parameters: each unknown one would become an error.
+    """Refuse a query with very many parameters: each unknown one would become an error.
 
     Raises:
-        InvalidRequestError: it has too many.
+        InvalidRequestError: there are too many.
     """
     count = query.count(b"&") + 1
     if count > _MAX_PARAMETERS:
@@ -96,12 +96,12 @@ def _check_parameters(query: bytes) -> None:
 
 
 def _is_cheap(path: str) -> bool:
-    """Tell requests that are answered from memory: one view of the page makes dozens of them."""
+    """Return whether a path is served from memory. One view of the page needs dozens of them."""
     return path == "/" or path.startswith(_PAGE_FILES) or is_health_probe(path)
 
 
 class AccessMiddleware:
-    """ASGI middleware: what comes in has its caller in `request.state.caller`."""
+    """ASGI middleware that checks access and sets `request.state.caller`."""
 
     def __init__(self, app: ASGIApp, access_rules: AccessRules) -> None:
         self._app = app
@@ -119,5 +119,5 @@ class AccessMiddleware:
             return
         scope["state"]["caller"] = caller
         if caller not in (None, ANONYMOUS):
-            structlog.contextvars.bind_contextvars(caller=caller)  # of this request's own task
+            structlog.contextvars.bind_contextvars(caller=caller)  # for this request's task
         await self._app(scope, receive, send)

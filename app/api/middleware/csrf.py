@@ -1,8 +1,8 @@
-"""Keeps web pages of others from using the service through the browser of somebody who may.
+"""CSRF and DNS-rebinding protection.
 
-A page can send a request to any address, and by DNS rebinding it can make its own name mean this
-host. The browser then says in `Host` under which name it found the service, and in `Origin` or
-`Sec-Fetch-Site` whose page is asking.
+A page of another site can make a browser send requests to any address, and by DNS rebinding it can
+point its own name to this host. The browser reports the name in `Host`, and the page's origin in
+`Origin` or `Sec-Fetch-Site`.
 """
 
 import ipaddress
@@ -15,27 +15,27 @@ from app.api.problems import ApiError, ProblemType
 
 ANY = "*"
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_OWN_SITE = {"same-origin", "none"}  # none: typed, or a bookmark
+_OWN_SITE = {"same-origin", "none"}  # none: an address that was typed, or a bookmark
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class UnknownHostError(ApiError):
-    """The service is not to be found under this name."""
+    """The host name is not one of the service's."""
 
     problem_type = ProblemType(421, "unknown_host", "The service has another name")
 
 
 class CrossSiteError(ApiError):
-    """The page of another site asks to change something."""
+    """A page of another site sent a request that changes something."""
 
     problem_type = ProblemType(403, "cross_site", "The request comes from another site")
 
 
 def check_host(headers: Headers, allowed: Collection[str]) -> None:
-    """Refuse names that are not allowed. Addresses and `localhost` always are: nobody owns them.
+    """Refuse host names that are not allowed. Addresses and `localhost` are always allowed.
 
     Raises:
-        UnknownHostError: the browser found the service under another name.
+        UnknownHostError: the name is not allowed.
     """
     name = _hostname(headers.get("host", ""))
     if ANY in allowed or name in {"", "localhost", *allowed} or _is_address(name):
@@ -47,10 +47,10 @@ def check_host(headers: Headers, allowed: Collection[str]) -> None:
 
 
 def check_origin(method: str, headers: Headers) -> None:
-    """Refuse what the page of another site asks for, but reading, which browsers keep from it.
+    """Refuse requests from pages of other sites, except reads, whose responses browsers withhold.
 
     Raises:
-        CrossSiteError: the browser says that it is such a page.
+        CrossSiteError: the browser reports another site.
     """
     if method in _SAFE_METHODS:
         return
@@ -60,11 +60,11 @@ def check_origin(method: str, headers: Headers) -> None:
     else:
         is_own = _is_at(origin, headers.get("host", ""))
     if not is_own:
-        raise CrossSiteError("the request comes from the page of another site")
+        raise CrossSiteError("The request comes from a page of another site.")
 
 
 def _is_at(origin: str, host: str) -> bool:
-    """Return whether an origin such as `https://example.org` is that of the host `example.org`."""
+    """Return whether an origin such as `https://example.org` has the host `example.org`."""
     try:
         asking = urlsplit(origin)
         asked = urlsplit(f"{asking.scheme}://{host}")

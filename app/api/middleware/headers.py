@@ -1,4 +1,4 @@
-"""Headers that keep browsers from doing with an answer what it is not meant for."""
+"""Security headers."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,7 +14,7 @@ _RAW = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.
 
 
 class SecurityHeadersMiddleware:
-    """ASGI middleware: adds them to every answer that does not say otherwise."""
+    """ASGI middleware that adds the security headers that a response does not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -11,7 +11,7 @@ _ROUTED = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class HeadMiddleware:
-    """An ASGI middleware that answers HEAD as GET is answered, without the body (RFC 9110)."""
+    """ASGI middleware that answers HEAD like GET, without the body (RFC 9110)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -25,7 +25,7 @@ class HeadMiddleware:
         async def send_head(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 await send(message)
-                await send({"type": "http.response.body"})  # the end, for streams too
+                await send({"type": "http.response.body"})  # ends streams, too
 
         asked = {**scope, "method": "GET"}
         await self._app(asked, receive, send_head)
@@ -33,9 +33,9 @@ class HeadMiddleware:
 
 
 def allowed(request: Request) -> str:
-    """Name the methods that the request's path takes, as `Allow` has them.
+    """Return the value of `Allow` for the request's path.
 
-    The router names only those of the first route with this path.
+    The router only knows the methods of the first route with this path.
     """
 
     def takes(method: str) -> bool:

@@ -1,4 +1,4 @@
-"""Wraps every request: its id, its log line, its metrics, and the answer to the unforeseen."""
+"""Request ids, the request log, request metrics, and the response to unexpected errors."""
 
 import re
 import time
@@ -18,7 +18,7 @@ _QUIET = ("/health/", "/v2/health/", "/metrics")
 
 
 class RequestLogMiddleware:
-    """The outermost ASGI middleware."""
+    """ASGI middleware around all others but the security headers."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -60,7 +60,7 @@ class RequestLogMiddleware:
         show(
             "request",
             method=scope["method"],
-            path=scope["raw_path"].decode("ascii"),  # still quoted: no line breaks in the log
+            path=scope["raw_path"].decode("ascii"),  # percent-encoded: no line breaks
             status=status,
             milliseconds=round(seconds * 1000, 1),
         )

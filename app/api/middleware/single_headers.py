@@ -1,4 +1,4 @@
-"""Headers that a request may have once: of several, each reader could take another."""
+"""Headers that a request may have only once, because readers would choose among several."""
 
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
@@ -7,10 +7,10 @@ _SINGLE = ("idempotency-key", "inference-header-content-length", "x-request-time
 
 
 async def check_single_headers(request: Request) -> None:
-    """Refuse requests that send such a header more than once.
+    """Refuse requests that repeat such a header.
 
     Raises:
-        RequestValidationError: there is one.
+        RequestValidationError: a header is repeated.
     """
     repeated = [name for name in _SINGLE if len(request.headers.getlist(name)) > 1]
     if repeated:

@@ -1,4 +1,4 @@
-"""`/admin`: what only operators ask for."""
+"""`/admin`: requests of administrators."""
 
 from fastapi import APIRouter
 
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/admin", tags=["admin"])
 
 @router.post("/reload", responses=problem_responses(NotAdminError, ReloadInProgressError))
 async def reload(_admin: AdminDep, services: ServicesDep) -> ReloadsOut:
-    """Serve checkpoints that have changed, without a restart; answers when all of them are warm."""
+    """Load changed checkpoints without a restart. The response comes when all of them are warm."""
     found = await services.reloader.reload()
     return ReloadsOut(
         models={name: ReloadedOut.model_validate(each) for name, each in found.items()}

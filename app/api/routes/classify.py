@@ -1,4 +1,4 @@
-"""`POST /classify`: images in, labels out."""
+"""`POST /classify`: predictions for images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ _REQUEST_BODY: dict[str, Any] = {
                             "type": "array",
                             "items": BINARY,
                             "minItems": 1,
-                            "description": "one image, or several; by default at most 64",
+                            "description": "one or more images; by default at most 64",
                         }
                     },
                     "additionalProperties": False,
@@ -62,12 +62,16 @@ _REQUEST_BODY: dict[str, Any] = {
 
 
 class ClassifyQuery(BaseModel):
-    """The query of a classify request; anything else in it is refused."""
+    """The query of a classify request; other parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, description="a name from `GET /models`", examples=["cifar10"])
-    top_k: int = Field(5, ge=1, description="how many classes; more than there are means all")
+    top_k: int = Field(
+        5,
+        ge=1,
+        description="the number of predictions; a larger number than there are classes means all",
+    )
 
 
 class ClassifyHeaders(BaseModel):
@@ -77,8 +81,8 @@ class ClassifyHeaders(BaseModel):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="seconds that the client will wait, once all of its images have arrived; "
-        "not more than the service allows",
+        description="seconds that the client will wait after its images have been received, "
+        "at most the limit of the service",
     )
 
 
@@ -101,7 +105,7 @@ async def classify(
     flow: FlowDep,
     services: ServicesDep,
 ) -> Classification | Classifications:
-    """Label one image, or several at once (each on its own: a bad one fails alone)."""
+    """Classify one or more images. Each is independent: a bad one fails alone."""
     await services.rate_limiter.check_pixels(caller)
     model = services.registry.get(query.model)
     most_s = services.classify_deadline_s

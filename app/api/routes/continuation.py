@@ -1,4 +1,4 @@
-"""`POST /jobs/{id}/continue`: goes on from a finished painting, larger or longer."""
+"""`POST /jobs/{id}/continue`: continuation of a finished painting, larger or longer."""
 
 from dataclasses import asdict, replace
 from typing import Annotated
@@ -61,7 +61,7 @@ async def _draft(
     before: Job, changes: ContinueIn, job_request: JobRequest, services: Services
 ) -> JobDraft:
     if before.expired:
-        raise ResultExpiredError("the painting has been removed; paint it again")
+        raise ResultExpiredError("The files of the painting have been removed. Paint it again.")
     if before.kind is not JobKind.STYLIZE or before.painting is None:
         raise JobStateError(
             "Only a finished painting can be continued. "
@@ -102,5 +102,5 @@ def _changed(before: StyleOptions, changes: ContinueIn) -> StyleOptions:
     except ValueError as error:
         raise InvalidRequestError(str(error)) from error
     if options.size < before.size:
-        raise InvalidRequestError(f"size must be at least the painting's, {before.size}")
+        raise InvalidRequestError(f"size must be at least {before.size}, the painting's own.")
     return options

@@ -1,4 +1,4 @@
-"""`POST /evaluate`: labelled images in, a job out whose result says how good a model is."""
+"""`POST /evaluate`: evaluation of a model on labeled images, as a job."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -41,7 +41,7 @@ _ARCHIVE = {
 }
 _REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
-        "description": "an archive, where no data set is named",
+        "description": "an archive, unless the query names a data set",
         "required": False,
         "content": {
             "multipart/form-data": {
@@ -68,7 +68,7 @@ class Engine(StrEnum):
 
 
 class EvaluateQuery(BaseModel):
-    """The query of an evaluate request; anything else in it is refused."""
+    """The query of an evaluate request; other parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -109,7 +109,7 @@ async def evaluate(
     sender: SenderDep,
     services: ServicesDep,
 ) -> JobOut:
-    """Evaluate a model on a zip archive with a folder for each class, or on a data set: a job."""
+    """Evaluate a model on a zip archive with one folder per class, or on a data set, as a job."""
     model = services.registry.get(query.model)
     with services.submissions.holding_key(sender):
         await services.submissions.check_room(sender)
@@ -131,15 +131,15 @@ async def _submitted(
     sender: Sender,
     services: Services,
 ) -> Job:
-    """Receive a request and make its job; an archive that the job does not take is deleted."""
+    """Receive a request and create its job; delete an archive that the job does not take over."""
     if query.dataset is None:
         if not _has_body(request):
-            raise InvalidRequestError("send a zip archive, or name a data set: ?dataset=NAME")
+            raise InvalidRequestError("Send a zip archive, or name a data set: ?dataset=NAME.")
         async with services.archives.receive(request, sender.caller) as incoming:
             job_request = _job_request(query, model, {ARCHIVE: incoming})
             return await _made(incoming.path, job_request, sender, services)
     if _has_body(request):
-        raise InvalidRequestError("send an archive or name a data set, not both")
+        raise InvalidRequestError("Send an archive or name a data set, not both.")
     path = await run_in_threadpool(find_dataset, services.datasets, query.dataset)
     return await _made(path, _job_request(query, model, {}), sender, services)
 
@@ -153,12 +153,12 @@ def _job_request(
 
 
 async def _made(path: Path, job_request: JobRequest, sender: Sender, services: Services) -> Job:
-    """Make the job, if its key did not before and there is something to evaluate on."""
+    """Create the job, unless its key created one before. The set must have labeled images."""
     before = await services.submissions.made_before(sender, job_request)
     if before is not None:
         return before
     name = job_request.fields["model"]
-    card = services.registry.get(name).classifier.card  # it may have been replaced meanwhile
+    card = services.registry.get(name).classifier.card  # the model may have been replaced meanwhile
 
     def labelled() -> int:
         with open_source(path, services.archives.limits) as source:

@@ -1,4 +1,4 @@
-"""`/health`: for orchestrators."""
+"""`/health`: health probes."""
 
 from contextlib import suppress
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health/live")
 async def live() -> LiveOut:
-    """Answer while the process runs."""
+    """Return 200 while the process runs."""
     return LiveOut()
 
 
@@ -24,10 +24,10 @@ async def live() -> LiveOut:
     responses={503: {"model": ReadyOut, "description": "Models are still being loaded"}},
 )
 async def ready(response: Response, services: ServicesDep) -> ReadyOut:
-    """Answer 200 once every available model answers, even if an engine is still being selected."""
+    """Return 200 once all available models are loaded, even if engines are still being selected."""
     registry = services.registry
     workers: list[RegisteredWorker] = []
-    with suppress(StoreUnavailableError, TimeoutError):  # they are reported, not required
+    with suppress(StoreUnavailableError, TimeoutError):  # workers are reported, not required
         workers = await services.recent_workers.get()
     if not registry.ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -40,5 +40,5 @@ async def ready(response: Response, services: ServicesDep) -> ReadyOut:
 
 
 def _described(worker: RegisteredWorker) -> WorkerOut:
-    """Describe a worker to everybody: without the host and the folder in which it runs."""
+    """Describe a worker without its host and its folder, because health probes need no key."""
     return WorkerOut(name=worker.name.rpartition("#")[2], device=worker.device, dtype=worker.dtype)

@@ -1,4 +1,4 @@
-"""`/jobs`: look at jobs, watch them, fetch what they made, end them."""
+"""`/jobs`: lists, events, files and the end of jobs."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -38,10 +38,10 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 _UNCHANGING = {"Cache-Control": "private, max-age=3600"}
-_LINKED = {"Cache-Control": "private, max-age=1800"}  # half of a link's life
+_LINKED = {"Cache-Control": "private, max-age=1800"}  # half the lifetime of a signed link
 _RESULT_HEADERS = {
     **CACHE_CONTROL,
-    "ETag": header("to send as `If-None-Match`", '"b9b9d41073574dfbbb2d26943f985afc-1"'),
+    "ETag": header("for `If-None-Match`", '"b9b9d41073574dfbbb2d26943f985afc-1"'),
     "Content-Disposition": header("a name", 'attachment; filename="atelier-b9b9d410.png"'),
 }
 
@@ -105,12 +105,12 @@ async def _count_stream(flow: FlowDep, services: ServicesDep) -> AsyncIterator[N
 
 
 async def _streamed_job(
-    _counted: Annotated[None, Depends(_count_stream)],  # before the database is asked for the job
+    _counted: Annotated[None, Depends(_count_stream)],  # before the database query for the job
     job: JobDep,
     last_event_id: Annotated[str | None, Header(description="the `id` of the last event")] = None,
 ) -> Job:
     if job.status.is_terminal and last_event_id == str(job.version):
-        raise StreamEndedError  # a browser would connect again and again
+        raise StreamEndedError  # otherwise a browser would reconnect forever
     return job
 
 
@@ -118,16 +118,16 @@ async def _streamed_job(
     "/{job_id}/events",
     response_class=EventSourceResponse,
     responses={
-        204: {"description": "The client has had the end"},
+        204: {"description": "The client has received the end"},
         **problem_responses(UnknownJobError, TooManyAtOnceError, StoreUnavailableError),
     },
 )
 async def watch_job(
     job: Annotated[Job, Depends(_streamed_job)], services: ServicesDep
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream what happens: `progress` and `preview` events, then one `end` with the whole job.
+    """Stream `progress` and `preview` events, then one `end` event with the job.
 
-    A client that connects again gets the present state first.
+    A client that reconnects gets the current state first.
     """
     shown_step = None
     async for seen in services.watch.follow(job):
@@ -149,22 +149,22 @@ async def watch_job(
     response_class=Response,
     responses={
         **files(
-            "The picture as it is now",
+            "The current preview",
             "image/jpeg",
-            headers={"Cache-Control": header("asked for again each time", "no-cache")},
+            headers={"Cache-Control": header("always revalidated", "no-cache")},
         ),
         **_WITH_FILE,
     },
 )
 async def preview(job: JobDep, services: ServicesDep) -> Response:
-    """Fetch the present picture, a small JPEG."""
+    """Return the current preview, a small JPEG."""
     if job.expired:
-        raise ResultExpiredError("the job's files have been removed")
+        raise ResultExpiredError("The files of the job have been removed.")
     if job.preview is None:
-        raise JobStateError(f"there is no preview yet; the job is {job.status}")
+        raise JobStateError(f"There is no preview yet. The job is {job.status}.")
     try:
         reader = await _stored(services.storage.open, job.preview)
-    except ResultExpiredError:  # a newer one may have taken its place just now
+    except ResultExpiredError:  # a newer preview may just have replaced it
         latest = (await in_store(services.jobs.find, job.id)).preview
         if latest in (None, job.preview):
             raise
@@ -178,13 +178,13 @@ async def preview(job: JobDep, services: ServicesDep) -> Response:
     responses={
         200: {
             "model": ReportOut,
-            "description": "A picture, or a report",
+            "description": "An image, or a report",
             "content": {media_type: {"schema": BINARY} for media_type in _MEDIA_TYPES.values()},
             "headers": _RESULT_HEADERS,
         },
         304: {"description": "The client has it", "headers": _RESULT_HEADERS},
         307: {
-            "description": "The picture is at the object store, for an hour",
+            "description": "The image is in the object store; the link is valid for an hour",
             "headers": {**CACHE_CONTROL, "Location": header("a signed URL", "https://...")},
         },
         **_WITH_FILE,
@@ -197,11 +197,11 @@ async def result(
         str | None, Header(description="the `ETag` of a result that the client has")
     ] = None,
 ) -> Response:
-    """Fetch what the job made."""
+    """Return the result of the job."""
     if job.expired:
-        raise ResultExpiredError("the result has been removed; ask for it again")
+        raise ResultExpiredError("The result has been removed. Submit the job again.")
     if job.result is None:
-        raise JobStateError(f"there is no result; the job is {job.status}")
+        raise JobStateError(f"There is no result. The job is {job.status}.")
     etag = f'"{job.id}-{job.attempt}"'
     name = job.download_name(job.result)
     headers = {
@@ -241,24 +241,24 @@ async def extra_file(
     name: Annotated[str, Path(description="as the report links it", examples=["mistake-01.jpg"])],
     services: ServicesDep,
 ) -> Response:
-    """Fetch a file that belongs to the result: a thumbnail of a mistake."""
+    """Return a file that belongs to the result: the thumbnail of a mistake."""
     if job.expired:
-        raise ResultExpiredError("the job's files have been removed")
+        raise ResultExpiredError("The files of the job have been removed.")
     if name not in job.extras:
-        raise UnknownFileError(f"the job has no file {name!r}")
+        raise UnknownFileError(f"The job has no file {name!r}.")
     reader = await _stored(services.storage.open, job.extras[name])
     return BlobResponse(reader, "image/jpeg", _UNCHANGING)
 
 
 @router.post("/{job_id}/finish", responses=_WITH_STATE)
 async def finish_job(job: JobDep, services: ServicesDep) -> JobOut:
-    """Stop now: the picture as it is becomes the result."""
+    """End the job early; the current state becomes the result."""
     return await job_document(await in_store(services.jobs.finish, job.id), services)
 
 
 @router.post("/{job_id}/cancel", responses=_KNOWN)
 async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
-    """Stop, with no result; a finished job stays as it is."""
+    """Cancel the job. A finished job does not change."""
     cancelled = await in_store(services.jobs.cancel, job.id)
     if cancelled.status.is_terminal:
         await in_storage(remove_attempts, cancelled, services.storage)
@@ -272,27 +272,27 @@ async def cancel_job(job: JobDep, services: ServicesDep) -> JobOut:
     responses=_WITH_STATE,
 )
 async def delete_job(job: JobDep, services: ServicesDep) -> None:
-    """Remove a finished job with its files."""
+    """Remove a finished job and its files."""
     await in_store(services.jobs.remove, job.id)
     await in_storage(remove_files, job.id, services.storage)
 
 
 def _report(job_id: str, storage: FileStorage, key: str) -> bytes:
-    """Read a report as clients see it. A large one takes too long for the event loop."""
+    """Read a report for clients, in a thread because a large one would block the event loop."""
     return report_out(json.loads(storage.get(key)), job_id).model_dump_json().encode()
 
 
 def _matches(etag: str, if_none_match: str | None) -> bool:
-    """Return whether a client has this already (RFC 9110, 13.1.2)."""
+    """Return whether the client's copy is current (RFC 9110, section 13.1.2)."""
     known = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
     return etag in known or "*" in known
 
 
 async def _stored(call: Callable[[str], T], key: str) -> T:
-    """Ask for a file that may be removed in the same moment."""
+    """Call a storage method for a file that may be removed at the same moment."""
     try:
         return await in_storage(call, key)
     except FileNotFoundError as error:
-        raise ResultExpiredError("the job's files have just been removed") from error
+        raise ResultExpiredError("The files of the job have just been removed.") from error
     except OSError as error:
-        raise StorageUnavailableError(f"the file cannot be read: {error.strerror}") from error
+        raise StorageUnavailableError(f"The file cannot be read: {error.strerror}.") from error

@@ -1,4 +1,4 @@
-"""`GET /limits`: how much this service takes, to be known before something is sent."""
+"""`GET /limits`: the limits of the service."""
 
 from fastapi import APIRouter
 
@@ -10,5 +10,5 @@ router = APIRouter(tags=["limits"])
 
 @router.get("/limits")
 async def limits(services: ServicesDep) -> LimitsOut:
-    """Show the limits; what is over them is refused."""
+    """Return the limits. Larger requests are refused."""
     return services.limits

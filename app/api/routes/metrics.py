@@ -1,4 +1,4 @@
-"""`/metrics`: for Prometheus. What is not counted as it happens is looked up when asked for."""
+"""`/metrics` for Prometheus. Gauges are updated when they are read."""
 
 import math
 from contextlib import suppress
@@ -15,7 +15,7 @@ router = APIRouter(tags=["metrics"])
 
 @router.get("/metrics", response_class=Response)
 async def metrics(services: ServicesDep) -> Response:
-    """Counters, gauges and histograms in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     found = services.metrics
     found.upload_bytes.set(services.uploads.held_bytes)
     with suppress(OSError):
@@ -23,7 +23,7 @@ async def metrics(services: ServicesDep) -> Response:
     try:
         await _look_up_jobs(services)
         found.database_up.set(1)
-    except (StoreUnavailableError, TimeoutError):  # old figures would be taken for new ones
+    except (StoreUnavailableError, TimeoutError):  # old values would look current
         found.database_up.set(0)
         found.jobs.clear()
         found.longest_wait_s.set(math.nan)

@@ -1,4 +1,4 @@
-"""`GET /models`: what is served, how it is built and how good it is."""
+"""`GET /models`: the served models, their layers and their metrics."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ ModelName = Annotated[str, Path(description="one of `GET /models`", examples=["c
 
 @router.get("/models")
 async def list_models(services: ServicesDep) -> ModelsOut:
-    """List all models; one whose checkpoint is missing or refused is listed with the reason."""
+    """List all models. One without a usable checkpoint is listed with the reason."""
     models = services.registry.models.items()
     return ModelsOut(models=[_describe(name, model) for name, model in models])
 

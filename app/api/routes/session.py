@@ -1,6 +1,6 @@
-"""`/session`: a browser shows its key once and gets a cookie, which no script can read.
+"""`/session`: a browser sends its key once and gets a cookie that scripts cannot read.
 
-Pictures and event streams are fetched by the browser itself, which cannot send a key with them.
+Images and event streams are requested by the browser itself, which cannot add a key to them.
 """
 
 from typing import Annotated
@@ -24,25 +24,25 @@ class SessionIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    key: str = Field(max_length=200, description="as `python -m app key new` has shown it")
+    key: str = Field(max_length=200, description="the key that `python -m app key new` printed")
 
 
 _SHOWN_KEY = json_body(
     SessionIn, max_bytes=1_000, timeouts=UploadTimeouts(timeout_s=5.0, stall_s=5.0)
 )
-"""Without a key nobody may send more, or take longer."""
+"""Limits for clients without a key."""
 
 
 class SessionOut(Schema):
     """The caller."""
 
-    required: bool = Field(description="whether a key is needed at all")
-    name: str | None = Field(description="whose key it is; null without a valid one")
+    required: bool = Field(description="whether the service needs a key")
+    name: str | None = Field(description="the name of the caller's key; null without a valid one")
 
 
 @router.get("", responses=problem_responses(UnknownHostError))
 async def show_session(request: Request, services: ServicesDep) -> SessionOut:
-    """Say whether a key is needed, and whose the caller has shown."""
+    """Return whether the service needs a key, and the name of the caller."""
     required = bool(services.authenticator.keyring)
     return SessionOut(required=required, name=request.state.caller)
 
@@ -73,7 +73,7 @@ async def open_session(
 
 
 def _is_over_tls(request: Request) -> bool:
-    """Return whether the browser uses TLS, if only as far as a proxy that does not report it."""
+    """Return whether the browser uses TLS, also if a proxy ends it without saying so."""
     return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https:")
 
 
@@ -84,6 +84,6 @@ def _is_over_tls(request: Request) -> bool:
     responses=problem_responses(UnknownHostError, CrossSiteError),
 )
 async def end_session(response: Response) -> None:
-    """Take the cookie back, and have the browser forget what the page has kept there."""
+    """Delete the cookie, and let the browser clear what the page has stored."""
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     response.headers["Clear-Site-Data"] = '"cache", "storage"'

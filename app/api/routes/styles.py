@@ -75,13 +75,13 @@ async def list_styles() -> StylesOut:
 
 @router.get("/{name}/image", response_class=Response, responses=_RESPONSES)
 def style_image(name: StyleName) -> Response:
-    """Fetch a style's picture, a JPEG."""
+    """Return a style's picture, a JPEG."""
     return Response(style_path(name).read_bytes(), media_type="image/jpeg", headers=_CACHED)
 
 
 @router.get("/{name}/thumbnail", response_class=Response, responses=_RESPONSES)
 def style_thumbnail(name: StyleName) -> Response:
-    """Fetch a small version of a style's picture, a JPEG."""
+    """Return a small version of a style's picture, a JPEG."""
     return Response(_thumbnail(style_path(name)), media_type="image/jpeg", headers=_CACHED)
 
 
@@ -95,7 +95,7 @@ def _thumbnail(path: Path) -> bytes:
 
 
 def style_path(name: str) -> Path:
-    """Find the file of a built-in style.
+    """Return the file of a built-in style.
 
     Raises:
         UnknownStyleError: there is no style of that name.

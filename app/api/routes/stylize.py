@@ -1,4 +1,4 @@
-"""`POST /stylize`: a photograph and paintings in, a job out."""
+"""`POST /stylize`: a painting of a photograph in the style of other pictures, as a job."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -67,7 +67,7 @@ async def stylize(
     services: ServicesDep,
     headers: JobHeadersDep,
 ) -> JobOut:
-    """Paint a photograph in the style of one or several pictures: makes a job."""
+    """Paint a photograph in the style of one or more pictures. Creates a job."""
     job = await _submitted(request, sender, services)
     return await job_reply(job, headers, services, response)
 
@@ -80,7 +80,7 @@ async def stylize(
 async def estimate_painting(
     job_request: Annotated[EstimateIn, Depends(json_body(EstimateIn))], services: ServicesDep
 ) -> EstimateOut:
-    """Say what a painting would cost, before its pictures are sent."""
+    """Estimate the cost of a painting before its pictures are sent."""
     options = job_request.options()
     size = (job_request.width, job_request.height)
     workers = await in_store(services.worker_registry.workers)
@@ -98,7 +98,7 @@ async def estimate_painting(
 
 
 async def _submitted(request: Request, sender: Sender, services: Services) -> Job:
-    """Receive a request and make its job."""
+    """Receive a request and create its job."""
     submissions = services.submissions
     with submissions.holding_key(sender):
         await services.rate_limiter.check_pixels(sender.caller)
@@ -159,22 +159,22 @@ async def _decoded(
     count_pixels: Callable[[int], None],
     services: Services,
 ) -> Prepared[None]:
-    """Decode one of the files that were sent; decoding it is the test."""
-    assert isinstance(data, bytes)  # only archives come as files on the disk
+    """Decode an uploaded picture, to check it."""
+    assert isinstance(data, bytes)  # only archives are files on the disk
     with form_field(name.partition("-")[0], ImageError):
         return await services.decoder.prepare(data, lambda _image: None, flow, None, count_pixels)
 
 
 def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:
-    """Return the photograph and the style pictures, encoded; a built-in style is its own file."""
+    """Return the photograph and the style pictures, encoded."""
     contents, styles = form.of("content"), form.of("style")
     if len(contents) != 1:
         raise InvalidRequestError(
-            f"send one photograph in a part named content, not {len(contents)}", field="content"
+            f"Send one photograph in a part named content, not {len(contents)}.", field="content"
         )
     if bool(styles) == bool(style_names):
         raise InvalidRequestError(
-            "send either style pictures or style_name, see GET /styles", field="style"
+            "Send either style pictures or style_name (see GET /styles).", field="style"
         )
     with form_field("style_name", UnknownStyleError):
         built_in = [style_path(name).read_bytes() for name in style_names]
@@ -182,10 +182,10 @@ def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:
 
 
 def _single(fields: dict[str, list[str]]) -> dict[str, Any]:
-    """Return one value for each field but `style_name`, which may come several times."""
+    """Return one value per field, and a list for `style_name`, which may be repeated."""
     repeated = [name for name, values in fields.items() if len(values) > 1 and name != "style_name"]
     if repeated:
         raise InvalidRequestError(
-            f"the field {repeated[0]} was sent more than once", field=repeated[0]
+            f"The field {repeated[0]} was sent more than once.", field=repeated[0]
         )
     return {name: values if name == "style_name" else values[0] for name, values in fields.items()}

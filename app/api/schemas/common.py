@@ -7,7 +7,7 @@ from app.serving.reloader import Outcome
 
 
 class Schema(BaseModel):
-    """Base of all answers; built from our own dataclasses."""
+    """Base of all response bodies; they are built from dataclasses."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
@@ -15,21 +15,21 @@ class Schema(BaseModel):
 class FieldProblem(Schema):
     """An error in one field of the request."""
 
-    field: str = Field(description="where it is, such as `query.top_k`")
+    field: str = Field(description="the path of the field, such as `query.top_k`")
     message: str
 
 
 class Problem(Schema):
-    """An error, as RFC 9457 has it."""
+    """A problem document (RFC 9457)."""
 
     type: str = Field(examples=["urn:atelier:problem:image_too_large"])
     title: str = Field(examples=["The image is too large"])
     status: int = Field(examples=[413])
-    detail: str = Field(description="what is wrong with this request, and what to do")
-    code: str = Field(description="a stable word for programs", examples=["image_too_large"])
+    detail: str = Field(description="what is wrong with the request, and what to do")
+    code: str = Field(description="a stable code for programs", examples=["image_too_large"])
     field: str | None = Field(
         None,
-        description="the field or part of the form that it is about, where it is one",
+        description="the form field that has to change, if it is a single one",
         examples=["content"],
         exclude_if=lambda field: field is None,
     )
@@ -45,7 +45,7 @@ class LimitsOut(Schema):
     max_image_pixels: int = Field(description="of one image")
     max_request_files: int = Field(description="images in one request")
     max_request_bytes: int = Field(description="of one request with images")
-    max_archive_bytes: int = Field(description="of an archive to evaluate on")
+    max_archive_bytes: int = Field(description="of an archive for evaluation")
     max_archive_entries: int = Field(description="files in such an archive")
     max_size: int = Field(description="longest side of a painting, px")
 
@@ -58,7 +58,7 @@ class ModelReference(Schema):
 
 
 class PredictionOut(Schema):
-    """One class and how probable it is."""
+    """A class and its probability."""
 
     label: str = Field(examples=["cat"])
     index: int = Field(ge=0, description="position in the model's list of classes")
@@ -74,7 +74,7 @@ class ImageOut(Schema):
 
 
 class Classification(Schema):
-    """The answer for one image."""
+    """The predictions for one image."""
 
     model: ModelReference
     predictions: list[PredictionOut] = Field(description="most probable first")
@@ -89,21 +89,21 @@ class FileClassified(Schema):
 
 
 class FileRefused(Schema):
-    """One of several images that could not be used; the others are not concerned."""
+    """One of several images that cannot be used; the others are not affected."""
 
     filename: str | None
     error: Problem
 
 
 class Classifications(Schema):
-    """The answer for several images, in the order in which they were sent."""
+    """The results for several images, in the order in which they were sent."""
 
     model: ModelReference
     results: list[FileClassified | FileRefused]
 
 
 class ClassScoreOut(Schema):
-    """Test images of one class that were labelled correctly."""
+    """The correct predictions for one class."""
 
     correct: int
     total: int
@@ -143,8 +143,8 @@ class InputOut(Schema):
     width: int = Field(description="px")
     mean: list[float] = Field(description="per channel, of pixels in 0..1")
     std: list[float] = Field(description="per channel, of pixels in 0..1")
-    preparation: str = Field(description="`photo`: centre crop; `digit`: cut out and centred")
-    resize_px: int = Field(description="shorter side before the centre crop, px")
+    preparation: str = Field(description="`photo`: center crop; `digit`: cut out and centered")
+    resize_px: int = Field(description="shorter side before the center crop, px")
 
 
 class LayerOut(Schema):
@@ -158,7 +158,7 @@ class LayerOut(Schema):
 
 
 class ModelOut(Schema):
-    """A model that answers."""
+    """A served model."""
 
     name: str
     available: bool = True
@@ -170,18 +170,18 @@ class ModelOut(Schema):
     metrics: MetricsOut
     sha256: str
     engine: str = Field(description="what runs the network", examples=["openvino"])
-    engine_reason: str = Field(description="why this one, with what was measured")
+    engine_reason: str = Field(description="the reason for this engine, with the measurements")
     engine_selection: Selection = Field(
-        description="`pending`: the reference engine answers until a faster one has been selected, "
-        "`done`: what answers has been selected, `failed`: the reference engine answers, and "
-        "`engine_reason` says why no other could be selected"
+        description="`pending`: the reference engine is used until a faster one has been "
+        "selected; `done`: the selection is finished; `failed`: the reference engine is used, and "
+        "`engine_reason` says why"
     )
     device: str
     dtype: str
 
 
 class UnavailableModelOut(Schema):
-    """A model that does not answer, and why."""
+    """A model that is not available, and the reason."""
 
     name: str
     available: bool = False
@@ -198,12 +198,14 @@ class ReloadedOut(Schema):
     """The outcome for one model."""
 
     outcome: Outcome = Field(
-        description="`unchanged`: its files are those that are served, `reloaded`: what they hold "
-        "now is served, `refused`: they cannot be used, `missing`: they are not there; what was "
-        "served before then goes on answering"
+        description="`unchanged`: the files have not changed; `reloaded`: the new files are "
+        "served; `refused`: the new files cannot be used; `missing`: there are no files. In the last two "
+        "cases the previous model stays"
     )
-    version: str | None = Field(description="what is served now; null when nothing is")
-    reason: str | None = Field(description="why it was refused, or what is missing")
+    version: str | None = Field(description="the version that is served now; null if there is none")
+    reason: str | None = Field(
+        description="the reason, if the model was refused or its files are missing"
+    )
 
 
 class ReloadsOut(Schema):
@@ -219,11 +221,11 @@ class LiveOut(Schema):
 
 
 class WorkerOut(Schema):
-    """A process that paints."""
+    """A worker process."""
 
     name: str
     device: str
-    dtype: str = Field(description="what the convolutions compute in")
+    dtype: str = Field(description="the dtype of the convolutions")
 
 
 class ReadyOut(Schema):
@@ -231,7 +233,7 @@ class ReadyOut(Schema):
 
     status: str = Field(examples=["ready", "loading"])
     models: dict[str, bool] = Field(description="which models answer")
-    selecting: list[str] = Field(
-        description="models that answer while a faster engine is being selected"
+    selecting: list[str] = Field(description="models whose engine is still being selected")
+    workers: list[WorkerOut] = Field(
+        description="the workers that are alive; readiness does not depend on them"
     )
-    workers: list[WorkerOut] = Field(description="those alive; none are needed to be ready")

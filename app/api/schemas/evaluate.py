@@ -9,20 +9,20 @@ from app.api.schemas.common import ModelReference, Schema
 
 
 class DatasetOut(Schema):
-    """A folder of the host's own."""
+    """A data set on the host."""
 
     name: str
-    folders: list[str] = Field(description="the folders in it; those named after a class count")
+    folders: list[str] = Field(description="its folders; those with the name of a class are used")
 
 
 class DatasetsOut(Schema):
-    """The data sets of this host."""
+    """The data sets on the host."""
 
     datasets: list[DatasetOut]
 
 
 class ClassReportOut(Schema):
-    """One class; null where it was never predicted, or there was nothing to find."""
+    """The metrics of one class; null if it was never predicted, or has no images."""
 
     label: str
     precision: float | None
@@ -35,11 +35,13 @@ class ConfusionOut(Schema):
     """The confusion matrix."""
 
     labels: list[str]
-    counts: list[list[int]] = Field(description="rows are true classes, columns predicted ones")
+    counts: list[list[int]] = Field(
+        description="rows are true classes, columns are predicted classes"
+    )
 
 
 class BinOut(Schema):
-    """The predictions of some confidence; null where there are none."""
+    """The predictions in one range of confidence; null if there are none."""
 
     low: float
     high: float
@@ -70,7 +72,7 @@ class MistakeLinks(Schema):
 
 
 class MistakeOut(Schema):
-    """An image that was taken for something else."""
+    """An image with a wrong prediction."""
 
     filename: str
     label: str
@@ -81,7 +83,7 @@ class MistakeOut(Schema):
 
 
 class SkippedOut(Schema):
-    """A file that counts for nothing."""
+    """A skipped file."""
 
     filename: str
     reason: str
@@ -93,7 +95,9 @@ class ReportOut(Schema):
     model: ModelReference
     engine: EngineOut
     n: int = Field(description="images that count")
-    labelled: int = Field(description="images of the set; more if it was cut short by `finish`")
+    labelled: int = Field(
+        description="images in the set; more than were evaluated if the job was finished early"
+    )
     loss: float = Field(description="mean negative log-likelihood, nats")
     accuracy: float
     accuracy_interval: tuple[float, float] = Field(description="95 % (Wilson)")
@@ -105,17 +109,17 @@ class ReportOut(Schema):
     skipped: list[SkippedOut] = Field(description="the first of them")
     skipped_count: int
     unknown_folders: dict[str, int] = Field(
-        description="files in folders that are no class, of those folders with the most files"
+        description="the number of files in the largest folders that match no class"
     )
-    unknown_folder_count: int = Field(description="how many such folders there are")
+    unknown_folder_count: int = Field(description="the number of such folders")
     seconds: float
     images_per_s: float
 
 
 def report_out(document: Mapping[str, Any], job_id: str) -> ReportOut:
-    """Build the answer from a stored report of a job."""
+    """Build the response from the stored report of a job."""
     mistakes = [_linked(mistake, job_id) for mistake in document["worst_mistakes"]]
-    folders = {"unknown_folder_count": len(document["unknown_folders"])}  # reports of before
+    folders = {"unknown_folder_count": len(document["unknown_folders"])}  # older reports
     return ReportOut.model_validate({**folders, **document, "worst_mistakes": mistakes})
 
 

@@ -15,9 +15,9 @@ from app.jobs.store import QueuePosition
 class ProgressOut(Schema):
     """The progress of a job."""
 
-    step: int = Field(description="counts over all scales and never falls")
+    step: int = Field(description="counts over all scales and never decreases")
     steps: int = Field(description="an upper bound: a scale may end early")
-    size: int | None = Field(description="longest side being worked on, px")
+    size: int | None = Field(description="longest side of the current scale, px")
     content_loss: float | None
     style_loss: float | None
 
@@ -41,9 +41,11 @@ class JobOut(Schema):
     started_at: datetime | None
     finished_at: datetime | None
     progress: ProgressOut | None
-    estimate_s: float | None = Field(description="seconds of work, as foreseen when it was made")
+    estimate_s: float | None = Field(
+        description="estimated seconds of work, when the job was created"
+    )
     eta_s: float | None = Field(description="seconds until its end")
-    position: int | None = Field(description="place in the queue, from 1, while it waits")
+    position: int | None = Field(description="place in the queue from 1, while the job waits")
     options: Mapping[str, Any]
     error: Problem | None
     links: LinksOut
@@ -53,11 +55,11 @@ class JobsOut(Schema):
     """A page of jobs, newest first."""
 
     jobs: list[JobOut]
-    cursor: str | None = Field(description="pass it on for the next page; null on the last")
+    cursor: str | None = Field(description="the cursor of the next page; null on the last page")
 
 
 def job_out(job: Job, queue_position: QueuePosition | None) -> JobOut:
-    """Describe a job to its owner, with what it can expect while it waits."""
+    """Describe a job, with its place in the queue while it waits."""
     here = f"/jobs/{job.id}"
     return JobOut(
         id=job.id,
@@ -82,7 +84,7 @@ def job_out(job: Job, queue_position: QueuePosition | None) -> JobOut:
 
 
 def _eta_s(job: Job) -> float | None:
-    """Return what the worker says; until it says something, what was estimated."""
+    """Return the worker's remaining time, or the estimate until the worker reports one."""
     begins = job.status is JobStatus.RUNNING and job.eta_s is None
     return job.estimate_s if begins else job.eta_s
 

@@ -5,28 +5,28 @@ from typing import Any
 
 BINARY = {"type": "string", "format": "binary"}
 REFERENCES = "#/components/schemas/{model}"
-"""Where the schemas are that a body's schema refers to."""
+"""The place of schemas that a body's schema refers to."""
 
 PICTURES = ("image/jpeg", "image/png", "image/webp")
 
 
 def header(description: str, example: str, *, required: bool = True) -> dict[str, Any]:
-    """Describe a header of an answer."""
+    """Describe a response header."""
     schema = {"type": "string", "examples": [example]}
     return {"description": description, "required": required, "schema": schema}
 
 
 RETRY_AFTER = {
-    "description": "seconds after which to ask again",
+    "description": "seconds after which to try again",
     "schema": {"type": "integer", "minimum": 1, "examples": [5]},
 }
-CACHE_CONTROL = {"Cache-Control": header("how long it may be kept", "private, max-age=3600")}
+CACHE_CONTROL = {"Cache-Control": header("caching rules", "private, max-age=3600")}
 
 
 def files(
     description: str, *media_types: str, headers: Mapping[str, Any] | None = None
 ) -> dict[int | str, dict[str, Any]]:
-    """Declare that a route answers with a file of one of these types."""
+    """Declare that a route returns a file of one of these types."""
     return {
         200: {
             "description": description,

@@ -33,7 +33,7 @@ _NUMBER = r"(\d{1,12}|\d{0,12}\.\d{1,12})"
 
 
 def _numbers(description: str, example: str, counts: str) -> WithJsonSchema:
-    """Numbers in one field of text, separated by commas; `counts` is how many, as a pattern."""
+    """Return a text field of comma-separated numbers; `counts` is a pattern of their number."""
     return WithJsonSchema(
         {
             "type": "string",
@@ -56,18 +56,18 @@ StyleScale = Annotated[
     Field(
         ge=MIN_STYLE_SCALE,
         le=MAX_STYLE_SCALE,
-        description="longest side of the style picture, in those of the result",
+        description="longest side of the style picture, as a multiple of the result's",
     ),
 ]
 Strength = Annotated[
-    float, Field(ge=0, le=1, description="how much style there is against photograph")
+    float, Field(ge=0, le=1, description="share of the style: 0 is the photograph, 1 is the style")
 ]
 Weight = Annotated[float, Field(ge=0, le=LARGEST_WEIGHT)]
 Steps = Annotated[Quality, Field(description="how long to work on it")]
 
 
 class EstimateIn(BaseModel):
-    """The numbers of a stylize request, without its pictures."""
+    """The options of a stylize request, without its pictures."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -76,10 +76,10 @@ class EstimateIn(BaseModel):
     size: Size | None = None
     quality: Steps | None = None
     style_scale: StyleScale | None = None
-    styles: int = Field(1, ge=1, le=64, description="how many style pictures")
+    styles: int = Field(1, ge=1, le=64, description="number of style pictures")
 
     def options(self) -> StyleOptions:
-        """Return the options of such a painting."""
+        """Return the options of the painting."""
         names = {"size", "quality", "style_scale"}
         return StyleOptions(**self.model_dump(exclude_none=True, include=names))
 
@@ -98,20 +98,20 @@ class ContinueIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"size": 1024}]})
 
-    size: int | None = Field(None, description="at least the painting's")
+    size: int | None = Field(None, description="at least the size of the painting")
     quality: Quality | None = Field(None, description="how many steps more")
     strength: Strength | None = None
 
 
 class StylizeFields(BaseModel):
-    """The fields of a stylize request. What is not sent keeps `StyleOptions`' default."""
+    """The fields of a stylize request. Missing fields have the defaults of `StyleOptions`."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     style_name: list[str] = Field([], description="built-in styles, see `GET /styles`")
     style_weights: (
         Annotated[
-            tuple[float, ...], _numbers("shares of the styles; equal if left out", "2,1", "{0,63}")
+            tuple[float, ...], _numbers("shares of the styles; default: equal", "2,1", "{0,63}")
         ]
         | None
     ) = None
@@ -131,13 +131,13 @@ class StylizeFields(BaseModel):
     ) = None
     color: Color | None = Field(
         None,
-        description="whose colours: the style's, or the photograph's, which `content` keeps and "
-        "`match` gives to the style",
+        description="the source of the colors: `style`; `content`, the photograph; or `match`, a "
+        "style recolored like the photograph",
     )
     style_scale: StyleScale | None = None
-    init: Init | None = Field(None, description="what the painter starts from")
+    init: Init | None = Field(None, description="the picture that the optimization starts from")
     seed: int | None = Field(
-        None, ge=0, le=LARGEST_SEED, description="of the noise; drawn if left out"
+        None, ge=0, le=LARGEST_SEED, description="seed of the noise; default: random"
     )
     format: Literal["png", "jpeg", "webp"] = Field("png", description="of the result")
 
@@ -154,18 +154,18 @@ class StylizeFields(BaseModel):
         return self
 
     def options(self) -> StyleOptions:
-        """Return the options; a seed that was not sent is drawn."""
+        """Return the options, with a random seed if none was sent."""
         given = self.model_dump(exclude_none=True, exclude={"style_name", "format"})
         return StyleOptions(**given)
 
     def canonical(self) -> dict[str, Any]:
-        """Return all fields as JSON types, defaults filled in; a seed that was not sent is null."""
+        """Return all fields as JSON types, with defaults; a missing seed is null."""
         options = {**asdict(self.options()), "seed": self.seed}
         return {**options, "style_name": self.style_name, "format": self.format}
 
 
 def form_schema() -> dict[str, Any]:
-    """Describe the whole form, pictures included, as OpenAPI has it."""
+    """Return the OpenAPI schema of the form, including the pictures."""
     schema = StylizeFields.model_json_schema(ref_template=REFERENCES)
     described = {name: without_null(each) for name, each in schema["properties"].items()}
     for option in fields(StyleOptions):
@@ -179,7 +179,7 @@ def form_schema() -> dict[str, Any]:
             "type": "array",
             "items": BINARY,
             "minItems": 1,
-            "description": "pictures to paint like, instead of `style_name`",
+            "description": "style pictures, instead of `style_name`",
         },
     }
     weighted = {

@@ -1,4 +1,4 @@
-"""Receives an archive over HTTP, straight to the disk: it may be larger than the memory."""
+"""Receiving of archives. They are written to the disk, as they may be larger than the memory."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 _PART = "file"
 _RAW = (b"application/zip", b"application/x-zip-compressed", b"application/octet-stream")
-_FORM_BYTES = 16_384  # what a form may have around its file
-_AT_ONCE = 4  # that one caller sends: they count as stored only when they are there
-_WAIT_S = 10  # when to ask again
-_PIECE_BYTES = 1_000_000  # written at a time, in a thread
+_FORM_BYTES = 16_384  # the overhead of a form around its file
+_AT_ONCE = 4  # per caller: an archive counts as stored only when it is complete
+_WAIT_S = 10  # for Retry-After
+_PIECE_BYTES = 1_000_000  # written at once, in a thread
 
 
 class ArchiveReceiver:
-    """Receives archives within limits."""
+    """A receiver of archives within limits."""
 
     def __init__(
         self, spool: Spool, limits: ArchiveLimits, timeouts: UploadTimeouts, min_free_bytes: int
@@ -46,7 +46,7 @@ class ArchiveReceiver:
         self._arriving = ConcurrencyLimit(
             _AT_ONCE,
             lambda: QuotaError(
-                f"{_AT_ONCE} archives of yours arrive already; send this one afterwards", _WAIT_S
+                f"You are already sending {_AT_ONCE} archives. Send this one afterwards.", _WAIT_S
             ),
         )
         self._opening = ConcurrencyLimit(
@@ -60,15 +60,15 @@ class ArchiveReceiver:
 
     @asynccontextmanager
     async def receive(self, request: Request, caller: str) -> AsyncIterator[Incoming]:
-        """Receive one archive; the file is gone after the exit unless it was moved away.
+        """Receive one archive. The file is deleted at the exit unless it was moved away.
 
         Raises:
-            QuotaError: the caller sends several already.
+            QuotaError: the caller is already sending several.
             UnsupportedUploadError: the Content-Type is neither that of a zip archive nor a form.
             MalformedUploadError: the body is not what its Content-Type says.
-            UploadTooLargeError: too many bytes, or several files.
+            UploadTooLargeError: there are too many bytes, or several files.
             UploadTimeoutError: it took too long.
-            StorageFullError: the disk has no room for it.
+            StorageFullError: the disk has too little free space.
             ClientDisconnect: the client has gone.
         """
         with ExitStack() as stack:
@@ -77,16 +77,18 @@ class ArchiveReceiver:
                 incoming = stack.enter_context(self._spool.incoming())
                 await self._read(request, _receiver(request, incoming))
             except OSError as error:
-                raise StorageFullError(f"the archive cannot be stored: {error.strerror}") from error
+                raise StorageFullError(
+                    f"The archive cannot be stored: {error.strerror}."
+                ) from error
             yield incoming
 
     async def opened(self, call: Callable[[], T], flow: str) -> T:
-        """Call what opens an archive or a folder, in a thread, one such call at a time.
+        """Call a function that opens an archive or a folder, in a thread, one call at a time.
 
-        A hostile archive takes memory and time; what needs other threads does not wait behind it.
+        A hostile archive takes memory and time; other work does not wait for it.
 
         Raises:
-            QuotaError: several calls of the same flow wait already.
+            QuotaError: several calls of this flow are already waiting.
         """
         with self._opening.taken(flow):
             return await to_thread.run_sync(call, limiter=self._one_at_a_time)
@@ -106,12 +108,14 @@ class ArchiveReceiver:
     def _write(self, receiver: "_RawArchive | _FormArchive", piece: bytes) -> None:
         if self._spool.free_bytes() - len(piece) < self._min_free_bytes:
             raise StorageFullError(
-                "the disk is too full for the archive; the operator has to make room"
+                "The disk has too little free space for the archive. The operator has to free"
+                " space."
             )
         receiver.feed(piece)
         if receiver.incoming.size_bytes > self.limits.max_bytes:
             raise UploadTooLargeError(
-                f"an archive may have at most {self.limits.max_bytes:,} bytes; send fewer images"
+                f"The archive is larger than the limit of {self.limits.max_bytes:,} bytes. "
+                f"Send fewer images."
             )
 
 
@@ -135,7 +139,7 @@ class _RawArchive:
         self.incoming.add(piece)
 
     def finish(self) -> None:
-        """Take the whole body as the archive."""
+        """Write the whole body to the archive."""
 
 
 class _FormArchive:
@@ -150,12 +154,14 @@ class _FormArchive:
     def finish(self) -> None:
         self._reader.finish()
         if not self._files:
-            raise MalformedUploadError(f"no archive was sent; send it in a part named '{_PART}'")
+            raise MalformedUploadError(
+                f"The form has no archive. Send it in a part named '{_PART}'."
+            )
 
     def _begin(self, name: str, _filename: str | None) -> Incoming:
         if name != _PART:
             raise MalformedUploadError(f"{part_called(name)}; send the archive as '{_PART}'")
         self._files += 1
         if self._files > 1:
-            raise UploadTooLargeError("send one archive at a time")
+            raise UploadTooLargeError("The form has more than one archive. Send one at a time.")
         return self.incoming

@@ -1,4 +1,4 @@
-"""The body of a request as it arrives: not too much, and in time."""
+"""Streaming of request bodies with limits on size and time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,20 +10,20 @@ from app.api.problems import ApiError, ProblemType
 
 
 class UploadTooLargeError(ApiError):
-    """The request has more bytes or more files than are accepted."""
+    """The request has too many bytes or files."""
 
     problem_type = ProblemType(413, "request_too_large", "The request is too large")
 
 
 class UploadTimeoutError(ApiError):
-    """The request did not arrive in time."""
+    """The request was not received in time."""
 
     problem_type = ProblemType(408, "upload_timeout", "The upload took too long")
 
 
 @dataclass(frozen=True)
 class UploadTimeouts:
-    """The time in which a request has to arrive, and that for which it may send nothing."""
+    """The time in which a request has to arrive, and the time without a byte."""
 
     timeout_s: float
     stall_s: float
@@ -41,21 +41,23 @@ class UploadLimits:
 
     @property
     def max_flow_bytes(self) -> int:
-        """Bytes that one flow may hold: half of all, but one request always fits."""
+        """Bytes that one flow may hold: half of all, or one request if that is more."""
         return min(max(self.max_held_bytes // 2, self.max_request_bytes), self.max_held_bytes)
 
 
 async def body_chunks(
     request: Request, max_bytes: int, timeouts: UploadTimeouts
 ) -> AsyncIterator[bytes]:
-    """Yield the body in pieces.
+    """Yield the body in chunks.
 
     Raises:
-        UploadTooLargeError: it has more bytes, or announces that it has.
-        UploadTimeoutError: it took too long.
-        ClientDisconnect: the client has gone.
+        UploadTooLargeError: the body, or its Content-Length, exceeds the limit.
+        UploadTimeoutError: it was not received in time.
+        ClientDisconnect: the client has disconnected.
     """
-    too_large = UploadTooLargeError(f"a request may have at most {max_bytes:,} bytes; send less")
+    too_large = UploadTooLargeError(
+        f"The request is larger than the limit of {max_bytes:,} bytes. Send less."
+    )
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise too_large
@@ -70,7 +72,9 @@ async def body_chunks(
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise UploadTimeoutError("the upload stalled or took too long; send it again") from None
+            raise UploadTimeoutError(
+                "The upload stalled or took too long. Send it again."
+            ) from None
         received += len(chunk)
         if received > max_bytes:
             raise too_large

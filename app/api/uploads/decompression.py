@@ -1,4 +1,4 @@
-"""Decompression of bodies, piece by piece and with a size limit."""
+"""Streaming decompression of request bodies with a size limit (decompression bombs)."""
 
 import asyncio
 import zlib
@@ -13,33 +13,33 @@ _PIECE_BYTES = 65_536
 
 
 class UnsupportedEncodingError(ApiError):
-    """The body is compressed in another way than is read."""
+    """The Content-Encoding is not supported."""
 
     problem_type = ProblemType(415, "unsupported_encoding", "Not a supported Content-Encoding")
 
 
 def window_bits_of(encoding: str) -> int | None:
-    """Return the `wbits` of zlib for a Content-Encoding; None where a body is not compressed.
+    """Return zlib's `wbits` for a Content-Encoding, or None for an uncompressed body.
 
     Raises:
-        UnsupportedEncodingError: it is neither `gzip` nor `deflate`.
+        UnsupportedEncodingError: the encoding is neither `gzip` nor `deflate`.
     """
     encoding = encoding.lower()
     if encoding in ("", "identity"):
         return None
     if encoding not in _WINDOW_BITS:
-        raise UnsupportedEncodingError("compress the body with gzip or deflate, or not at all")
+        raise UnsupportedEncodingError("Compress the body with gzip or deflate, or not at all.")
     return _WINDOW_BITS[encoding]
 
 
 async def decompressed(
     chunks: Iterable[bytes], window_bits: int, max_bytes: int
 ) -> AsyncIterator[bytes]:
-    """Decompress a body that has arrived; others have their turn between the pieces.
+    """Decompress a received body. Between two chunks, other tasks may run.
 
     Raises:
-        UploadTooLargeError: it becomes more than `max_bytes`.
-        MalformedUploadError: it is not compressed like this, or is cut short.
+        UploadTooLargeError: it is larger than `max_bytes` when decompressed.
+        MalformedUploadError: it is not compressed in this way, or it is truncated.
     """
     unpacker = zlib.decompressobj(window_bits)
     unpacked_bytes = 0
@@ -48,20 +48,21 @@ async def decompressed(
             try:
                 piece = unpacker.decompress(chunk, _PIECE_BYTES)
             except zlib.error as error:
-                raise MalformedUploadError(f"the body cannot be decompressed: {error}") from None
+                raise MalformedUploadError(f"The body cannot be decompressed: {error}.") from None
             unpacked_bytes += len(piece)
             if unpacked_bytes > max_bytes:
                 raise UploadTooLargeError(
-                    f"a request may have at most {max_bytes:,} bytes before it is compressed"
+                    f"The decompressed request is larger than the limit of {max_bytes:,} "
+                    f"bytes. Send less."
                 )
             yield piece
             if unpacker.unused_data:
                 raise MalformedUploadError(
-                    "bytes follow the end of the compressed data; send one part"
+                    "Bytes follow the end of the compressed data. Send a single compressed stream."
                 )
             chunk = unpacker.unconsumed_tail  # noqa: PLW2901 - the rest of it
             if not chunk and len(piece) < _PIECE_BYTES:
                 break
-            await asyncio.sleep(0)  # others' turn
+            await asyncio.sleep(0)  # let other tasks run
     if not unpacker.eof:
-        raise MalformedUploadError("the body is cut short: the compressed data have no end")
+        raise MalformedUploadError("The body is truncated: the compressed data has no end.")

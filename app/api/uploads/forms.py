@@ -1,8 +1,7 @@
-"""Forms: multipart/form-data with images and text, or a raw image in the place of one.
+"""Parsing of forms: multipart/form-data with images and text, or a raw image.
 
-A form has the parts that its `Layout` names; a raw image (`Content-Type: image/*`) may stand for a
-form of one image. An image that is too large costs only itself: its bytes are dropped as they
-arrive, and the other images are kept.
+A form has the parts that its `Layout` names; a raw image (`Content-Type: image/*`) may replace a
+form with one image. If an image is too large, only its own bytes are dropped.
 """
 
 from dataclasses import dataclass
@@ -30,21 +29,21 @@ class UnsupportedUploadError(ApiError):
 
 @dataclass(frozen=True)
 class Layout:
-    """The parts that a form may have: images, and fields of text. `raw` is what a raw image is."""
+    """The parts of a form: images and text fields. `raw` is the part of a raw image."""
 
     images: frozenset[str]
     fields: frozenset[str] = frozenset()
     raw: str | None = None
 
     def __str__(self) -> str:
-        """Say what may be sent."""
+        """Describe the parts, for error messages."""
         images = " and ".join(f"'{name}'" for name in sorted(self.images))
         return f"images in parts named {images}"
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One received image: at most one byte more than the limit, so that its reader refuses it."""
+    """A received image: at most one byte over the limit, so that its reader refuses it."""
 
     part: str
     filename: str | None
@@ -69,8 +68,8 @@ def form_parser(
     """Return a parser for a request body of this Content-Type.
 
     Raises:
-        UnsupportedUploadError: it is not one of a form.
-        MalformedUploadError: it names no boundary.
+        UnsupportedUploadError: the Content-Type is not that of a form or an image.
+        MalformedUploadError: the boundary is missing.
     """
     media_type, parameters = parse_options_header(content_type)
     if media_type == b"multipart/form-data":
@@ -96,7 +95,7 @@ class _RawImage:
 
 
 class _FormParts:
-    """Collects the parts of a multipart body that the layout names."""
+    """A parser that collects the parts of a multipart body."""
 
     def __init__(self, boundary: bytes, layout: Layout, limits: UploadLimits) -> None:
         self._layout = layout
@@ -111,7 +110,7 @@ class _FormParts:
     def finish(self) -> Form:
         self._reader.finish()
         if not self._images:
-            raise MalformedUploadError(f"no image was sent; send {self._layout}")
+            raise MalformedUploadError(f"The form has no image. Send {self._layout}.")
         fields: dict[str, list[str]] = {}
         for field in self._fields:
             fields.setdefault(field.name, []).append(field.text())
@@ -135,13 +134,13 @@ class _FormParts:
 
 def _appended(part: "_Part", parts: list["_Part"], most: int, what: str) -> "_Part":
     if len(parts) == most:
-        raise UploadTooLargeError(f"a request may have at most {most} {what}")
+        raise UploadTooLargeError(f"The request has too many {what}; the limit is {most}.")
     parts.append(part)
     return part
 
 
 class _Part:
-    """A part that is arriving; what is over the limit is dropped."""
+    """A part that is being received. Bytes over the limit are dropped."""
 
     def __init__(self, name: str, filename: str | None, max_bytes: int) -> None:
         self.name = name
@@ -154,13 +153,13 @@ class _Part:
         self._data += chunk[:room]
 
     def image(self) -> Upload:
-        data, self._data = bytes(self._data), bytearray()  # never all of a request twice
+        data, self._data = bytes(self._data), bytearray()  # never hold a request twice
         return Upload(self.name, self._filename, data)
 
     def text(self) -> str:
         if len(self._data) > self._max_bytes:
-            raise MalformedUploadError(f"the field '{self.name}' is too long")
+            raise MalformedUploadError(f"The field '{self.name}' is too long.")
         try:
             return self._data.decode()
         except UnicodeDecodeError:
-            raise MalformedUploadError(f"the field '{self.name}' is not UTF-8") from None
+            raise MalformedUploadError(f"The field '{self.name}' is not UTF-8.") from None

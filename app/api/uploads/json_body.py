@@ -1,4 +1,4 @@
-"""Bodies in JSON, read with the care that uploads get: FastAPI reads them whole, however long."""
+"""JSON request bodies with limits on size and time, which FastAPI does not have."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -24,18 +24,18 @@ _MAX_MEMBERS = 64
 M = TypeVar("M", bound=BaseModel)
 
 REFUSALS = (UploadTimeoutError, UploadTooLargeError, UnsupportedUploadError)
-"""What may be wrong with such a body, besides its fields."""
+"""Errors of such a body, besides those of its fields."""
 
 
 def json_body(
     model: type[M], *, max_bytes: int = _MAX_BYTES, timeouts: UploadTimeouts | None = None
 ) -> Callable[[Request, ServicesDep], Awaitable[M]]:
-    """Make a dependency that reads the body as `model`; declare it with `json_request_body`.
+    """Return a dependency that reads the body as `model`. Declare it with `json_request_body`.
 
     Args:
-        model: of an object with a few members.
-        max_bytes: of the body.
-        timeouts: how long it may take to arrive; None means as long as uploads.
+        model: the model of the body, an object with few members.
+        max_bytes: the largest size of the body.
+        timeouts: the time to receive it; None for that of uploads.
 
     The dependency raises one of `REFUSALS`, or RequestValidationError.
     """
@@ -43,7 +43,7 @@ def json_body(
     async def read(request: Request, services: ServicesDep) -> M:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
-            raise UnsupportedUploadError("send JSON with Content-Type: application/json")
+            raise UnsupportedUploadError("Send JSON with Content-Type: application/json.")
         body = bytearray()
         async for chunk in body_chunks(request, max_bytes, timeouts or services.uploads.timeouts):
             body += chunk
@@ -58,6 +58,6 @@ def json_body(
 
 
 def json_request_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Describe such a body for OpenAPI."""
+    """Return the OpenAPI description of such a body."""
     schema = {"application/json": {"schema": model.model_json_schema(ref_template=REFERENCES)}}
     return {"requestBody": {"required": True, "content": schema}}

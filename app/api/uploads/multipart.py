@@ -1,4 +1,4 @@
-"""Reads multipart/form-data as it arrives; the bytes of each part go to a sink of its own."""
+"""Streaming multipart/form-data parser that writes each part to a sink."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -10,28 +10,28 @@ from app.api.problems import ApiError, ProblemType
 
 
 class MalformedUploadError(ApiError):
-    """The multipart body is broken, or its parts are not what is expected."""
+    """The multipart body is malformed, or has other parts than expected."""
 
     problem_type = ProblemType(422, "malformed_upload", "The upload is malformed")
 
 
 class Sink(Protocol):
-    """Takes the bytes of one part."""
+    """The destination of one part's bytes."""
 
     def add(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Write the next bytes."""
         ...
 
 
 Begin = Callable[[str, str | None], Sink]
-"""Called at the start of each part, with its name (perhaps empty) and file name."""
+"""A function called at the start of each part, with its name (which may be empty) and file name."""
 
 
 class MultipartReader:
-    """Reads one body."""
+    """A parser of one body."""
 
     def __init__(self, boundary: bytes, begin: Begin) -> None:
-        """Start; raises MalformedUploadError where the boundary cannot be used."""
+        """Start with a boundary. Raises MalformedUploadError if the boundary is not usable."""
         self._begin = begin
         self._sink: Sink | None = None
         self._header_name = bytearray()
@@ -52,27 +52,29 @@ class MultipartReader:
                 },
             )
         except FormParserError as error:
-            raise MalformedUploadError(f"the multipart boundary is unusable: {error}") from error
+            raise MalformedUploadError(f"The multipart boundary is not usable: {error}.") from error
 
     def feed(self, chunk: bytes) -> None:
-        """Read on.
+        """Parse the next chunk.
 
         Raises:
-            MalformedUploadError: the body is broken.
+            MalformedUploadError: the body is malformed.
         """
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise MalformedUploadError(f"the multipart body is malformed: {error}") from error
+            raise MalformedUploadError(f"The multipart body is malformed: {error}.") from error
 
     def finish(self) -> None:
-        """Check that the body is whole.
+        """Check that the body is complete.
 
         Raises:
-            MalformedUploadError: its end is missing.
+            MalformedUploadError: the end is missing.
         """
         if not self._complete:
-            raise MalformedUploadError("the multipart body is cut short: no closing boundary")
+            raise MalformedUploadError(
+                "The multipart body is truncated: the closing boundary is missing."
+            )
 
     def _on_part_begin(self) -> None:
         self._disposition = b""
@@ -104,17 +106,17 @@ class MultipartReader:
 
 
 def boundary_of(parameters: Mapping[bytes, bytes]) -> bytes:
-    """Return the boundary that the parameters of a Content-Type name.
+    """Return the boundary from the parameters of a Content-Type.
 
     Raises:
         MalformedUploadError: there is none.
     """
     boundary = parameters.get(b"boundary")
     if not boundary:
-        raise MalformedUploadError("the Content-Type names no multipart boundary")
+        raise MalformedUploadError("The Content-Type has no multipart boundary.")
     return boundary
 
 
 def part_called(name: str) -> str:
-    """Say which part was found where another was expected."""
+    """Describe an unexpected part, for error messages."""
     return f"a part named {name!r}" if name else "a part without a name"

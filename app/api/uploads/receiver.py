@@ -27,7 +27,7 @@ _PIECE_BYTES = 65_536
 
 
 class UploadsBusyError(ApiError):
-    """Other requests hold all the memory that uploads may use."""
+    """The memory for uploads is in use."""
 
     problem_type = ProblemType(503, "overloaded", "The service is busy", retry_after_s=1)
 
@@ -43,11 +43,11 @@ PICTURE_REFUSALS = (
     UploadsBusyError,
     QueueFullError,
 )
-"""What may be wrong with pictures that are sent, or with the moment."""
+"""Errors of uploaded images."""
 
 
 class FormReceiver:
-    """Receives forms within limits that all requests share."""
+    """A receiver of forms within limits that all requests share."""
 
     def __init__(self, limits: UploadLimits) -> None:
         self._limits = limits
@@ -55,24 +55,24 @@ class FormReceiver:
 
     @property
     def timeouts(self) -> UploadTimeouts:
-        """Limits on the time in which a request arrives."""
+        """The time limits of a request."""
         return self._limits.timeouts
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that all requests hold now."""
+        """The bytes that all requests hold at the moment."""
         return self._held_bytes.total()
 
     @asynccontextmanager
     async def receive(self, request: Request, layout: Layout, flow: str) -> AsyncIterator[Form]:
-        """Receive a form with one image or more; its bytes count as held until the exit.
+        """Receive a form with one or more images. Its bytes count as held until the exit.
 
         Raises:
-            UnsupportedUploadError: the Content-Type is not one of the two forms.
-            MalformedUploadError: the body is not what its Content-Type says, or has no image.
-            UploadTooLargeError: too many bytes or files.
+            UnsupportedUploadError: the Content-Type is not supported.
+            MalformedUploadError: the body does not match its Content-Type, or has no image.
+            UploadTooLargeError: there are too many bytes or files.
             UploadTimeoutError: it took too long.
-            UploadsBusyError: the flow, or all flows together, hold too many bytes already.
+            UploadsBusyError: this flow, or all flows together, hold too many bytes.
             ClientDisconnect: the client has gone.
         """
         parser = form_parser(request.headers.get("content-type", ""), layout, self._limits)
@@ -84,13 +84,13 @@ class FormReceiver:
 
     @asynccontextmanager
     async def receive_whole(self, request: Request, flow: str) -> AsyncIterator[bytearray]:
-        """Receive a body of any kind, unpacked; its bytes count as held until the exit.
+        """Receive a body of any type and decompress it. Its bytes count as held until the exit.
 
-        It is unpacked once it has arrived: a slow client holds no more than it has sent.
+        It is decompressed once it is complete, so that a slow client holds only what it has sent.
 
         Raises:
-            UnsupportedEncodingError: it is compressed, and neither with gzip nor with deflate.
-            MalformedUploadError: it cannot be unpacked.
+            UnsupportedEncodingError: the Content-Encoding is neither gzip nor deflate.
+            MalformedUploadError: it cannot be decompressed.
             UploadTooLargeError, UploadTimeoutError, UploadsBusyError, ClientDisconnect: as above.
         """
         window_bits = window_bits_of(request.headers.get("content-encoding", ""))
@@ -114,7 +114,7 @@ class FormReceiver:
 
     @contextmanager
     def _counted(self, flow: str) -> Iterator[Callable[[int], None]]:
-        """Count bytes as held by a flow until the exit; fewer than none are bytes let go."""
+        """Count bytes as held by a flow until the exit. A negative number releases bytes."""
         most = self._limits.max_flow_bytes
         held_bytes = 0
 
@@ -133,7 +133,9 @@ class FormReceiver:
                     "send this one when another has been answered"
                 )
             if self.held_bytes > self._limits.max_held_bytes:
-                raise UploadsBusyError("other uploads take all the memory for uploads")
+                raise UploadsBusyError(
+                    "Other uploads use all the memory for uploads. Try again later."
+                )
 
         try:
             yield count
@@ -144,7 +146,7 @@ class FormReceiver:
 
 
 def _taken(data: bytearray, count: Callable[[int], None]) -> Iterator[bytes]:
-    """Take data from the front, piece by piece, and count them as let go."""
+    """Take chunks from the front of the data, and count them as released."""
     while data:
         piece = bytes(data[:_PIECE_BYTES])
         del data[:_PIECE_BYTES]

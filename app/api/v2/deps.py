@@ -10,11 +10,11 @@ from app.serving.errors import ModelUnavailableError, UnknownModelError
 from app.serving.loader import ServedModel
 
 FAILURES = (UnknownModelError, ModelUnavailableError, UnknownVersionError)
-"""Why there may be no such model."""
+"""Errors of a model in a path."""
 
 ModelName = Annotated[str, Path(description="one of `GET /models`", examples=["cifar10"])]
 ModelVersion = Annotated[
-    str, Path(description="the one that the model's metadata lists", examples=["2cedba750755"])
+    str, Path(description="the version in the model's metadata", examples=["2cedba750755"])
 ]
 
 
@@ -29,7 +29,8 @@ async def _served_version(model: ServedDep, model_version: ModelVersion) -> Serv
     if model_version != model.version:
         name = model.classifier.card.spec.name
         raise UnknownVersionError(
-            f"model {name!r} has no version {model_version!r}; what is served is {model.version!r}"
+            f"model {name!r} has no version {model_version!r}; the served version is "
+            f"{model.version!r}"
         )
     return model
 

@@ -18,7 +18,7 @@ from app.errors import AtelierError
 
 
 class MalformedInferenceError(ApiError):
-    """The request is not what the protocol, or the model's metadata, says."""
+    """The request does not follow the protocol, or the model's metadata."""
 
     problem_type = ProblemType(400, "malformed_inference", "The inference request is malformed")
 
@@ -37,7 +37,7 @@ class ProtocolErrorResponse(JSONResponse):
 
 
 def protocol_responses(*errors: type[AtelierError]) -> dict[int | str, dict[str, Any]]:
-    """Declare in OpenAPI the errors of a route, in the form of the protocol."""
+    """Return the OpenAPI responses for these errors, in the form of the protocol."""
     return {
         status: {**declared, "model": ProtocolError, "content": {}}
         for status, declared in problem_responses(*errors).items()

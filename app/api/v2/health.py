@@ -1,4 +1,4 @@
-"""`/v2/health`: for orchestrators that know the Open Inference Protocol."""
+"""`/v2/health`: health probes of the Open Inference Protocol."""
 
 from fastapi import APIRouter
 
@@ -12,13 +12,13 @@ router = APIRouter(prefix="/v2/health", tags=["open inference protocol"])
 
 @router.get("/live")
 async def server_live() -> ServerLive:
-    """Answer while the process runs."""
+    """Return 200 while the process runs."""
     return ServerLive()
 
 
 @router.get("/ready", responses=protocol_responses(ModelUnavailableError))
 async def server_ready(services: ServicesDep) -> ServerReady:
-    """Answer 200 once every available model answers."""
+    """Return 200 once every available model is loaded."""
     if not services.registry.ready:
-        raise ModelUnavailableError("models are being loaded")
+        raise ModelUnavailableError("The models are being loaded. Try again later.")
     return ServerReady()

@@ -1,4 +1,4 @@
-"""`POST /v2/models/.../infer`: images in tensors in, a tensor out."""
+"""`POST /v2/models/.../infer`: inference on image tensors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,10 +51,12 @@ _REQUEST_BODY: dict[str, Any] = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "model": InferenceResponse,
-        "description": "JSON, and after it the output where binary data was asked for",
+        "description": "JSON, followed by the output if binary data was requested",
         "content": {_OCTETS: {"schema": BINARY}},
         "headers": {
-            LENGTH_HEADER: header("bytes of the JSON before binary data", "181", required=False)
+            LENGTH_HEADER: header(
+                "bytes of the JSON that precedes binary data", "181", required=False
+            )
         },
     },
     **protocol_responses(
@@ -74,7 +76,7 @@ class InferHeaders(ClassifyHeaders):
     """The headers of an inference request."""
 
     inference_header_content_length: int | None = Field(
-        None, ge=0, description="bytes of the JSON, where binary data follows it"
+        None, ge=0, description="bytes of the JSON, if binary data follows it"
     )
 
 
@@ -162,12 +164,12 @@ def _wanted_output(asked: InferenceRequest) -> OutputParameters:
         return OutputParameters()
     wanted = asked.outputs[0].parameters or OutputParameters()
     if wanted.shared_memory_region is not None:
-        raise MalformedInferenceError("there is no shared memory; ask for binary data")
+        raise MalformedInferenceError("Shared memory is not supported. Request binary data.")
     return wanted
 
 
 def _images(asked: InferenceRequest, body: bytearray, work: _Work) -> Sequence[bytes | Tensor]:
-    """Take the images out of the body: files, or pictures that are prepared already."""
+    """Take the images out of the body: image files, or preprocessed pictures."""
     (given,) = asked.inputs
     spec = work.model.classifier.card.spec.input
     signature.check(given, spec, work.services.limits.max_request_files)
@@ -175,7 +177,7 @@ def _images(asked: InferenceRequest, body: bytearray, work: _Work) -> Sequence[b
         files = input_tensors.files(given, body)
         body.clear()  # never all of a request twice
         return files
-    work.count_pixels(given.shape[0] * spec.height * spec.width)  # also of those that are refused
+    work.count_pixels(given.shape[0] * spec.height * spec.width)  # also if they are refused
     return input_tensors.pictures(given, body)
 
 
@@ -191,7 +193,7 @@ async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:
 
 
 def _deadline_s(asked: InferenceRequest, call: _Call) -> float:
-    """Return the least of what the service, the header and the parameter allow."""
+    """Return the smallest limit of the service, the header and the parameter."""
     timeout_us = asked.parameters.timeout if asked.parameters else 0
     most_s = call.services.classify_deadline_s
     return min(call.headers.x_request_timeout or most_s, timeout_us / 1e6 or most_s, most_s)

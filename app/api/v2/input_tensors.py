@@ -1,6 +1,6 @@
 """The elements of input tensors, in JSON or as binary data: image files, or pixels.
 
-The shapes have been checked: nothing is allocated that is larger than what came.
+The shapes have been checked, so nothing larger than the request is allocated.
 """
 
 import base64
@@ -26,7 +26,7 @@ def files(given: RequestInput, binary: bytearray) -> list[bytes]:
     """Read image files from a BYTES tensor.
 
     Raises:
-        MalformedInferenceError: it is not as it says.
+        MalformedInferenceError: the data does not match its description.
     """
     data = _data_of(given, binary)
     if data is None:
@@ -35,16 +35,16 @@ def files(given: RequestInput, binary: bytearray) -> list[bytes]:
 
 
 def pictures(given: RequestInput, binary: bytearray) -> list[Tensor]:
-    """Read prepared pictures, each uint8 (C, H, W), from a UINT8 or FP32 tensor.
+    """Read preprocessed pictures, each uint8 (C, H, W), from a UINT8 or FP32 tensor.
 
     Raises:
-        MalformedInferenceError: it is not as it says.
+        MalformedInferenceError: the data does not match its description.
     """
     data = _data_of(given, binary)
     values = _from_binary(given, binary) if data is None else _from_json(given, data)
     rows = values.reshape(given.shape)
     levels = np.empty(given.shape, np.uint8)
-    for row, scaled in zip(levels, rows, strict=True):  # one after the other: they may be large
+    for row, scaled in zip(levels, rows, strict=True):  # one at a time, because they may be large
         row[...] = _levels(scaled, given)
     if given.datatype == "UINT8":
         levels = np.ascontiguousarray(levels.transpose(0, 3, 1, 2))
@@ -52,7 +52,7 @@ def pictures(given: RequestInput, binary: bytearray) -> list[Tensor]:
 
 
 def _levels(values: NDArray[Any], given: RequestInput) -> NDArray[Any]:
-    """Take each value for the nearest of 256 levels."""
+    """Round each value to the nearest of 256 levels."""
     if values.dtype == np.uint8:
         return values
     most = _LARGEST[given.datatype]
@@ -66,7 +66,7 @@ def _levels(values: NDArray[Any], given: RequestInput) -> NDArray[Any]:
 
 
 def _data_of(given: RequestInput, binary: bytearray) -> list[Any] | None:
-    """Return the elements in JSON; None means that they are all that is in `binary`."""
+    """Return the elements in JSON, or None if they are in `binary`."""
     size = given.parameters.binary_data_size if given.parameters else None
     if (size is None) == (given.data is None):
         raise MalformedInferenceError(
@@ -89,7 +89,7 @@ def _elements(binary: bytearray, count: int) -> list[bytes]:
         start = at + ELEMENT_LENGTH.size
         at = start + length
         elements.append(bytes(view[start:at]))
-    view.release()  # so that the body can be let go
+    view.release()  # so that the body can be freed
     if len(elements) != count or at != len(binary):
         raise MalformedInferenceError(
             f"the binary data is not {count} elements, each after its length in bytes "
@@ -103,7 +103,7 @@ def _from_base64(element: Any) -> bytes:
         return base64.b64decode(element, validate=True)
     except (TypeError, ValueError):
         raise MalformedInferenceError(
-            "in JSON an encoded image is a string in base64; or send it as binary data"
+            "In JSON, an encoded image is a base64 string. Send that, or binary data."
         ) from None
 
 
@@ -129,7 +129,7 @@ def _from_json(given: RequestInput, data: list[Any]) -> NDArray[Any]:
 
 
 def _flat(data: list[Any], shape: list[int]) -> list[Any]:
-    """Lay out elements that are nested as the shape is, or flat already."""
+    """Flatten elements that are nested like the shape; flat ones are returned unchanged."""
     malformed = MalformedInferenceError(
         f"`data` is neither {math.prod(shape)} elements in a row nor nested as {shape}"
     )

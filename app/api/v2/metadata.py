@@ -1,4 +1,4 @@
-"""`GET /v2` and `GET /v2/models`: what the server is, and what its models take and answer."""
+"""`GET /v2` and `GET /v2/models`: metadata of the server and its models."""
 
 from fastapi import APIRouter
 
@@ -17,7 +17,7 @@ _FAILURES = protocol_responses(*FAILURES)
 
 @router.get("")
 async def server_metadata() -> ServerMetadata:
-    """Show what the server is, and which extensions of the protocol it knows."""
+    """Return the server's name, version and protocol extensions."""
     return ServerMetadata(
         name="atelier", version=__version__, extensions=["binary_tensor_data", "classification"]
     )
@@ -25,25 +25,25 @@ async def server_metadata() -> ServerMetadata:
 
 @router.get("/models/{model_name}", responses=_FAILURES)
 async def model_metadata(model: ServedDep) -> ModelMetadata:
-    """Show what a model takes and answers."""
+    """Return the inputs and outputs of a model."""
     return _described(model)
 
 
 @router.get("/models/{model_name}/versions/{model_version}", responses=_FAILURES)
 async def model_version_metadata(model: ServedVersionDep) -> ModelMetadata:
-    """Show what a model takes and answers, if it is served in this version."""
+    """Return the inputs and outputs of a model, if this version is served."""
     return _described(model)
 
 
 @router.get("/models/{model_name}/ready", responses=_FAILURES)
 async def model_ready(model: ServedDep) -> ModelReady:
-    """Answer 200 while the model answers."""
+    """Return 200 while the model is served."""
     return ModelReady(name=model.classifier.card.spec.name)
 
 
 @router.get("/models/{model_name}/versions/{model_version}/ready", responses=_FAILURES)
 async def model_version_ready(model: ServedVersionDep) -> ModelReady:
-    """Answer 200 while the model answers, in this version."""
+    """Return 200 while this version of the model is served."""
     return ModelReady(name=model.classifier.card.spec.name)
 
 

@@ -23,13 +23,13 @@ def output_metadata(classes: Sequence[str]) -> OutputMetadata:
 def output(
     rows: list[Tensor], classifier: Classifier, asked: OutputParameters, *, binary: bool
 ) -> tuple[ResponseOutput, bytes]:
-    """Make the output, and the binary data that follows the JSON object.
+    """Return the output, and the binary data that follows the JSON object.
 
     Args:
-        rows: of each image the probabilities, float32 (classes,).
-        classifier: knows the classes.
-        asked: how the output is to look.
-        binary: whether as binary data, if `asked` does not say.
+        rows: the probabilities of each image, float32 (classes,).
+        classifier: for the names of the classes.
+        asked: the requested form of the output.
+        binary: whether to send binary data if `asked` does not say.
     """
     if asked.binary_data is not None:
         binary = asked.binary_data

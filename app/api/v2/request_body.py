@@ -1,7 +1,7 @@
-"""A request's body: a JSON object, and the binary data that may follow it.
+"""The body of an inference request: a JSON object, which binary data may follow.
 
-The header `Inference-Header-Content-Length` says where the object ends; 0 stands for one encoded
-image without any. What is made of JSON takes far more memory than its bytes: it has to be short.
+The header `Inference-Header-Content-Length` gives the length of the object; 0 means one encoded
+image without an object. Parsed JSON takes far more memory than its bytes, so its length is limited.
 """
 
 import struct
@@ -19,7 +19,7 @@ from app.api.v2.schemas import (
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 ELEMENT_LENGTH = struct.Struct("<I")
-"""What precedes each element of a BYTES tensor in binary data."""
+"""The length before each element of a BYTES tensor in binary data."""
 
 _MAX_JSON_BYTES = 4_000_000
 _LARGE_JSON_BYTES = 64_000
@@ -29,24 +29,24 @@ _MOST_OF = {
     b"[": (150_000, "lists"),
     b",": (500_000, "elements"),
 }
-"""How often each of the signs that structure JSON may occur; only `data` needs very many of any."""
+"""Limits on the structural characters of JSON; only `data` needs many of them."""
 
 
 def is_large(body: bytearray, header_length: int | None) -> bool:
-    """Tell whether the JSON object is one that stops all other threads while it is parsed."""
+    """Return whether the JSON object is so large that parsing it blocks other threads."""
     return (len(body) if header_length is None else header_length) > _LARGE_JSON_BYTES
 
 
 def take_request(body: bytearray, header_length: int | None) -> InferenceRequest:
-    """Take the JSON object from the start of a body; binary data is what is left of that.
+    """Take the JSON object from the start of a body and leave the binary data.
 
     Args:
-        body: what the client sent.
-        header_length: bytes of the object; None is all there are.
+        body: the request body.
+        header_length: bytes of the object; None for the whole body.
 
     Raises:
-        MalformedInferenceError: there is no such object, or not so many bytes.
-        UploadTooLargeError: the object is longer, or has more parts, than is read.
+        MalformedInferenceError: there is no such object, or the body is shorter.
+        UploadTooLargeError: the object is too long or has too many parts.
     """
     if header_length == 0:
         return _raw(body)
@@ -67,7 +67,7 @@ def take_request(body: bytearray, header_length: int | None) -> InferenceRequest
 
 
 def _raw(body: bytearray) -> InferenceRequest:
-    """Make a request of an image alone, which becomes the one element of a BYTES tensor."""
+    """Return a request for a single encoded image, as the only element of a BYTES tensor."""
     body[:0] = ELEMENT_LENGTH.pack(len(body))
     return InferenceRequest(
         parameters=RequestParameters(binary_data_output=True),

@@ -1,7 +1,7 @@
 """Request and response bodies of the Open Inference Protocol.
 
-Requests are read strictly: a number is no string, and true is no number. Parameters and fields
-that are not named here are let pass, as the protocol has it.
+Requests are validated strictly: a number is not a string, and true is not a number. Unknown
+parameters and fields are ignored, as the protocol requires.
 """
 
 from typing import Annotated, Any, Literal
@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=0, le=_MAX_INT64)]
 
 
 class _Asked(BaseModel):
-    """Base of what clients send."""
+    """Base of request bodies."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -38,15 +38,15 @@ class InputParameters(_Asked):
 
 
 class OutputParameters(_Asked):
-    """Parameters of an output that is asked for."""
+    """Parameters of a requested output."""
 
     binary_data: bool | None = Field(None, description="send it as binary data")
     classification: int | None = Field(
         None,
         ge=1,
         le=_MAX_INT64,
-        description="how many classes to send as text `value:index:label`, the most probable "
-        "first; more than there are means all",
+        description="the number of classes to return as text `value:index:label`, most probable "
+        "first; a larger number than there are classes means all",
     )
     shared_memory_region: Any = Field(None, description="not offered")
 
@@ -59,21 +59,21 @@ class RequestInput(_Asked):
     shape: list[Count] = Field(fail_fast=True, description="as in the model's metadata")
     parameters: InputParameters | None = None
     data: list[Any] | None = Field(
-        None, description="flat, or nested as the shape is; without it, binary data follows"
+        None, description="flat, or nested like the shape; without it, binary data follows"
     )
 
 
 class RequestOutput(_Asked):
-    """An output that is asked for."""
+    """A requested output."""
 
     name: OutputName
     parameters: OutputParameters | None = None
 
 
 class InferenceRequest(_Asked):
-    """Images, and how the answer is to look."""
+    """An inference request: images, and the form of the response."""
 
-    id: str | None = Field(None, description="comes back with the answer")
+    id: str | None = Field(None, description="returned with the response")
     parameters: RequestParameters | None = None
     inputs: list[RequestInput] = Field(
         min_length=1, max_length=1, fail_fast=True, description="exactly one"
@@ -84,13 +84,13 @@ class InferenceRequest(_Asked):
 
 
 class _Told(BaseModel):
-    """Base of what the service answers."""
+    """Base of response bodies."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class BinarySize(_Told):
-    """Parameters of an output that is sent as binary data."""
+    """Parameters of a binary output."""
 
     binary_data_size: int = Field(description="bytes, which follow the JSON object")
 
@@ -100,13 +100,13 @@ class ResponseOutput(_Told):
 
     name: OutputName
     datatype: Literal["FP32", "BYTES"]
-    shape: list[int] = Field(description="images, then classes")
+    shape: list[int] = Field(description="number of images, number of classes")
     parameters: BinarySize | None = Field(None, exclude_if=lambda value: value is None)
     data: list[float] | list[str] | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class InferenceResponse(_Told):
-    """The answer to an inference request."""
+    """The response to an inference request."""
 
     model_name: str = Field(examples=["cifar10"])
     model_version: str = Field(description="start of the checkpoint's SHA-256")
@@ -117,19 +117,19 @@ class InferenceResponse(_Told):
 
 
 class ServerLive(_Told):
-    """The process runs. Clients look at the status, or at this."""
+    """Liveness. Clients check the status code or this."""
 
     live: Literal[True] = True
 
 
 class ServerReady(_Told):
-    """All models have been loaded."""
+    """Readiness of all models."""
 
     ready: Literal[True] = True
 
 
 class ModelReady(_Told):
-    """The model answers."""
+    """Readiness of a model."""
 
     name: str = Field(examples=["cifar10"])
     ready: Literal[True] = True
@@ -144,11 +144,11 @@ class ServerMetadata(_Told):
 
 
 class InputMetadata(_Told):
-    """One way to send images."""
+    """An input signature."""
 
     name: InputName
     datatype: Datatype
-    shape: list[int] = Field(description="-1 stands for how many images there are")
+    shape: list[int] = Field(description="-1 stands for the number of images")
     description: str = Field(description="what its elements mean")
 
 
@@ -157,21 +157,23 @@ class OutputMetadata(_Told):
 
     name: OutputName
     datatype: Datatype
-    shape: list[int] = Field(description="-1 stands for how many images there are")
+    shape: list[int] = Field(description="-1 stands for the number of images")
     labels: list[str] = Field(description="names of the classes, by index")
 
 
 class ModelMetadata(_Told):
-    """A model that answers."""
+    """A served model."""
 
     name: str = Field(examples=["cifar10"])
     versions: list[str] = Field(description="the one that is served")
     platform: str = Field(description="what runs the network", examples=["openvino"])
-    inputs: list[InputMetadata] = Field(description="alternatives: a request has one of them")
+    inputs: list[InputMetadata] = Field(
+        description="alternatives: a request has exactly one of them"
+    )
     outputs: list[OutputMetadata]
 
 
 class ProtocolError(_Told):
-    """An error, as the protocol has it."""
+    """An error in the form of the protocol."""
 
-    error: str = Field(description="what is wrong with this request, and what to do")
+    error: str = Field(description="what is wrong with the request, and what to do")

@@ -1,7 +1,7 @@
 """Input signatures of a model: three kinds of tensors, whose first dimension counts images.
 
-Pixels are 8 bits deep in each of them, as they are in a decoded image: so every image goes to the
-same queue and the same engines, and a client need not know how a checkpoint normalises.
+Pixels have 8 bits in each of them, as in a decoded image. Every image therefore uses the same queue
+and engine, and clients need not know how a checkpoint normalizes its input.
 """
 
 from app.api.uploads.body import UploadTooLargeError
@@ -11,37 +11,37 @@ from app.vision.specs import InputSpec
 
 
 def kinds(spec: InputSpec) -> list[InputMetadata]:
-    """Describe the alternatives that a model has."""
+    """Return the input signatures of a model."""
     height, width, channels = spec.height, spec.width, spec.channels
     return [
         InputMetadata(
             name="encoded",
             datatype="BYTES",
             shape=[-1],
-            description="image files, as `POST /classify` takes them; in JSON as base64",
+            description="image files in the formats of `POST /classify`; in JSON as base64",
         ),
         InputMetadata(
             name="pixels",
             datatype="UINT8",
             shape=[-1, height, width, channels],
-            description="pixels from 0 to 255, cropped and resized by the client and normalised "
-            "by the service",
+            description="pixels from 0 to 255, cropped and resized by the client, normalized by "
+            "the service",
         ),
         InputMetadata(
             name="tensor",
             datatype="FP32",
             shape=[-1, channels, height, width],
-            description="such pixels scaled to 0..1, not normalised; each is taken for the nearest "
-            "of the 256 levels",
+            description="such pixels scaled to 0..1, not normalized; each is rounded to the "
+            "nearest of 256 levels",
         ),
     ]
 
 
 def check(given: RequestInput, spec: InputSpec, max_images: int) -> None:
-    """Check what an input says of itself, before anything is done with its data.
+    """Check the description of an input before its data is read.
 
     Raises:
-        MalformedInferenceError: it is none of the model's.
+        MalformedInferenceError: the model has no such input.
         UploadTooLargeError: it has more than `max_images` images.
     """
     kind = next(kind for kind in kinds(spec) if kind.name == given.name)

@@ -131,7 +131,7 @@ def test_an_input_that_is_not_as_it_says(
         ({"outputs": [{**OUTPUT, "parameters": {"classification": 0}}]}, "classification"),
         ({"outputs": [{**OUTPUT, "parameters": {"classification": True}}]}, "classification"),
         ({"outputs": [{**OUTPUT, "parameters": {"binary_data": 1}}]}, "binary_data"),
-        ({"outputs": [{**OUTPUT, "parameters": {"shared_memory_region": "a"}}]}, "shared memory"),
+        ({"outputs": [{**OUTPUT, "parameters": {"shared_memory_region": "a"}}]}, "Shared memory"),
         ({"parameters": {"binary_data_output": "yes"}}, "binary_data_output"),
         ({"parameters": {"timeout": -1}}, "timeout"),
         ({"parameters": []}, "parameters"),
@@ -288,7 +288,7 @@ def test_a_body_that_is_not_compressed_as_it_says(
 
 def test_little_that_becomes_too_much(strict: Service, strict_client: httpx.Client) -> None:
     before = strict.resident_bytes()
-    for size, reason in ((50_000_000, "before it is compressed"), (200_000_000, "at most")):
+    for size, reason in ((50_000_000, "decompressed request is larger"), (200_000_000, "at most")):
         bomb = gzip.compress(bytes(size), 9)
         response = strict_client.post(URL, content=bomb, headers={"Content-Encoding": "gzip"})
         assert_refused(response, 413, reason)
@@ -307,7 +307,7 @@ def test_what_follows_the_end_of_a_compressed_body_is_refused(
     before = strict.resident_bytes()
     compressed = gzip.compress(body(FILES)) + rest
     response = strict_client.post(URL, content=compressed, headers={"Content-Encoding": "gzip"})
-    assert_refused(response, 422, "bytes follow the end of the compressed data")
+    assert_refused(response, 422, "Bytes follow the end of the compressed data")
     assert strict.resident_bytes() - before < 20_000_000
     assert_still_serves(strict_client)
 
@@ -335,7 +335,7 @@ def test_too_much_is_cut_off_and_refusals_cost_nothing(
     strict: Service, strict_client: httpx.Client
 ) -> None:
     too_large = strict_client.post(URL, content=b" " * 300_001)
-    assert_refused(too_large, 413, "at most 300,000 bytes")
+    assert_refused(too_large, 413, "limit of 300,000 bytes")
     raw = {"Inference-Header-Content-Length": "0"}
     large_image = strict_client.post(URL, content=PICTURE + bytes(100_000), headers=raw)
     assert_refused(large_image, 413, "image 0")
