@@ -1,7 +1,7 @@
-"""API keys: how one is made, and how the one that a client shows is recognised.
+"""API keys: generation and verification.
 
-The service knows the SHA-256 digests only. A key is 32 random bytes, so that its digest needs no
-salt and no slow hash.
+The service only knows the SHA-256 digests. A key has 32 random bytes, so its digest needs no salt
+and no slow hash.
 """
 
 import hashlib
@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_PREFIX = "atelier_"  # by which scanners of leaked secrets, and people, know a key
+_PREFIX = "atelier_"  # lets people and secret scanners recognize a key
 _ENTRY = re.compile(r"(?P<name>[\w.-]{1,64}):(?P<digest>[0-9a-f]{64})", re.ASCII)
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as the service knows it: whose it is, and its digest in hexadecimal."""
+    """A key as the service knows it: the owner's name, and the digest in hexadecimal."""
 
     name: str
     digest: str
@@ -28,16 +28,16 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class Keyring:
-    """Every key that the service accepts. A name may have several, while one replaces another."""
+    """All keys that the service accepts. A name may have several during a rotation."""
 
     keys: tuple[ApiKey, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "Keyring":
-        """Read `NAME:DIGEST` entries, separated by spaces or commas.
+        """Parse `NAME:DIGEST` entries, separated by spaces or commas.
 
         Raises:
-            ValueError: one is something else; the message does not repeat it.
+            ValueError: an entry is malformed; the message does not quote it.
         """
         return cls(tuple(_entries(text)))
 
@@ -45,27 +45,27 @@ class Keyring:
         return bool(self.keys)
 
     def find(self, key: str) -> ApiKey | None:
-        """Recognise a key, in a time that tells nothing of how close it came."""
+        """Return the matching key, in constant time."""
         digest = digest_of(key)
         matching = [each for each in self.keys if hmac.compare_digest(each.digest, digest)]
         return matching[0] if matching else None
 
 
 def new_key() -> str:
-    """Make a key up."""
+    """Generate a key."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 
 def digest_of(key: str) -> str:
-    """Return what the service keeps of a key: its SHA-256 in hexadecimal."""
+    """Return the digest of a key: its SHA-256 in hexadecimal."""
     return hashlib.sha256(key.encode(errors="replace")).hexdigest()
 
 
 def entry_for(name: str, key: str) -> ApiKey:
-    """Describe a key to the service.
+    """Return the service's entry for a key.
 
     Raises:
-        ValueError: the name has other characters than letters, digits, and `_.-`.
+        ValueError: the name has characters other than letters, digits, and `_.-`.
     """
     (entry,) = Keyring.parse(f"{name}:{digest_of(key)}").keys
     return entry

@@ -1,4 +1,4 @@
-"""Structured log lines, for people or for machines, from us and from the libraries alike."""
+"""Structured logging, for people or for programs, of Atelier and its libraries."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def configure_logging(level: str, log_format: str) -> None:
-    """Send all logging of this process to stderr, one line an event, as `console` or `json`."""
+    """Send all logging of this process to stderr, one line per event, as `console` or `json`."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -44,7 +44,7 @@ def configure_logging(level: str, log_format: str) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # we say what is done, once
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # Atelier logs each event once
 
 
 def _log_uncaught(
@@ -53,7 +53,7 @@ def _log_uncaught(
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    log.critical("an error that nobody caught", exc_info=(kind, error, trace))
+    log.critical("uncaught exception", exc_info=(kind, error, trace))
 
 
 def _log_uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
@@ -62,7 +62,7 @@ def _log_uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
 
 
 def _exceptions_as_json() -> Processor:
-    # without local variables: they would carry headers, and with them credentials, into the log
+    # without local variables, which may contain headers with credentials
     return structlog.processors.ExceptionRenderer(
         structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     )

@@ -155,7 +155,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
         limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # which it has already
         os.kill(web_pid(service), signal.SIGKILL)
-        wait_until(lambda: service.log.read_text().count("child cannot be started") > 1)
+        wait_until(lambda: service.log.read_text().count("a child process cannot be started") > 1)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         wait_until(service.is_ready)
 

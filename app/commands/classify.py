@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    parser.add_argument("--model", help="default: ATELIER_DEFAULT_MODEL, else the first available")
-    parser.add_argument("--top-k", type=int, default=5, help="classes shown (default: 5)")
+    parser.add_argument(
+        "--model", help="default: ATELIER_DEFAULT_MODEL, otherwise the first available"
+    )
+    parser.add_argument(
+        "--top-k", type=int, default=5, help="number of classes to show (default: 5)"
+    )
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Classify every image; 1 if one of them could not be used."""
+    """Classify every image; return 1 if one of them cannot be used."""
     if options.top_k < 1:
         raise SettingsError("--top-k must be at least 1")
     settings = read_settings(device=options.device)

@@ -1,4 +1,4 @@
-"""`python -m app doctor`: what keeps the service from working, and what to do about it."""
+"""`python -m app doctor`: checks of the host, the settings and the service."""
 
 import argparse
 import json
@@ -11,13 +11,13 @@ from app.doctor.finding import Finding, Level, problem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     add_address(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at everything, while a service runs or not; 1 if there is a problem."""
+    """Run all checks, whether a service is running or not; return 1 if there is a problem."""
     found = []
     for finding in _findings(options):
         found.append(finding)

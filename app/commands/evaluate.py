@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 
 class EvaluateError(AtelierError):
-    """There is nothing to evaluate on, or nowhere to write."""
+    """There are no images, or the figure cannot be written."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     parser.add_argument("path", type=Path, metavar="FOLDER_OR_ZIP")
-    parser.add_argument("--model", help="default: ATELIER_DEFAULT_MODEL, else the first available")
+    parser.add_argument(
+        "--model", help="default: ATELIER_DEFAULT_MODEL, otherwise the first available"
+    )
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
     parser.add_argument(
         "--engine",
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate a model on labelled images; a class is a folder of its name."""
+    """Evaluate a model on labeled images, in folders with the names of the classes."""
     if not (options.path.is_dir() or options.path.is_file()):
         raise EvaluateError(f"there is no folder or archive {options.path}")
     if options.figure:
@@ -85,7 +87,7 @@ def _evaluate(
             for _ in evaluator.run(source, labels, answers):
                 progress.update(task, completed=answers.seen)
     if not answers.positions:
-        raise EvaluateError(f"no image can be used; the first: {answers.skipped[0].reason}")
+        raise EvaluateError(f"no image can be used; the first error: {answers.skipped[0].reason}")
     return evaluator.report(labels, answers)
 
 

@@ -1,4 +1,4 @@
-"""`python -m app jobs list|show|cancel`: for operators, on the store itself."""
+"""`python -m app jobs list|show|cancel`: administration of jobs on this host."""
 
 import argparse
 import json
@@ -16,22 +16,22 @@ from app.jobs.storage.factory import open_storage
 from app.jobs.store import JobStore, QueueLimits
 
 _LONGEST_LIST = 100_000
-_TABLE_WIDTH = 120  # narrower, and states and times would be cut off
+_TABLE_WIDTH = 120  # in a narrower table, states and times would be truncated
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the sub-commands."""
+    """Declare the subcommands."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = commands.add_parser("list", help="the newest jobs")
     listing.add_argument("--status", type=JobStatus, choices=list(JobStatus))
     listing.add_argument("--kind", type=JobKind, choices=list(JobKind))
     listing.add_argument("--limit", type=_count, default=50)
-    for name, summary in (("show", "everything about one job"), ("cancel", "end one job")):
+    for name, summary in (("show", "show all details of one job"), ("cancel", "end one job")):
         commands.add_parser(name, help=summary).add_argument("id")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look at the jobs of this data directory, or cancel one."""
+    """List, show or cancel jobs."""
     settings = read_settings()
     database = Database(settings.database, settings.store_timeout_s)
     database.check_revision()

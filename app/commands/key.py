@@ -8,14 +8,14 @@ from app.keys import ApiKey, entry_for, new_key
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the sub-command."""
+    """Declare the subcommand."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     new = commands.add_parser("new", help="make a key")
-    new.add_argument("name", type=_name, help="whose key it is: letters, digits, and _.-")
+    new.add_argument("name", type=_name, help="name of the key's owner: letters, digits, and _.-")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make a key and show it, this once."""
+    """Make a key and show it once."""
     key = new_key()
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"key, shown only now:          {key}")

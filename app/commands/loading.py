@@ -1,4 +1,4 @@
-"""Loading of the large modules that a command needs and others do without."""
+"""Lazy imports of large modules that only some commands need."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import modules without looking for garbage, of which imports leave none.
+    """Disable garbage collection during imports, which leave no garbage.
 
-    The search takes a fifth of the time that PyTorch takes to load. Whatever is loaded is then
-    left out of later searches.
+    Garbage collection takes a fifth of the time of PyTorch's import. The imported objects are then
+    excluded from later collections.
     """
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""The models, for commands that use them without a server."""
+"""Models for commands that work without a server."""
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def load_classifier(name: str | None, settings: Settings) -> "Classifier":
-    """Load the model of that name or, without one, the one that the service would use.
+    """Load the model of a name, or the service's default model.
 
     Raises:
         SettingsError: there is no such model.
-        CheckpointError: its checkpoint is missing or was refused.
-        DeviceError: the host does not have the device that the settings name.
+        CheckpointError: its checkpoint is missing or not usable.
+        DeviceError: the host does not have the device of the settings.
     """
     from app.vision.classifier import Classifier  # noqa: PLC0415 - imports torch
     from app.vision.device import choose_device  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Settings as the commands need them."""
+"""Settings and options that commands share."""
 
 import argparse
 from typing import Any
@@ -9,15 +9,15 @@ from app.errors import AtelierError
 from app.settings import Settings
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+"""Exit status after Ctrl-C, as in shells."""
 
 
 class SettingsError(AtelierError):
-    """A setting, from the environment or the command line, is not valid."""
+    """A setting of the environment or the command line is not valid."""
 
 
 def read_settings(**overrides: Any) -> Settings:
-    """Read the settings from the environment; `overrides` that are not None win.
+    """Read the settings from the environment. `overrides` that are not None take precedence.
 
     Raises:
         SettingsError: a value is not valid.

@@ -1,4 +1,4 @@
-"""`python -m app prepare MODEL`: selects the fastest engine, and keeps it for the next start."""
+"""`python -m app prepare MODEL`: selection of the fastest engine for the next start."""
 
 import argparse
 import json
@@ -10,17 +10,17 @@ from app.commands.options import read_settings
 from app.logs import configure_logging
 from app.runtime.signals import exit_with_supervisor
 
-_NICE = 10  # beside a service that answers
+_NICE = 10  # beside a running service
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     parser.add_argument("model", metavar="MODEL", help="a name, such as catdog")
     parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Choose an engine and print it; the exit status is 1 if none can be used."""
+    """Select an engine and print it; return 1 if none can be used."""
     settings = read_settings()
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:

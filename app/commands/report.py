@@ -1,4 +1,4 @@
-"""Shows the report on a model in the terminal."""
+"""Printing of evaluation reports in the terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ _MOST_COLUMNS = 20
 
 
 def show(report: "Report", console: Console) -> None:
-    """Print classes, confusion matrix, summary, worst mistakes and what did not count."""
+    """Print classes, confusion matrix, summary, worst mistakes and skipped files."""
     console.print(_classes(report))
     if len(report.classes) <= _MOST_COLUMNS:
         console.print(_confusion(report))
@@ -85,5 +85,5 @@ def _show_skipped(report: "Report", console: Console) -> None:
 
 
 def _plain(text: str) -> str:
-    """Escape what the terminal or rich would obey in a name from an archive."""
+    """Escape control sequences of the terminal and of rich in a name from an archive."""
     return escape("".join(each if each.isprintable() else ascii(each)[1:-1] for each in text))

@@ -8,12 +8,12 @@ from app.runtime import supervisor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     add_address(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the service until it is told to stop."""
+    """Run the service until it is stopped."""
     settings = read_settings(host=options.host, port=options.port)
     configure_logging(settings.log_level, settings.log_format)
     supervisor.serve(settings)

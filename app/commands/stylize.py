@@ -29,11 +29,11 @@ _FORMATS = ("png", "jpg", "jpeg", "webp")
 
 
 class StylizeError(AtelierError):
-    """Arguments that cannot be painted with."""
+    """The arguments are not valid."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments. What is not given keeps `StyleOptions`' default."""
+    """Declare the arguments. Missing ones have the defaults of `StyleOptions`."""
     parser.add_argument("photo", type=Path, metavar="PHOTO")
     parser.add_argument(
         "--style",
@@ -63,13 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--color", choices=[each.value for each in Color], help=_default("color"))
     option("--style-scale", type=float, help="style size relative to the result's")
     option("--init", choices=[each.value for each in Init], help=_default("init"))
-    option("--seed", type=int, help="default: drawn, and written into the result")
+    option("--seed", type=int, help="default: random, stored in the result")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint one photograph; the exit status.
+    """Paint one photograph and return the exit status.
 
-    On Ctrl-C the painting as it is becomes the result.
+    On Ctrl-C, the current painting becomes the result.
     """
     from app.style.calibration import untimed  # noqa: PLC0415
     from app.style.pictures import encode  # noqa: PLC0415 - imports torch
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
 def _watch(
     steps: "Iterator[StyleStep]", stages: tuple[Stage, ...], console: Console
 ) -> tuple["StyleStep | None", bool]:
-    """Run the steps behind a progress bar; returns the last one, and whether Ctrl-C ended it."""
+    """Run the steps with a progress bar; return the last one, and whether Ctrl-C ended them."""
     last = None
     columns = (
         TextColumn("{task.description}"),
@@ -130,9 +130,9 @@ def _watch(
     steps_in_all = sum(stage.steps for stage in stages)
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(
-            "looking at the style", total=_pixels_left(stages, 0), step=0, steps=steps_in_all
+            "analyzing the style", total=_pixels_left(stages, 0), step=0, steps=steps_in_all
         )
-        done = 0  # pixels painted: a step at a quarter of the size costs a sixteenth
+        done = 0  # in pixels: a step at a quarter of the size costs a sixteenth
         try:
             for last in steps:
                 done += last.width * last.height
@@ -150,7 +150,7 @@ def _watch(
 
 
 def _check_output(path: Path) -> None:
-    """Find out before the work whether its result can be written."""
+    """Check before the work that the result can be written."""
     existed = path.exists()
     try:
         path.open("ab").close()
@@ -185,7 +185,7 @@ def _read(path: Path, settings: Settings) -> "Image.Image":
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write the file whole or not at all."""
+    """Write a file atomically."""
     temporary = path.with_name(f".{path.name}.new")
     try:
         temporary.write_bytes(data)

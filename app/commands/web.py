@@ -19,14 +19,14 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     add_address(parser)
     parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Answer HTTP until told to stop."""
+    """Serve HTTP until stopped."""
     reload_signal = ReloadSignal()
     settings = read_settings(host=options.host, port=options.port)
     configure_logging(settings.log_level, settings.log_format)
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     with listen(settings) if options.fd is None else socket.socket(fileno=options.fd) as listener:
         try:
             web_app = create_app(settings, reload_signal)
-        except StoreUnavailableError as error:  # for now: it may be started again
+        except StoreUnavailableError as error:  # temporary: the supervisor may restart it
             log.error("the store does not answer", error=str(error))  # noqa: TRY400
             return 1
         server.run(web_app, listener, _limits(settings), grace_s=settings.shutdown_grace_s)

@@ -14,14 +14,14 @@ from app.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     parser.add_argument("--name", help=argparse.SUPPRESS)
     parser.add_argument("--web-url", help=argparse.SUPPRESS)
     parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run jobs until told to stop."""
+    """Run jobs until stopped."""
     settings = read_settings()
     configure_logging(settings.log_level, settings.log_format)
     if options.supervised:

@@ -1,4 +1,4 @@
-"""Looks at everything that the service needs, without disturbing one that runs."""
+"""All checks of an installation. They do not disturb a running service."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,9 +24,9 @@ _LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Take one look after the other; one that fails does not keep the others from being taken."""
+    """Run all checks. A check that fails does not prevent the others."""
     for look in _LOOKS:
         try:
             yield from look(settings)
-        except Exception as error:  # what is broken may break a look in any way
-            yield problem(f"{look.__name__}: {error!r}", "this was not foreseen; please report it")
+        except Exception as error:  # a broken installation may raise any error
+            yield problem(f"{look.__name__}: {error!r}", "this is unexpected; please report it")

@@ -1,4 +1,4 @@
-"""The job database, looked at without a write, or a lock for longer than copying it takes."""
+"""Checks of the job database, without writes or long locks."""
 
 import sqlite3
 import time
@@ -22,7 +22,7 @@ _PUT_BACK = "stop the service and put a copy back (atelier.db.before-..., or a b
 
 
 def database(settings: Settings) -> Iterator[Finding]:
-    """Look whether it answers, is whole, and of a revision that this program works with."""
+    """Check that the database answers, is not damaged, and has a known revision."""
     url = settings.database
     if not url.startswith("sqlite"):
         yield from _server(url, settings.store_timeout_s)
@@ -49,12 +49,12 @@ def _server(url: str, timeout_s: float) -> Iterator[Finding]:
 
 
 def _copied(path: Path) -> sqlite3.Connection:
-    """Read all of it into memory, where a long look is in nobody's way."""
+    """Copy the database into memory, where a long check blocks nobody."""
     memory = sqlite3.connect(":memory:", check_same_thread=False)
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=1)) as source:
-            source.execute("SELECT * FROM sqlite_master").fetchone()  # fails sooner than a copy
+            source.execute("SELECT * FROM sqlite_master").fetchone()  # fails faster than a copy
             source.backup(memory)
     except BaseException:
         memory.close()
@@ -77,11 +77,12 @@ def _unreadable(path: Path, error: sqlite3.Error) -> Finding:
     if name.startswith("SQLITE_BUSY"):
         return problem(
             f"database {path}: locked by another program",
-            "end what holds it (fuser names it); the service only ever takes moments",
+            "end the program that holds it (fuser shows it); the service holds it only for moments",
         )
     if name == "SQLITE_READONLY_ROLLBACK":
         return warning(
-            f"database {path}: a write was interrupted", "the next start of the service undoes it"
+            f"database {path}: a write was interrupted",
+            "the next start of the service rolls it back",
         )
     if name in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
         return problem(f"database {path}: damaged: {error}", _PUT_BACK)
@@ -112,5 +113,5 @@ def _ahead(connection: Connection) -> Iterator[Finding]:
     if latest > time.time() + _AHEAD_S:
         yield problem(
             f"clock: {latest - time.time():,.0f} s behind the newest row of the database",
-            "set the clock: jobs and log lines have its time",
+            "set the clock: jobs and log lines use it",
         )

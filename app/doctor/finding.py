@@ -8,8 +8,8 @@ class Level(StrEnum):
     """The severity of a finding."""
 
     OK = "ok"
-    WARNING = "warning"  # the service runs, but not as it could
-    PROBLEM = "problem"  # something does not work, or will not
+    WARNING = "warning"  # the service works, but not as well as it could
+    PROBLEM = "problem"  # something does not work
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Finding:
     advice: str = ""
 
     def __str__(self) -> str:
-        """Show it in one line."""
+        """Return the finding in one line."""
         line = f"{self.level:<8} {self.what}"
         return " ".join(f"{line} - {self.advice}".split("\n")) if self.advice else line
 

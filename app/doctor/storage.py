@@ -14,13 +14,13 @@ from app.runtime.maintenance import make_broker
 from app.settings import Settings
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "lustre", "afs", "fuse.sshfs")
-"""How the kinds of file systems begin on which SQLite's locks cannot be relied upon."""
+"""Prefixes of file system types on which SQLite's locks are not reliable."""
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
-    """Look whether files can be kept there, and how many."""
+    """Check that files can be written, and the free space."""
     folder = existing(settings.data_dir.absolute())
     yield from _writable(folder, settings.data_dir)
     yield _room(folder, settings)
@@ -33,7 +33,7 @@ def disk(settings: Settings) -> Iterator[Finding]:
 
 
 def existing(path: Path) -> Path:
-    """Return the path, or the nearest folder above it that is there."""
+    """Return the path, or its nearest parent that exists."""
     return next(each for each in (path, *path.parents) if each.exists())
 
 
@@ -51,7 +51,7 @@ def _writable(folder: Path, wanted: Path) -> Iterator[Finding]:
 
 
 def _try_out(folder: Path) -> None:
-    """Do with a file of our own what the service does with its files."""
+    """Try the operations that the service does with its files."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
         file.write(b"x")
         file.flush()
@@ -67,14 +67,14 @@ def _room(folder: Path, settings: Settings) -> Finding:
     free, floor = shutil.disk_usage(folder).free, settings.min_free_bytes
     what = f"disk: {free / 1e9:.1f} GB free, {floor / 1e9:.1f} GB must be"
     if free < floor:
-        return problem(what, "no job is accepted: make room, or lower ATELIER_MIN_FREE_BYTES")
+        return problem(what, "no job is accepted: free space, or lower ATELIER_MIN_FREE_BYTES")
     if free < floor + settings.max_archive_bytes:
-        return warning(what, "an archive to evaluate on may find no room: make some")
+        return warning(what, "there may be too little space for an archive: free some")
     return ok(what)
 
 
 def _kind(folder: Path) -> str:
-    """Name the kind of file system, or nothing where the system does not say."""
+    """Return the type of a file system, or "" if it is unknown."""
     try:
         lines = _MOUNTS.read_text().splitlines()
     except OSError:
@@ -88,12 +88,12 @@ def _kind(folder: Path) -> str:
     return kind
 
 
-_FOLDER = "doctor"  # which nobody writes to
+_FOLDER = "doctor"  # without a writer
 _LONGEST_REASON = 500
 
 
 def broker(settings: Settings) -> Iterator[Finding]:
-    """Look whether it answers, where there is one."""
+    """Check that the broker answers, if there is one."""
     try:
         found = make_broker(settings)
         if found is not None:
@@ -104,7 +104,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
 
 
 def object_store(settings: Settings) -> Iterator[Finding]:
-    """Look whether it can be read, where there is one."""
+    """Check that the object store can be read, if there is one."""
     if settings.blobs_url is None:
         return
     try:

@@ -21,22 +21,22 @@ _AT_ONCE = 100
 
 
 class BrokerUnavailableError(AtelierError):
-    """The broker does not answer, or does not take what it is told."""
+    """The broker does not answer, or does not confirm a message."""
 
 
 class Broker(Protocol):
     """A message broker, which announces jobs to workers. Methods raise `BrokerUnavailableError`."""
 
     def announce(self, job_id: str, priority: int) -> None:
-        """Have some worker look what there is to be done; higher priorities come first."""
+        """Announce a job to the workers; higher priorities come first."""
         ...
 
     def waiting(self) -> int:
-        """Count the announcements that no worker has received yet."""
+        """Return the number of announcements that no worker has received yet."""
         ...
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         ...
 
 
@@ -49,15 +49,18 @@ class _DueJob:
 
 
 class BrokerPublisher:
-    """Of one process. All methods raise `StoreUnavailableError` as the store's do."""
+    """The publisher of a process.
+
+    All methods raise `StoreUnavailableError`, as the store's do.
+    """
 
     def __init__(self, database: Database, broker: Broker, again_s: float) -> None:
         """Use a database and a broker.
 
         Args:
-            database: where the jobs are.
-            broker: what is told of them.
-            again_s: after which another process may announce what this one was about to.
+            database: the job database.
+            broker: the broker.
+            again_s: seconds after which another process may announce a job that this one reserved.
         """
         self._database = database
         self._broker = broker
@@ -65,7 +68,7 @@ class BrokerPublisher:
         self._missed = False
 
     def announce(self) -> None:
-        """Announce all jobs that are due; while the broker is away, they stay due."""
+        """Announce all due jobs. While the broker is unreachable, they stay due."""
         while due := self._take():
             told = self._tell(due)
             self._note(told)
@@ -73,10 +76,10 @@ class BrokerPublisher:
                 return
 
     def recover(self) -> None:
-        """Have all waiting jobs announced again, if the broker has lost some.
+        """Announce all waiting jobs again if the broker has lost some.
 
-        It has when it knows of fewer than wait, twice in a row: once may be because a worker has
-        just received one and not claimed it yet.
+        It has if it knows of fewer than are waiting, twice in a row: a worker may just have
+        received one and not claimed it yet.
         """
         try:
             known = self._broker.waiting()
@@ -88,10 +91,10 @@ class BrokerPublisher:
             self._missed = False
             with self._database.write() as connection:
                 connection.execute(update(job).where(self._is_announced()).values(announce_at=0))
-            log.warning("the broker has lost jobs; they are announced again")
+            log.warning("the broker has lost messages; announcing all waiting jobs again")
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connection to the broker."""
         self._broker.close()
 
     def _take(self) -> list[_DueJob]:
@@ -108,18 +111,22 @@ class BrokerPublisher:
         return [_DueJob(*row) for row in sorted(taken)]
 
     def _tell(self, due: Sequence[_DueJob]) -> list[_DueJob]:
-        """Announce one after another, up to the first that the broker does not take."""
+        """Announce one job after another, up to the first that the broker refuses."""
         told = []
         try:
             for each in due:
                 self._broker.announce(each.id, each.priority)
                 told.append(each)
         except BrokerUnavailableError as error:
-            log.warning("jobs are announced later", count=len(due) - len(told), error=str(error))
+            log.warning(
+                "the broker is unreachable; jobs are announced later",
+                count=len(due) - len(told),
+                error=str(error),
+            )
         return told
 
     def _note(self, told: Sequence[_DueJob]) -> None:
-        """Remember what was announced, unless it has been claimed and put back meanwhile."""
+        """Record the announced jobs, except those that were claimed and put back meanwhile."""
         with self._database.write() as connection:
             for each in told:
                 is_same = (job.c.number == each.number) & (job.c.announce_at == each.again_at)
@@ -137,7 +144,7 @@ class BrokerPublisher:
 
 @dataclass(frozen=True)
 class BrokerDeliveries:
-    """Of one worker. `reap` frees the jobs whose lease has lapsed."""
+    """The deliveries of one worker. `reap` releases the jobs whose lease has lapsed."""
 
     queue: JobQueue
     worker: str
@@ -146,15 +153,14 @@ class BrokerDeliveries:
     poll_s: float
 
     def claim(self, job_id: str, *, is_redelivered: bool) -> Job | None:
-        """Claim the job whose turn it is: there are as many messages as jobs that were announced.
+        """Claim the next job in order: there are as many messages as announced jobs.
 
-        Where none waits, the one that was named has ended, or waits for its time, or is held by
-        another worker, and is left alone. But if it was named before, its holder may have died: it
-        is watched until the holder gives a sign of life, for one lease at most, and taken over when
-        the lease lapses.
+        If none is waiting, the named job has ended, is scheduled for later, or is held by another
+        worker. If the message was redelivered, that worker may have died: then wait for its next
+        heartbeat, for one lease at most, and take the job over if the lease lapses.
 
         Raises:
-            StoreUnavailableError: as the store does.
+            StoreUnavailableError: the database does not answer.
         """
         claimed = self._take(job_id)
         if claimed is not None or not is_redelivered:
@@ -169,7 +175,7 @@ class BrokerDeliveries:
         return None if self.stopping.is_set() else self._take(job_id)
 
     def _take(self, named: str) -> Job | None:
-        """Claim as long as there is something to claim: another worker may be faster."""
+        """Claim until there is nothing left to claim: another worker may be faster."""
         while self.queue.has_work():
             self.reap()
             if (claimed := self.queue.claim(self.worker)) is not None:

@@ -15,13 +15,13 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Calibrations:
-    """A JSON file of calibrations by what they hold for. A damaged file counts as none."""
+    """A JSON file of calibrations by key. A damaged file is ignored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def find(self, key: str) -> Calibration | None:
-        """Return what was measured before for this key."""
+        """Return the stored calibration of a key, if there is one."""
         try:
             found = Calibration(**self._read()[key])
             sound = all(0 <= each < math.inf for each in vars(found).values()) and found.pixel_s > 0
@@ -30,13 +30,13 @@ class Calibrations:
         return found if sound else None
 
     def keep(self, key: str, calibration: Calibration) -> None:
-        """Store a measurement; without room for it, it will be made again."""
+        """Store a calibration. If the disk is full, it is measured again at the next start."""
         text = json.dumps({**self._read(), key: asdict(calibration)}, indent=2)
         try:
             make_folder(self._path.parent)
             write(self._path, text.encode())
         except OSError as error:
-            log.warning("the measurement cannot be kept", error=str(error))
+            log.warning("the calibration cannot be stored", error=str(error))
 
     def _read(self) -> dict[str, Any]:
         try:

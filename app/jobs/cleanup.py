@@ -11,10 +11,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def note_lost(jobs: Sequence[Job], storage: FileStorage) -> None:
-    """Log jobs that were taken from workers which died or did not answer, and tidy up."""
+    """Log jobs that were taken from workers, and remove the files they no longer need."""
     for job in jobs:
         log.warning(
-            "a job was lost by its worker",
+            "a worker lost its job",
             job_id=job.id,
             request_id=job.request_id,
             status=job.status,
@@ -24,12 +24,12 @@ def note_lost(jobs: Sequence[Job], storage: FileStorage) -> None:
 
 
 def remove_attempts(job: Job, storage: FileStorage) -> None:
-    """Remove the files that a job needs no longer; what cannot be removed is swept later."""
+    """Remove the files that a job no longer needs. Maintenance retries later if that fails."""
     remove_files(job.id, storage, keep=job.files())
 
 
 def remove_files(job_id: str, storage: FileStorage, keep: set[str] | None = None) -> None:
-    """Remove a job's files but for some; what cannot be removed is swept later."""
+    """Remove a job's files except some. Maintenance retries later if that fails."""
     try:
         storage.keep_only(folder_of(job_id), keep or set())
     except OSError as error:

@@ -23,7 +23,7 @@ class UnknownFileError(AtelierError):
 
 
 class JobStateError(AtelierError):
-    """The job is in a state in which this cannot be done."""
+    """The operation is not possible in the job's state."""
 
 
 class ResultExpiredError(AtelierError):
@@ -31,13 +31,13 @@ class ResultExpiredError(AtelierError):
 
 
 class JobQueueFullError(AtelierError):
-    """As many jobs are waiting as the service accepts, in all or from this caller."""
+    """The limit of waiting jobs, in all or of this caller, has been reached."""
 
 
 class QuotaError(AtelierError):
-    """The files of this caller's jobs take all the room that one may have.
+    """The files of this caller's jobs use the whole quota.
 
-    `retry_after_s`: when the first of them expire.
+    `retry_after_s`: the time until the first of them expire.
     """
 
     def __init__(self, message: str, retry_after_s: int) -> None:
@@ -46,19 +46,22 @@ class QuotaError(AtelierError):
 
 
 class FilesTooLargeError(AtelierError):
-    """The files of this job alone take more room than its caller may have."""
+    """The files of this job alone exceed the caller's quota."""
 
 
 class StorageFullError(AtelierError):
-    """Too little disk is free to accept more."""
+    """The disk has too little free space."""
 
 
 class StorageUnavailableError(AtelierError):
-    """The files of jobs cannot be read or written for now."""
+    """The files of jobs cannot be read or written at the moment."""
 
 
 class StorageOfflineError(OSError):
-    """The object store does not answer, or refuses: that may pass, and is no fault of the job."""
+    """The object store does not answer or refuses.
+
+    This may be temporary and is not the job's fault.
+    """
 
 
 class StorageUrlError(AtelierError):
@@ -74,21 +77,21 @@ class DatabaseUrlError(AtelierError):
 
 
 class DatabaseRevisionError(AtelierError):
-    """The database is not of the revision that this program works with."""
+    """The database has another revision than this program."""
 
 
 class StoreUnavailableError(AtelierError):
-    """The database does not answer, or is locked, for now."""
+    """The database does not answer, or it is locked."""
 
 
 class ReplacedError(AtelierError):
-    """The job is no longer this worker's: it was claimed again, or ended by someone else."""
+    """The job is no longer this worker's: it was claimed again, or it has ended."""
 
 
 class BadJobError(AtelierError):
-    """The job can never succeed; trying again is no use.
+    """The job can never succeed, so it is not retried.
 
-    `code` is a stable word for programs, the message a sentence for people.
+    `code` is a stable code for programs, the message a sentence for people.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -21,18 +21,18 @@ from app.jobs.storage.spool import Spool
 
 log = structlog.stdlib.get_logger(__name__)
 
-_BATCH = 500  # rows that one transaction changes
+_BATCH = 500  # rows changed in one transaction
 _BATCHES = 20  # of them in one tick
 _LONGEST_BETWEEN_SWEEPS_S = 3600.0
 _OWNER = "database-id"
-_FOLDER = "jobs"  # where the files of all jobs are
+_FOLDER = "jobs"  # the folder of all jobs' files
 
 
 @dataclass(frozen=True)
 class Retention:
     """Retention times of jobs, of their files, and of files without a job.
 
-    Of more than `finished_per_owner` finished jobs of one owner, the oldest go before.
+    If an owner has more than `finished_per_owner` finished jobs, the oldest are removed earlier.
     """
 
     files_s: float
@@ -42,15 +42,14 @@ class Retention:
 
     @property
     def longest_pause_s(self) -> float:
-        """The longest part of a pause of the service that counts, in seconds."""
+        """The longest part of a service pause that counts, in seconds."""
         return max(60.0, min(86_400.0, self.files_s / 10))
 
 
 class Maintenance:
-    """Takes lapsed jobs from their workers, and removes what nobody needs any longer.
+    """Maintenance: it releases jobs whose lease has lapsed, and removes old jobs and files.
 
-    What is removed has been old for a time in which this or another process ran, so that one wrong
-    reading of a clock removes nothing.
+    Age is measured in service time, so that a wrong clock removes nothing.
     """
 
     def __init__(
@@ -69,11 +68,11 @@ class Maintenance:
         self._time = ServiceTime(database, retention.longest_pause_s)
         self._between_s = min(_LONGEST_BETWEEN_SWEEPS_S, retention.orphan_s)
         self._swept_at = -math.inf
-        self._growing: set[str] = set()  # owners who may have too many finished jobs
+        self._growing: set[str] = set()  # owners to check for too many finished jobs
         self._orphans = UnchangedFor[str](self._between_s / 2)
 
     def tick(self) -> None:
-        """Do what is due.
+        """Do the maintenance that is due.
 
         Raises:
             StoreUnavailableError: the database does not answer.
@@ -93,7 +92,7 @@ class Maintenance:
             self._sweep()
 
     def _note_ended(self, now: float) -> int:
-        """Begin to count the age of jobs that have ended."""
+        """Start to measure the age of jobs that have ended."""
         is_new = ~job.c.expired & job.c.kept_since.is_(None) & job.c.finished_at.is_not(None)
         mine = select(job.c.number).where(is_new).limit(_BATCH).with_for_update(skip_locked=True)
         statement = update(job).where(job.c.number.in_(mine)).values(kept_since=now)
@@ -103,7 +102,7 @@ class Maintenance:
         return len(owners)
 
     def _expire_files(self, latest: float) -> int:
-        """Remove the files of jobs that ended long ago; the jobs themselves stay known a while."""
+        """Remove the files of old finished jobs; the jobs themselves are kept longer."""
         old = select(job.c.number).where(~job.c.expired, job.c.kept_since <= latest)
         mine = old.order_by(job.c.kept_since).limit(_BATCH)
         statement = (
@@ -156,7 +155,7 @@ class Maintenance:
             return set(connection.execute(select(job.c.owner).distinct()).scalars())
 
     def _forget_counts(self) -> None:
-        """Remove what callers had used in minutes that are over."""
+        """Remove expired counts of rate limits."""
         over = select(rate_limiter.c.key).where(rate_limiter.c.ends_at < self._database.now())
         mine = over.with_for_update(skip_locked=True)
         with self._database.write() as connection:
@@ -165,8 +164,8 @@ class Maintenance:
     def _is_owner(self) -> bool:
         """Return whether the files belong to the jobs of this database, not of another.
 
-        The first database to see them marks them as its own; files that are there already must be
-        named by one of its jobs.
+        The first database that uses the storage marks it as its own; existing files must then
+        belong to one of its jobs.
         """
         mine = self._database.identity()
         try:
@@ -179,23 +178,23 @@ class Maintenance:
                 owner = self._storage.get(self._storage.put(_OWNER, mine.encode())).decode()
         if owner != mine:
             log.warning(
-                "files of no job are left alone: they belong to another database. "
-                "If that is gone for good, delete its files, and the one that names it",
+                "files without a job are kept: they belong to another database. "
+                "If that database no longer exists, delete its files and its marker file",
                 folder=_FOLDER,
                 file=_OWNER,
             )
         return owner == mine
 
     def _sweep(self) -> None:
-        """Remove old files that no job names: of attempts that died, of requests that broke off.
+        """Remove old files without a job: those of failed attempts and interrupted requests.
 
-        They are removed when they are found for the second time.
+        A file is removed when it is found for the second time.
         """
         if not self._is_owner():
             return
         count = self._storage.sweep(_FOLDER, self._retention.orphan_s, self._lasting_orphans)
         if count:
-            log.info("files of no job removed", count=count)
+            log.info("files without a job removed", count=count)
 
     def _lasting_orphans(self, old: set[str]) -> set[str]:
         return self._orphans.among(old - self._named() if old else set())
@@ -213,7 +212,7 @@ class Maintenance:
         return keys
 
     def _naming(self, last: int) -> Sequence[Any]:
-        """Return some of the jobs that may have files, after the last one seen."""
+        """Return the next batch of jobs that may have files."""
         maps, single = (job.c.inputs, job.c.extras), (job.c.preview, job.c.result, job.c.painting)
         columns = (job.c.number, *maps, job.c.checkpoints, *single)
         more = select(*columns).where(job.c.number > last, ~job.c.expired)

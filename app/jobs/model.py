@@ -6,31 +6,31 @@ from enum import StrEnum
 from typing import Any
 
 BEGUN = "begun"
-"""Name of the input that holds the float picture of the painting that is gone on with."""
+"""Name of the input with the float picture of the painting to continue."""
 
 ARCHIVE = "archive"
-"""Name of the input that holds the labelled images to evaluate on."""
+"""Name of the input with the labeled images."""
 
 
 class JobKind(StrEnum):
     """The kind of a job."""
 
     STYLIZE = "stylize"  # paint a photograph in the style of other pictures
-    EVALUATE = "evaluate"  # tell how good a model is on labelled images
+    EVALUATE = "evaluate"  # evaluate a model on labeled images
 
 
 class JobStatus(StrEnum):
     """The state of a job. A terminal state never changes."""
 
     QUEUED = "queued"  # waits for a worker, for the first time or again
-    RUNNING = "running"  # a worker holds a lease on it
-    SUCCEEDED = "succeeded"  # its result is there
-    FAILED = "failed"  # its error says why
-    CANCELLED = "cancelled"  # somebody asked for that before it succeeded
+    RUNNING = "running"  # a worker holds its lease
+    SUCCEEDED = "succeeded"  # it has a result
+    FAILED = "failed"  # it has an error
+    CANCELLED = "cancelled"  # it was canceled before it succeeded
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether the status is final."""
+        """Return whether the status is final."""
         return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -38,7 +38,7 @@ class JobStatus(StrEnum):
 class Progress:
     """The progress of a job. `step` counts over all stages and never falls.
 
-    `size` is the longest side in px of the present stage; the losses are weighted.
+    `size` is the longest side of the current stage in px; the losses are weighted.
     """
 
     step: int
@@ -60,7 +60,7 @@ class Fault:
 class NewJob:
     """A job to be stored. `inputs` maps names of files to their storage keys.
 
-    `stored_bytes` is what they take.
+    `stored_bytes` is their total size.
     """
 
     id: str
@@ -78,12 +78,12 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Job:
-    """A row of the job table. Times are seconds since 1970; files are keys of blobs.
+    """A row of the job table. Times are seconds since 1970; files are storage keys.
 
-    `attempt` is the fence: it grows with every claim, and only the present attempt may write.
-    `crashes` counts the attempts lost since the last newer checkpoint, `failures` the errors that
-    may pass. `version` grows with every change that a client can see. `checkpoints` are the newest
-    and the one before. `extras` are more files that belong to the result, by name.
+    `attempt` is a fencing token: it grows with every claim, and only the current attempt may write.
+    `crashes` counts the attempts lost since the last checkpoint, `failures` the temporary errors.
+    `version` grows with every change that clients can see. `checkpoints` are the newest one and its
+    predecessor. `extras` are further files of the result, by name.
     """
 
     number: int
@@ -122,17 +122,17 @@ class Job:
     checkpoints: tuple[str, ...] = field(default=())
 
     def files(self) -> set[str]:
-        """Return keys of all blobs that the job still needs."""
+        """Return the keys of all files that the job still needs."""
         named = (self.preview, self.result, self.painting)
         several = (*self.inputs.values(), *self.checkpoints, *self.extras.values())
         return {*several, *(key for key in named if key)}
 
     def folder(self) -> str:
-        """Return the folder in which the present attempt puts its files."""
+        """Return the folder of the current attempt's files."""
         return f"{folder_of(self.id)}/{self.attempt}"
 
     def download_name(self, result: str) -> str:
-        """Return a client's name for the result, by the name or the key that it has here."""
+        """Return the file name of a result for clients, given its name or key."""
         return f"atelier-{self.id[:8]}.{result.rpartition('.')[2]}"
 
 

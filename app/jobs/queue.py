@@ -1,9 +1,9 @@
-"""The job table as workers see it: claim a job, keep it, report on it, let go of it.
+"""The job queue for workers: claim a job, renew its lease, report on it, and end it.
 
-A claimed job is held by a lease that must be renewed. It lapses for a process that has watched it
-for `lease_s` without a renewal; that needs no clock that anybody can set, nor one that hosts share.
-Every later write names the attempt that the claim began; once the job has been claimed again, or
-has ended, the former holder's writes raise `ReplacedError` and change nothing.
+A worker holds a claimed job by a lease that it must renew. For any process, the lease lapses when
+the process has seen no renewal for `lease_s`; this needs neither a correct nor a shared clock.
+Every later write names the attempt of the claim. Once the job has been claimed again or has ended,
+the writes of the former holder raise `ReplacedError` and change nothing.
 """
 
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ MAX_RETRIES = 3
 _SLOWEST = 12
 
 _Held = tuple[int, int, float]
-"""A lease: the number of its job, the attempt, and the end that the last renewal has set."""
+"""A lease: the number of the job, the attempt, and the end set by the last renewal."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Keys of the files that a finished job has, and how many bytes they are together."""
+    """The keys of a finished job's files, and their total size."""
 
     result: str
     preview: str | None = None
@@ -40,17 +40,19 @@ class Outcome:
 
 
 class JobQueue:
-    """Every method is one transaction, and raises `StoreUnavailableError` as the store does."""
+    """The queue.
+
+    Every method is one transaction and raises `StoreUnavailableError`, as the store does.
+    """
 
     def __init__(self, database: Database, lease_s: float, retry_s: float) -> None:
         """Use a database.
 
         Args:
-            database: where the jobs are.
-            lease_s: how long a job stays a worker's without a sign of life; also how long this
-                process watches a lease before it takes the job away.
-            retry_s: how long a job waits after its first error that may pass; then twice that,
-                and so on.
+            database: the job database.
+            lease_s: seconds for which a job stays with a worker without a heartbeat.
+            retry_s: seconds until the first retry after a temporary error; the wait doubles each
+                time.
         """
         self._database = database
         self._lease_s = lease_s
@@ -58,13 +60,13 @@ class JobQueue:
         self._unrenewed = UnchangedFor[_Held](lease_s)
 
     def has_work(self) -> bool:
-        """Return whether `reap` or `claim` would find something; cheaper than either."""
+        """Return whether `reap` or `claim` would find a job. This is cheaper than either."""
         waits = select(exists().where(IS_QUEUED, self._is_due()))
         with self._database.read() as connection:
             return bool(connection.execute(waits).scalar() or self._lapsed(connection))
 
     def claim(self, worker: str) -> Job | None:
-        """Take the job whose turn it is, if there is one and no other worker was faster."""
+        """Claim the next job, unless there is none or another worker was faster."""
         now, is_due = self._database.now(), self._is_due()
         with self._database.write() as connection:
             first = in_claim_order(is_due).limit(1).scalar_subquery()
@@ -83,7 +85,7 @@ class JobQueue:
         return claimed[0] if claimed else None
 
     def replace_announcement(self, named: str, claimed: Job) -> None:
-        """Have a job announced again whose announcement served for one that had none itself."""
+        """Announce a job again whose message was used to claim another job."""
         other = job.alias()
         had_none = exists().where(other.c.id == claimed.id, other.c.announce_at.is_not(None))
         is_named = (job.c.id == named) & job.c.announce_at.is_(None)
@@ -93,7 +95,7 @@ class JobQueue:
             )
 
     def reap(self) -> list[Job]:
-        """Take the jobs whose lease has lapsed from their workers; returns what became of them."""
+        """Release the jobs whose lease has lapsed, and return them."""
         with self._database.read() as connection:
             lapsed = self._lapsed(connection)
         if not lapsed:
@@ -101,15 +103,15 @@ class JobQueue:
         return self._lose(or_(*(and_(*_lease_is(held)) for held in sorted(lapsed))))
 
     def release(self, workers: str, *, crashed: bool = True) -> list[Job]:
-        """Take the jobs of workers that are known to have ended, at once.
+        """Release the jobs of workers that are known to have ended.
 
-        They are those whose names begin as given.
+        These are the workers whose names begin with `workers`.
         """
         is_theirs = job.c.lease_owner.startswith(workers, autoescape=True)
         return self._lose(is_theirs, crashed=crashed)
 
     def held(self, job_id: str) -> Job | None:
-        """Look at a job that a worker holds; None where none does."""
+        """Return a job if a worker holds it, otherwise None."""
         with self._database.read() as connection:
             row = connection.execute(
                 select(job).where(job.c.id == job_id, IS_RUNNING)
@@ -117,13 +119,13 @@ class JobQueue:
         return to_job(row) if row else None
 
     def renew(self, mine: Job) -> Job:
-        """Keep a job for another lease; clients see no change."""
+        """Renew the lease of a job; clients see no change."""
         return self._quietly(mine, lease_until=self._database.now() + self._lease_s)
 
     def report(
         self, mine: Job, progress: Progress, eta_s: float | None, preview: str | None
     ) -> Job:
-        """Show how far the job has come; the answer tells what clients have asked for."""
+        """Report the progress of a job. The returned job has the requests of clients."""
         shown = {"preview": preview} if preview else {}
         return self._write(mine, **_shown(progress), eta_s=eta_s, **shown)
 
@@ -136,11 +138,11 @@ class JobQueue:
         return self._quietly(mine, checkpoints=kept, crashes=0)
 
     def give_back(self, mine: Job) -> Job:
-        """Let another worker go on: this one has to stop."""
+        """Put the job back, because this worker has to stop."""
         return self._settle(mine, **WAITING)
 
     def retry(self, mine: Job, fault: Fault) -> Job:
-        """Let it be tried again after a while, `MAX_RETRIES` times; then fail it."""
+        """Put the job back for a retry after a wait; fail it after `MAX_RETRIES` retries."""
         if mine.failures >= MAX_RETRIES:
             return self.fail(mine, fault)
         wait_s = self._retry_s * 2**mine.failures
@@ -152,14 +154,14 @@ class JobQueue:
         )
 
     def wait(self, mine: Job) -> Job:
-        """Let it be tried again, ever more rarely, as often as need be: it is not its fault."""
+        """Put the job back, with growing waits and no limit: the job is not at fault."""
         later = self._database.now() + self._retry_s * min(mine.attempt, _SLOWEST)
         return self._settle(mine, **WAITING, run_after=later)
 
     def finish(self, mine: Job, progress: Progress, outcome: Outcome) -> Job:
-        """End the job with its result, unless its cancel was asked for before.
+        """End the job with its result, unless it was canceled before.
 
-        The inputs are kept only where there is a painting to go on with.
+        The inputs are kept only if there is a painting to continue.
         """
         now = self._database.now()
         kept = {**_shown(progress), **asdict(outcome)}
@@ -170,11 +172,11 @@ class JobQueue:
         return self._settle(mine, **ended(JobStatus.SUCCEEDED, now, **kept))
 
     def cancel(self, mine: Job) -> Job:
-        """End the job as its owner asked."""
+        """End the job as canceled."""
         return self._write(mine, **ended(JobStatus.CANCELLED, self._database.now()))
 
     def fail(self, mine: Job, fault: Fault, painting: str | None = None) -> Job:
-        """End the job with an error; where there is a painting to go on with, keep the inputs."""
+        """End the job with an error; keep the inputs if there is a painting to continue."""
         kept: dict[str, Any] = {}
         if painting is not None:
             columns = (job.c.inputs, job.c.stored_bytes)
@@ -186,7 +188,7 @@ class JobQueue:
         return is_past(job.c.run_after, self._database.now())
 
     def _lapsed(self, connection: Connection) -> set[_Held]:
-        """Look at all leases; return those that have not been renewed for too long."""
+        """Return the leases that have not been renewed for too long."""
         columns = (job.c.number, job.c.attempt, job.c.lease_until)
         rows = connection.execute(select(*columns).where(IS_RUNNING)).all()
         return self._unrenewed.among((number, attempt, until) for number, attempt, until in rows)
@@ -196,7 +198,7 @@ class JobQueue:
             return _only(change(connection, _is_held(mine), **values), mine)
 
     def _quietly(self, mine: Job, **values: Any) -> Job:
-        """Change what no client sees: the version stays."""
+        """Change columns that clients do not see, without a new version."""
         statement = update(job).where(_is_held(mine)).values(values).returning(job)
         with self._database.write() as connection:
             row = connection.execute(statement).one_or_none()
@@ -205,7 +207,7 @@ class JobQueue:
         return to_job(row)
 
     def _settle(self, mine: Job, **values: Any) -> Job:
-        """Let go of the job with these values; as cancelled if that was asked for before."""
+        """End or put back the job, or end it as canceled if that was requested before."""
         cancelled = ended(JobStatus.CANCELLED, self._database.now())
         with self._database.write() as connection:
             held = _is_held(mine)

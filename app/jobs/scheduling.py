@@ -1,4 +1,4 @@
-"""The order in which waiting jobs are claimed: one definition, for workers and for clients."""
+"""Fair scheduling: the order in which waiting jobs are claimed, for workers and for clients."""
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
@@ -11,9 +11,9 @@ from app.jobs.transitions import IS_QUEUED
 def in_claim_order(*conditions: ColumnElement[bool]) -> Select[tuple[int]]:
     """Return the numbers of the queued jobs that meet the conditions, the next one first.
 
-    Higher priorities first. Within one, the owners take turns, each kind of an owner's jobs on its
-    own: an evaluation does not wait behind the twenty paintings that somebody asked for before.
-    The owner who was served least recently is next.
+    Higher priorities come first. Within a priority, owners take turns, separately for each kind of
+    job: an evaluation does not wait for its owner's twenty paintings. The owner who was served
+    least recently is next.
     """
     waiting = (
         select(
@@ -40,7 +40,7 @@ def in_claim_order(*conditions: ColumnElement[bool]) -> Select[tuple[int]]:
 
 
 def note_served(database: Database, connection: Connection, claimed: Job) -> None:
-    """Put the owner of a claimed job behind all others; turns are counted, whatever the clock."""
+    """Move the owner of a claimed job behind all others. Turns are counted and need no clock."""
     last = select(func.coalesce(func.max(served.c.turn), 0)).scalar_subquery()
     new = database.insert(served).values(owner=claimed.owner, kind=claimed.kind, turn=last + 1)
     keys = [served.c.owner, served.c.kind]

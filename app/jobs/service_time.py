@@ -13,29 +13,29 @@ from app.jobs.db.tables import service_time
 log = structlog.stdlib.get_logger(__name__)
 
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""On Linux it goes on while the machine is suspended."""
+"""On Linux, this clock continues while the machine is suspended."""
 
 _NOTE_EVERY_S = 60.0
 _JUMP_S = 60.0
-"""More than a clock is corrected by in ordinary use."""
+"""More than an ordinary correction of a clock."""
 
 
 class ServiceTime:
-    """Seconds for which the service has run, in one row that all processes advance together.
+    """The seconds for which the service has run, in one row that all processes advance.
 
-    Each process adds what its monotonic clock has counted since its first look, and the one that
-    is ahead writes. A pause, in which no process ran, can only be measured by the wall clock, which
-    may be wrong: it counts for `longest_pause_s` at most. docs/decisions/0017 says why.
+    Each process adds the time of its monotonic clock since its first reading, and the one that is
+    ahead writes. A pause, in which no process ran, can only be measured by the wall clock, which
+    may be wrong, so at most `longest_pause_s` of it counts. docs/decisions/0017 gives the reasons.
     """
 
     def __init__(self, database: Database, longest_pause_s: float) -> None:
         self._database = database
         self._longest_pause_s = longest_pause_s
         self._began: float | None = None  # service time when the monotonic clock was 0
-        self._offset_s: float | None = None  # of the wall clock from the monotonic one
+        self._offset_s: float | None = None  # difference of the wall clock and the monotonic clock
 
     def now(self) -> float:
-        """Return the service time, and write it down now and then.
+        """Return the service time, and store it regularly.
 
         Raises:
             StoreUnavailableError: the database does not answer.
@@ -82,11 +82,11 @@ T = TypeVar("T", bound=Hashable)
 
 
 class UnchangedFor(Generic[T]):
-    """The things that one process has seen at every look for a while.
+    """A tracker of values that have not changed for a while.
 
-    Times that are stored, in rows or with files, are compared with the clock of this host, which
-    may be set at any moment. What this class returns has stayed the same for `for_s` seconds in
-    which this process ran, whatever the clock shows.
+    Stored times are compared with the clock of this host, which may be set at any moment. The
+    values that this class returns have been the same for `for_s` seconds of this process's
+    monotonic clock.
     """
 
     def __init__(self, for_s: float) -> None:
@@ -94,7 +94,7 @@ class UnchangedFor(Generic[T]):
         self._seen_since: dict[T, float] = {}
 
     def among(self, seen: Iterable[T]) -> set[T]:
-        """Return those of the things in sight now that have been in sight for long enough."""
+        """Return the values that were also in all earlier calls for long enough."""
         now = time.monotonic()
         self._seen_since = {each: self._seen_since.get(each, now) for each in seen}
         return {each for each, since in self._seen_since.items() if now - since >= self._for_s}

@@ -1,4 +1,4 @@
-"""The job table as clients see it: make a job, look at it, ask for its end, remove it."""
+"""The job store for clients: create, show, end and remove jobs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,20 +23,20 @@ from app.jobs.transitions import IS_KNOWN, IS_QUEUED, IS_RUNNING, change, ended
 from app.jobs.worker_registry import WorkerRegistry
 
 _TURN = select(identity.c.id).with_for_update()
-"""Those who make jobs come one after the other, also where writers do not: they count first."""
+"""A row lock that serializes the creation of jobs, which counts before it writes."""
 
 _NEVER = math.inf
-"""When something ends of which nobody knows how long it takes."""
+"""The end of a job whose duration is unknown."""
 
 _UNFINISHED_WAIT_S = 30.0
-"""When to ask again, where no job has ended yet."""
+"""The time to wait before trying again, if no job has ended yet."""
 
 
 @dataclass(frozen=True)
 class QueueLimits:
     """Limits on waiting jobs, and on the bytes of the files of one owner's jobs.
 
-    `kept_s` is how long the files of a finished job are kept.
+    `kept_s` is the retention time of a finished job's files, in seconds.
     """
 
     in_all: int
@@ -54,27 +54,27 @@ class QueuePosition:
 
 
 class JobStore:
-    """Every method is one transaction.
+    """The job store. Every method is one transaction.
 
-    All raise `StoreUnavailableError` when the database does not answer; those that take an id and
-    an owner raise `UnknownJobError` when that owner has no such job.
+    All methods raise `StoreUnavailableError` if the database does not answer. Those with an id and
+    an owner raise `UnknownJobError` if the owner has no such job.
     """
 
     def __init__(
         self, database: Database, limits: QueueLimits, worker_registry: WorkerRegistry | None = None
     ) -> None:
-        """Use a database; without a roster there is one worker."""
+        """Use a database. Without a worker registry, one worker is assumed."""
         self._database = database
         self._limits = limits
         self._worker_registry = worker_registry
 
     def create(self, new: NewJob) -> tuple[Job, bool]:
-        """Queue a job; or return the one that this idempotency key made before, and False.
+        """Queue a job and return (job, True), or (the job of its idempotency key, False).
 
         Raises:
             JobQueueFullError: too many jobs wait.
-            QuotaError: the owner's files would take too much room.
-            FilesTooLargeError: the files of this job alone would.
+            QuotaError: the owner's files would exceed the quota.
+            FilesTooLargeError: the files of this job alone would exceed it.
             IdempotencyError: the key was used for another request.
         """
         with self._database.write() as connection:
@@ -93,7 +93,7 @@ class JobStore:
             return to_job(row), True
 
     def made_before(self, owner: str, key: str, fingerprint: str | None) -> Job | None:
-        """Find the job that an idempotency key made before, for the request of this fingerprint.
+        """Return the job that an idempotency key created for the request of this fingerprint.
 
         Raises:
             IdempotencyError: the key was used for another request.
@@ -102,28 +102,28 @@ class JobStore:
             return _made_before(connection, owner, key, fingerprint)
 
     def knows(self, owner: str, key: str) -> bool:
-        """Return whether an idempotency key has made a job."""
+        """Return whether an idempotency key has created a job."""
         with self._database.read() as connection:
             return bool(connection.execute(select(exists().where(_has_key(owner, key)))).scalar())
 
     def check_room(self, owner: str) -> None:
-        """Find out early whether a job would be refused.
+        """Check early whether a job would be refused.
 
         Raises:
             JobQueueFullError: too many jobs wait.
-            QuotaError: the owner's files take all the room there is for them.
+            QuotaError: the owner's files use the whole quota.
         """
         with self._database.read() as connection:
             self._check_room(connection, owner)
             self._check_quota(connection, owner, 1)
 
     def find(self, job_id: str, owner: str | None = None) -> Job:
-        """Find a job; without an owner, whoever's it is."""
+        """Return a job; without an owner, of any owner."""
         with self._database.read() as connection:
             return _find(connection, job_id, owner)
 
     def find_many(self, job_ids: Sequence[str]) -> list[Job]:
-        """Find those of the jobs that exist."""
+        """Return the jobs that exist, of a list of ids."""
         with self._database.read() as connection:
             rows = connection.execute(select(job).where(job.c.id.in_(job_ids), IS_KNOWN)).all()
         return [to_job(row) for row in rows]
@@ -137,7 +137,7 @@ class JobStore:
         limit: int,
         before: int | None = None,
     ) -> list[Job]:
-        """List jobs, newest first; `before` is the number of the last job of the page before."""
+        """List jobs, newest first. `before` is the number of the previous page's last job."""
         wanted = {job.c.owner: owner, job.c.status: status, job.c.kind: kind}
         query = select(job).where(IS_KNOWN).order_by(job.c.number.desc()).limit(limit)
         query = query.where(*(column == value for column, value in wanted.items() if value))
@@ -148,9 +148,9 @@ class JobStore:
         return [to_job(row) for row in rows]
 
     def queue_positions(self) -> Mapping[str, QueuePosition]:
-        """Estimate the place and the end of every waiting job, by its id.
+        """Estimate the place and the end of every waiting job, by id.
 
-        Every worker that is alive takes the next job as soon as it is free.
+        The estimate assumes that each live worker claims the next job as soon as it is free.
         """
         workers = self._worker_registry.count() if self._worker_registry else 1
         with self._database.read() as connection:
@@ -182,13 +182,16 @@ class JobStore:
         return {status: found.get(status, 0) for status in JobStatus}
 
     def longest_wait_s(self) -> float:
-        """Age of the oldest job that waits, in seconds; 0 when none does."""
+        """Return the age of the oldest waiting job in seconds, or 0 if there is none."""
         age_s = self._database.now() - func.min(job.c.created_at)
         with self._database.read() as connection:
             return max(0.0, connection.execute(select(age_s).where(IS_QUEUED)).scalar() or 0.0)
 
     def cancel(self, job_id: str, owner: str | None = None) -> Job:
-        """End a waiting job, ask a running one to end, leave a finished one as it is."""
+        """Cancel a job: end a waiting one, and request a running one to end.
+
+        A finished one is unchanged.
+        """
         now = self._database.now()
         with self._database.write() as connection:
             _find(connection, job_id, owner, to_change=True)
@@ -199,29 +202,29 @@ class JobStore:
             return _find(connection, job_id, owner)
 
     def finish(self, job_id: str, owner: str | None = None) -> Job:
-        """Ask a job to stop with what it has, as soon as it has something.
+        """Request a job to finish early, as soon as it has a result.
 
         Raises:
-            JobStateError: the job failed or was cancelled.
+            JobStateError: the job failed or was canceled.
         """
         with self._database.write() as connection:
             found = _find(connection, job_id, owner, to_change=True)
             if found.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-                raise JobStateError(f"the job is {found.status}; there is nothing to finish")
+                raise JobStateError(f"The job is {found.status}. There is nothing to finish.")
             mine = (job.c.id == job_id) & ~job.c.finish_requested
             change(connection, mine & (IS_QUEUED | IS_RUNNING), finish_requested=True)
             return _find(connection, job_id, owner)
 
     def remove(self, job_id: str, owner: str | None = None) -> Job:
-        """Remove a finished job; its files are then nobody's.
+        """Remove a finished job from the table; the caller removes its files.
 
         Raises:
-            JobStateError: the job still waits or runs.
+            JobStateError: the job is still waiting or running.
         """
         with self._database.write() as connection:
             found = _find(connection, job_id, owner, to_change=True)
             if not found.status.is_terminal:
-                raise JobStateError(f"the job is {found.status}; cancel it first")
+                raise JobStateError(f"The job is {found.status}. Cancel it first.")
             connection.execute(delete(job).where(job.c.id == job_id))
             return found
 
@@ -229,10 +232,15 @@ class JobStore:
         waiting = select(func.count()).where(IS_QUEUED)
         in_all = connection.execute(waiting).scalar_one()
         if in_all >= self._limits.in_all:
-            raise JobQueueFullError(f"{in_all} jobs are waiting; come back later")
+            raise JobQueueFullError(
+                f"{in_all} jobs are waiting, which is the limit. Try again later."
+            )
         own = connection.execute(waiting.where(job.c.owner == owner)).scalar_one()
         if own >= self._limits.per_owner:
-            raise JobQueueFullError(f"{own} of your jobs are waiting; come back when some are done")
+            raise JobQueueFullError(
+                f"{own} of your jobs are waiting, which is the limit. Try again when some have "
+                f"finished."
+            )
 
     def _check_quota(self, connection: Connection, owner: str, more_bytes: int) -> None:
         most = self._limits.bytes_per_owner
@@ -264,7 +272,7 @@ def _made_before(
     if row is None:
         return None
     if row.fingerprint != fingerprint:
-        raise IdempotencyError("this Idempotency-Key was used for another request; take a new one")
+        raise IdempotencyError("This Idempotency-Key was used for another request. Use a new one.")
     return to_job(row)
 
 

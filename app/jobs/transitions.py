@@ -1,4 +1,4 @@
-"""Every change of a job's state goes through here, guarded by a condition in the same statement."""
+"""State transitions of jobs. Each is guarded by a condition in the same statement."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from app.jobs.db.tables import job, to_job
 from app.jobs.model import Job, JobKind, JobStatus
 
 IS_KNOWN = job.c.kind.in_(list(JobKind))
-"""Not of a kind that a newer version has put into the database; only such a version reads those."""
+"""Excludes kinds of jobs from a newer version of the program, which only that version can read."""
 
 IS_QUEUED = IS_KNOWN & (job.c.status == JobStatus.QUEUED)
 IS_RUNNING = IS_KNOWN & (job.c.status == JobStatus.RUNNING)
@@ -21,28 +21,28 @@ WAITING: Mapping[str, Any] = {
     "announce_at": 0,
     **NO_LEASE,
 }
-"""Values of a job that goes back to the queue; where there is a broker, it has to hear of it."""
+"""Column values of a job that returns to the queue; a broker has to be told."""
 
 
 _LONGEST_WAIT_S = 86_400.0
 
 
 def is_past(time: ColumnElement[float], now: ColumnElement[float]) -> ColumnElement[bool]:
-    """Tell whether it is time for what had to wait.
+    """Return whether a time has come.
 
-    Nothing waits for longer than a day: what seems to was made to wait while the clock was wrong.
+    Nothing is scheduled more than a day ahead: a later time was set while the clock was wrong.
     """
     return (time <= now) | (time > now + _LONGEST_WAIT_S)
 
 
 def change(connection: Connection, condition: ColumnElement[bool], **values: Any) -> list[Job]:
-    """Update the jobs that meet the condition, visibly to clients; returns them as they are now."""
+    """Update the jobs that meet the condition, with a new version, and return them."""
     statement = update(job).where(condition).values(version=job.c.version + 1, **values)
     return [to_job(row) for row in connection.execute(statement.returning(job)).all()]
 
 
 def ended(status: JobStatus, now: ColumnElement[float], **values: Any) -> dict[str, Any]:
-    """Return values of a job that ends in a terminal state."""
+    """Return the column values of a job that ends in a terminal state."""
     kept: dict[str, Any] = (
         {}
         if status is JobStatus.SUCCEEDED

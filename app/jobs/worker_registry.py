@@ -1,4 +1,4 @@
-"""The table in which workers report themselves."""
+"""The worker registry: a table in which workers register and send heartbeats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _FORGET_AFTER_S = 86_400.0
 
 @dataclass(frozen=True)
 class RegisteredWorker:
-    """One worker process. `calibration` are the fields of `style.estimate.Calibration`."""
+    """A worker process. `calibration` has the fields of `style.estimate.Calibration`."""
 
     name: str
     device: str
@@ -28,12 +28,12 @@ class WorkerRegistry:
     """The workers that are alive. All methods raise `StoreUnavailableError`, as the store's do."""
 
     def __init__(self, database: Database, lease_s: float) -> None:
-        """Use a database; a worker that was not seen for `lease_s` counts as gone."""
+        """Use a database. A worker without a heartbeat for `lease_s` counts as dead."""
         self._database = database
         self._lease_s = lease_s
 
     def join(self, new: RegisteredWorker) -> None:
-        """Enter a worker, and forget those that left long ago."""
+        """Register a worker, and remove those that ended long ago."""
         now = self._database.now()
         values = {
             "name": new.name,
@@ -44,7 +44,7 @@ class WorkerRegistry:
             "started_at": now,
             "seen_at": now,
         }
-        newest = select(func.max(worker.c.seen_at)).scalar_subquery()  # as the clock was then
+        newest = select(func.max(worker.c.seen_at)).scalar_subquery()  # by the clock of that time
         is_old = (worker.c.seen_at < now - _FORGET_AFTER_S) & (
             worker.c.seen_at < newest - _FORGET_AFTER_S
         )
@@ -53,19 +53,19 @@ class WorkerRegistry:
             connection.execute(insert(worker).values(values))
 
     def beat(self, name: str) -> None:
-        """Show that a worker is alive."""
+        """Write the heartbeat of a worker."""
         self._set(name, seen_at=self._database.now())
 
     def calibrate(self, name: str, calibration: Mapping[str, Any]) -> None:
-        """Say what a worker's work costs."""
+        """Store a worker's calibration."""
         self._set(name, calibration=dict(calibration))
 
     def leave(self, name: str) -> None:
-        """Show that a worker has ended; what it measured stays known."""
+        """Mark a worker as ended; its calibration is kept."""
         self._set(name, seen_at=self._database.now() - self._lease_s)
 
     def workers(self) -> list[RegisteredWorker]:
-        """Return all workers, those seen last first."""
+        """Return all workers, the most recently seen first."""
         is_alive = self._is_alive().label("is_alive")
         query = select(worker, is_alive).order_by(worker.c.seen_at.desc())
         with self._database.read() as connection:
@@ -78,7 +78,7 @@ class WorkerRegistry:
         ]
 
     def count(self) -> int:
-        """Count the workers that are alive."""
+        """Return the number of live workers."""
         query = select(func.count()).where(self._is_alive())
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()

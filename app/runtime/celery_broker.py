@@ -1,8 +1,7 @@
 """Celery as the broker that carries the ids of waiting jobs to workers on any number of hosts.
 
-Nothing here is trusted with a job: the job table says what is to be done, and a message only that
-it is worth a look. Messages are acknowledged once the work is over, so that the broker gives those
-of a lost worker to another.
+A message is only a hint; the job table says what has to be run. Messages are acknowledged after the
+work, so that the broker redelivers those of a lost worker.
 """
 
 import os
@@ -19,18 +18,18 @@ from app.jobs.broker import BrokerUnavailableError
 from app.settings import Settings
 
 T = TypeVar("T")
-_amqp: Any = kombu  # which has no type information
+_amqp: Any = kombu  # kombu has no type information
 
 TASK = "atelier.run"
 _QUEUE = "atelier"
-_HIGHEST = 9  # of ten priorities
-_OPENING_S = 600.0  # that the child of a worker may need for its start
-_POLL_S = 2.0  # in which Redis says that there is nothing
+_HIGHEST = 9  # the highest of ten priorities
+_OPENING_S = 600.0  # for the start of a worker's child process
+_POLL_S = 2.0  # the poll interval of Redis
 _LEAST_HEARTBEAT_S = 5.0
 _ELSEWHERE = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
-"""Where Celery would look for a broker before it looks at what it is told."""
+"""Variables that take precedence over the URL that Celery is given."""
 
-_MARGIN_S = 600.0  # after the time limit, until Redis gives a message to another worker
+_MARGIN_S = 600.0  # from the time limit of a job until Redis redelivers its message
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,19 @@ class BrokerOptions:
 
     @classmethod
     def of(cls, settings: Settings) -> "BrokerOptions":
-        """As the settings say; there must be a broker."""
+        """Return the options of the settings, which must name a broker."""
         assert settings.broker_url is not None
         url = settings.broker_url.get_secret_value()
         return cls(url, settings.broker_timeout_s, settings.job_time_limit_s)
 
     @property
     def heartbeat_s(self) -> float:
-        """Seconds between two signs of life on an idle connection."""
+        """Seconds between two heartbeats on an idle connection."""
         return max(_LEAST_HEARTBEAT_S, 2 * self.timeout_s)
 
     @property
     def is_redis(self) -> bool:
-        """Tell whether the broker is Redis; else it speaks AMQP, as RabbitMQ does."""
+        """Return whether the broker is Redis; otherwise it uses AMQP, like RabbitMQ."""
         return self.url.startswith(("redis", "sentinel"))
 
     def rank(self, priority: int) -> int:
@@ -65,7 +64,7 @@ class BrokerOptions:
 
 
 class CeleryBroker:
-    """Announces jobs, over a connection of its own; any thread may."""
+    """A broker that is used through Celery, over one connection. It is thread-safe."""
 
     def __init__(self, options: BrokerOptions) -> None:
         """Connect lazily."""
@@ -75,10 +74,10 @@ class CeleryBroker:
         self._lock = threading.Lock()
 
     def announce(self, job_id: str, priority: int) -> None:
-        """Have some worker look what there is to be done.
+        """Announce a job to the workers.
 
         Raises:
-            BrokerUnavailableError: the broker has not confirmed that it has the message.
+            BrokerUnavailableError: the broker has not confirmed the message.
         """
 
         def send(producer: Any) -> None:
@@ -95,7 +94,7 @@ class CeleryBroker:
         self._connected(send)
 
     def waiting(self) -> int:
-        """Count the messages that no worker has received yet.
+        """Return the number of messages that no worker has received yet.
 
         Raises:
             BrokerUnavailableError: the broker does not answer.
@@ -121,7 +120,7 @@ class CeleryBroker:
                 self._producer = None
 
     def _connected(self, call: Callable[[Any], T]) -> T:
-        """Call with a producer; once more with a new one, for the old one may have been idle."""
+        """Call a function with the producer; if the connection has broken, with a new one."""
         with self._lock:
             if self._producer is not None:
                 try:
@@ -184,7 +183,7 @@ def make_celery(options: BrokerOptions, *, publishing: bool) -> Any:
 
 
 def _transport(options: BrokerOptions, *, publishing: bool) -> dict[str, Any]:
-    """Return the transport's options: nobody waits for ever, and consumers wait for messages."""
+    """Return the transport's options: publishers have timeouts, consumers wait for messages."""
     timeout_s = options.timeout_s
     if options.is_redis:
         return {
@@ -202,6 +201,6 @@ def _transport(options: BrokerOptions, *, publishing: bool) -> dict[str, Any]:
 
 
 def _errors(of: Any) -> tuple[type[Exception], ...]:
-    """Return the errors that a producer or a connection may raise, besides those of all brokers."""
+    """Return the exception types of a producer or a connection."""
     connection = getattr(of, "connection", of)
     return (OSError, KombuError, *connection.connection_errors, *connection.channel_errors)

@@ -24,21 +24,21 @@ _REFUSALS = (AccessRefused, NotAllowed, AuthenticationError, AuthorizationError)
 
 
 class BrokerRefusedError(AtelierError):
-    """The broker does not let us in."""
+    """The broker refuses the connection."""
 
 
 def consume(options: BrokerOptions, open_work: Callable[[threading.Event], DeliveryHandler]) -> int:
     """Run what the broker delivers, in one child process, until SIGTERM or SIGINT.
 
-    Returns an exit status.
+    Returns the exit status.
 
-    `open_work` is called in the child: CUDA, databases and object stores do not survive a fork. Its
-    event is set when the worker has to stop: the job is then given back. A broker that is away is
-    waited for.
+    `open_work` is called in the child process, because CUDA and connections do not survive a fork.
+    Its event is set when the worker has to stop; the job is then put back. The function waits for a
+    broker that is unreachable.
 
     Raises:
-        BrokerRefusedError: it does not let us in.
-        NothingToWorkWithError: it failed; the log says how.
+        BrokerRefusedError: the broker refuses the connection.
+        WorkerStartError: `open_work` failed; the log has the reason.
     """
     celery = make_celery(options, publishing=False)
     child = ForkedWorker(open_work)
@@ -74,7 +74,7 @@ def consume(options: BrokerOptions, open_work: Callable[[threading.Event], Deliv
 
 
 class _Worker(Worker):  # type: ignore[misc]  # of a library without types
-    """A worker that SIGINT stops as SIGTERM does; Celery would end with a status of its own."""
+    """A worker that handles SIGINT like SIGTERM; Celery would exit with another status."""
 
     def install_platform_tweaks(self, worker: Any) -> None:
         """Install the signal handlers."""
@@ -85,13 +85,13 @@ class _Worker(Worker):  # type: ignore[misc]  # of a library without types
 class _Consumer(Consumer):  # type: ignore[misc]  # of a library without types
     """A consumer that ends the worker when the broker refuses the connection.
 
-    Celery would try Redis again for ever, and end with a traceback for RabbitMQ.
+    Celery would retry forever with Redis, and end with a traceback with RabbitMQ.
     """
 
     refusal: BrokerRefusedError | None = None
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Connect, however long the broker is away."""
+        """Connect, and wait as long as the broker is unreachable."""
         try:
             conn.connect()
         except _REFUSALS as error:
@@ -102,14 +102,14 @@ class _Consumer(Consumer):  # type: ignore[misc]  # of a library without types
             signals.worker_shutting_down.send(sender=self.hostname)
             raise WorkerShutdown(1) from error
         except (*self.connection_errors, KombuError):
-            pass  # it is away, and waited for
+            pass  # the base class waits for the broker
         return super().ensure_connected(conn)
 
 
 class _Request(Request):  # type: ignore[misc]  # of a library without types
-    """A message that may not be acknowledged in vain: the worker then connects anew.
+    """A message whose failed acknowledgement makes the worker reconnect.
 
-    Celery would log the error and go on, and on Redis wait for ever for room for another message.
+    Celery would log the error and continue; with Redis it would then never receive another message.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -117,6 +117,8 @@ class _Request(Request):  # type: ignore[misc]  # of a library without types
 
 
 def _logging_is_ours(**_: Any) -> None:
-    warnings.simplefilter("ignore", CPendingDeprecationWarning)  # it is about a setting that we set
+    warnings.simplefilter(
+        "ignore", CPendingDeprecationWarning
+    )  # it is about a setting that is set above
     for name in ("celery.app.trace", "celery.worker.strategy"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # jobs are logged as such
+        logging.getLogger(name).setLevel(logging.WARNING)  # jobs have their own log lines

@@ -1,6 +1,6 @@
-"""The process in which a worker of a fleet runs its jobs, forked by one that receives messages.
+"""The child process in which a fleet's worker runs its jobs; its parent receives the messages.
 
-CUDA, databases and object stores do not survive a fork, so that all of it is opened here.
+CUDA and connections do not survive a fork, so they are opened in the child.
 """
 
 import mmap
@@ -24,23 +24,27 @@ class WorkerStartError(AtelierError):
 
 
 class StoppingError(AtelierError):
-    """This process takes no more jobs; another should."""
+    """This process accepts no more jobs; another worker should run the job."""
 
 
 class DeliveryHandler(Protocol):
     """The handler of the jobs that the broker names."""
 
     def take(self, job_id: str, *, is_redelivered: bool) -> None:
-        """Look what there is to be done, and do it."""
+        """Claim and run a job."""
         ...
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         ...
 
 
 class ForkedWorker:
-    """Made in the parent, which starts another when it dies. The end of a pipe tells it to stop."""
+    """A forked worker process.
+
+    The parent creates this object and replaces a dead child; closing a pipe tells the child to
+    stop.
+    """
 
     def __init__(self, open_work: Callable[[threading.Event], DeliveryHandler]) -> None:
         self._open_work = open_work
@@ -50,19 +54,19 @@ class ForkedWorker:
         reading, writing = os.pipe()
         self._end = os.fdopen(reading, "rb", buffering=0)
         self._parent = os.fdopen(writing, "wb", buffering=0)
-        self._failed = mmap.mmap(-1, 1)  # which parent and child share
+        self._failed = mmap.mmap(-1, 1)  # shared by parent and child
 
     @property
     def has_failed(self) -> bool:
-        """Tell whether the child could not open what it works with; in the parent."""
+        """In the parent: return whether the child failed to start."""
         return self._failed[0] != 0
 
     def stop(self, **_: Any) -> None:
-        """Tell the child to stop; in the parent."""
+        """In the parent: tell the child to stop."""
         self._parent.close()
 
     def begin(self, **_: Any) -> None:
-        """Open what is worked with; in the child."""
+        """In the child: open the services."""
         self._parent.close()
         threading.Thread(target=self._await_stop, name="stop", daemon=True).start()
         try:
@@ -74,36 +78,36 @@ class ForkedWorker:
             os.kill(os.getppid(), signal.SIGTERM)
 
     def take(self, job_id: str, *, is_redelivered: bool) -> None:
-        """Do what there is to be done; in the child, which ends if that fails in any way.
+        """In the child: run a job, and exit after any failure.
 
-        Nothing can succeed any more on a GPU that has failed once, in the same process.
+        After a failure on a GPU, no work in the same process can succeed.
 
         Raises:
-            StoppingError: it is too late.
+            StoppingError: the worker is stopping.
         """
         if self._work is None or self._is_told:
             raise StoppingError("this worker stops")
         if self._stopping.is_set():
-            log.warning("this process was told to stop, and its parent was not; another follows")
+            log.warning("this process was told to stop but its parent was not; it will be replaced")
             os._exit(1)
         try:
             with self._stopping_on_sigterm():
                 self._work.take(job_id, is_redelivered=is_redelivered)
         except Exception:
-            log.exception("the work failed; another process takes the place of this one")
+            log.exception("the job handler failed; this process will be replaced")
             os._exit(1)
 
     def end(self, **_: Any) -> None:
-        """Close what was worked with; in the child."""
+        """In the child: close the services."""
         if self._work is not None:
             self._work.close()
 
     @contextmanager
     def _stopping_on_sigterm(self) -> Iterator[None]:
-        """Let SIGTERM stop the work where it can go on later.
+        """While a job runs, let SIGTERM stop it at a point where it can continue later.
 
-        At other times it ends this process: the pool, which sets its handlers after `begin`, has
-        it raise an exception, wherever in the work that may be.
+        At other times SIGTERM ends this process: the pool sets its handlers after `begin`, and they
+        raise an exception at any point of the code.
         """
         before = signal.signal(signal.SIGTERM, lambda *_: set_from_signal_handler(self._stopping))
         try:

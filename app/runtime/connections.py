@@ -1,4 +1,4 @@
-"""Limits on connections: how many are taken, from one peer too, and how long each may stall."""
+"""Limits on the number of connections, in all and per peer, and on stalled ones."""
 
 import resource
 from collections import Counter
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 _OWN_DESCRIPTORS = 64
 _RESERVED_PLACES = 32
-_DESCRIPTORS_PER_CONNECTION = 2  # its socket, and a file that is sent
+_DESCRIPTORS_PER_CONNECTION = 2  # its socket, and a file that is being sent
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """The limits of one process. `max_per_peer` of None is half of all connections."""
+    """The limits of one process. If `max_per_peer` is None, it is half of all connections."""
 
     max_connections: int
     max_per_peer: int | None
@@ -21,7 +21,7 @@ class ConnectionLimits:
 
 
 class ConnectionSlot:
-    """The place of one connection. At first the connection is idle."""
+    """The slot of one connection, which is idle at first."""
 
     def __init__(self, pool: "_Pool", peer: str, close: Callable[[], None]) -> None:
         self._pool = pool
@@ -31,43 +31,42 @@ class ConnectionSlot:
 
     @property
     def is_reserved(self) -> bool:
-        """Tell whether only health probes are answered here."""
+        """Return whether this slot is for health probes only."""
         return self._pool.is_reserved
 
     def mark_busy(self) -> None:
-        """Keep the connection: there is a request to answer."""
+        """Mark the connection as busy, so that it is not closed for another one."""
         self._pool.idle.pop(self, None)
 
     def mark_idle(self) -> None:
-        """Let the connection be closed when others need its place."""
+        """Mark the connection as idle: it may be closed when its slot is needed."""
         self.mark_busy()
         if not self._is_released:
             self._pool.idle[self] = None
 
     def release(self) -> None:
-        """Give the place back; the second time, do nothing."""
+        """Release the slot; a second call does nothing."""
         self.mark_busy()
         if not self._is_released:
             self._is_released = True
             self._pool.release(self.peer)
 
     def take_back(self) -> None:
-        """Give the place back, and close the connection."""
+        """Release the slot, and close the connection."""
         self.release()
         self._close()
 
 
 class ConnectionSlots:
-    """Counts connections by peer.
+    """The slots of all connections, counted by peer.
 
-    Connections beyond the limits get a place in a small reserve, in which only health probes are
-    answered. No peer gets more than a quarter of the reserve. At a limit, the connection that has
-    been idle for the longest time (of the same peer, where its own limit is reached) is closed for
-    the new one.
+    Connections over the limits get one of a few reserved slots, in which only health probes are
+    answered. No peer gets more than a quarter of these. At a limit, the connection that has been
+    idle for the longest time is closed for the new one; at the limit of a peer, one of its own.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
-        """Raise the limit on file descriptors as far as the connections need it."""
+        """Raise the limit on file descriptors as far as needed."""
         most = _affordable(limits.max_connections)
         per_peer = max(1, most // 2) if limits.max_per_peer is None else limits.max_per_peer
         self._pools = (
@@ -76,7 +75,10 @@ class ConnectionSlots:
         )
 
     def take(self, peer: str, close: Callable[[], None]) -> ConnectionSlot | None:
-        """Return a place for a new connection, which `close` closes; None if there is none left."""
+        """Return a slot for a new connection, or None if there is none.
+
+        `close` closes the connection.
+        """
         for pool in self._pools:
             if pool.take(peer):
                 slot = ConnectionSlot(pool, peer, close)
@@ -118,7 +120,7 @@ class _Pool:
 
 
 def _affordable(connections: int) -> int:
-    """Raise the limit on descriptors, and return the number of connections that it allows."""
+    """Raise the limit on descriptors, and return the number of connections it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = _OWN_DESCRIPTORS + _RESERVED_PLACES + _DESCRIPTORS_PER_CONNECTION * connections
     if soft == resource.RLIM_INFINITY or soft >= needed:

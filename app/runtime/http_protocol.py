@@ -1,4 +1,4 @@
-"""The HTTP protocol of uvicorn with bounds on what a client may send and leave unread."""
+"""uvicorn's HTTP protocol with limits on what a client may send and leave unread."""
 
 import asyncio
 import fcntl
@@ -23,10 +23,10 @@ from app.runtime.connections import ConnectionLimits, ConnectionSlot, Connection
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_HEADERS = 100
 _MAX_PIPELINED = 4  # requests that wait for the answer to the one before
-_MIN_READ_BYTES = 16 * 1024  # of an answer, within the time that a client may stall
+_MIN_READ_BYTES = 16 * 1024  # of a response, within the stall timeout
 _SEND_BUFFER_BYTES = 256 * 1024  # the kernel doubles it; on its own it would take up to 4 MB
 _RESERVED_HEAD_TIMEOUT_S = 2.0
-_NO_LINGER = struct.pack("ii", 1, 0)  # the kernel, too, drops what was not read
+_NO_LINGER = struct.pack("ii", 1, 0)  # the kernel drops unread data, too
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 _MALFORMED = ProblemType(400, "malformed_http", "Not HTTP")
@@ -35,7 +35,7 @@ _CONNECTIONS_FULL = ProblemType(503, "overloaded", "The service is busy", retry_
 
 
 class _RefusedError(Exception):
-    """The request is answered by the protocol itself, and the connection closed."""
+    """A request that the protocol itself answers before it closes the connection."""
 
     def __init__(self, problem_type: ProblemType, detail: str) -> None:
         super().__init__(detail)
@@ -44,7 +44,7 @@ class _RefusedError(Exception):
 
 
 class _BodyCallbacks:
-    """Callbacks of a parser that reads a body whose head has been parsed already."""
+    """Parser callbacks for a body whose head has been parsed already."""
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         self.on_body = protocol.on_body
@@ -52,13 +52,13 @@ class _BodyCallbacks:
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with limits on heads, on connections and on what follows a request.
+    """uvicorn's HTTP protocol with limits on heads, connections and pipelined requests.
 
-    uvicorn keeps headers, trailers and pipelined requests in memory without a limit, waits for
-    heads and for clients that do not read without a limit, and takes connections until there are no
-    descriptors left. No other protocol is spoken: a request that offers one is answered in HTTP,
-    and is the last one of its connection, as whatever follows it may be in that protocol. The rest
-    of a body that was answered early is read and dropped for as long as a head may take to arrive.
+    uvicorn has no limits on headers, trailers and pipelined requests in memory, on the time for
+    heads and for clients that do not read, and on connections. Upgrades to other protocols are not
+    supported: a request that offers one is answered in HTTP and is the last of its connection,
+    because the following bytes may be in the other protocol. After an early response, the rest of
+    the body is read and dropped within the timeout for heads.
     """
 
     def __init__(
@@ -69,20 +69,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._download_stall_s = limits.download_stall_s
         self._slots = slots
         self._slot: ConnectionSlot | None = None
-        self._header_count = 0  # of the present request, with its trailers
+        self._header_count = 0  # of the current request, with its trailers
         self._is_head_complete = False
         self._is_body_complete = True
-        self._bytes_without_body = 0  # since the last head was complete or a piece of body came
+        self._bytes_without_body = 0  # since the end of the head or the last chunk of body
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
         self._unread_bytes = 0  # when the timer started
         self._unanswered: list[RequestResponseCycle] = []
         self._is_last_request = False
-        self._body_follows = False  # in bytes that the parser leaves to another protocol
+        self._body_follows = False  # in bytes that the parser leaves to the other protocol
         self._is_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a new connection if there is room, and give it some time for its first head."""
+        """Accept a connection if there is a slot, and start the timeout of its first head."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # `pause_writing` at the first unread byte
         connection = transport.get_extra_info("socket")
@@ -95,9 +95,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release the place, and end the requests that are still being answered.
+        """Release the slot, and end the requests that are still being answered.
 
-        uvicorn ends the newest one only.
+        uvicorn ends only the newest one.
         """
         self._head_arrived()
         self._forget_read_timer()
@@ -110,7 +110,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, and give up on heads and trailers that exceed the limit."""
+        """Parse the data, and refuse heads and trailers over the limit."""
         if self._is_over:
             return
         if self._is_between_requests():
@@ -119,27 +119,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._parse(data)
         if self._bytes_without_body > _MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(_HEAD_TOO_LARGE, f"at most {_MAX_HEAD_BYTES:,} bytes of headers are read")
+            self._refuse(
+                _HEAD_TOO_LARGE,
+                f"The request head is larger than the limit of {_MAX_HEAD_BYTES:,} bytes. Send "
+                f"fewer headers.",
+            )
 
     def pause_writing(self) -> None:
-        """Give the client some time to read what was sent."""
+        """Start the timeout for a client that does not read."""
         super().pause_writing()
         if self._read_timer is None:
             self._await_reading()
 
     def resume_writing(self) -> None:
-        """Stop waiting: the client has read everything."""
+        """Stop the timeout: the client has read everything."""
         super().resume_writing()
         self._forget_read_timer()
         self._mark_idle()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request; without one, the connection is idle."""
+        """Continue with the next request; without one, the connection is idle."""
         super().on_response_complete()
         self._mark_idle()
 
     def on_message_begin(self) -> None:
-        """Begin a request, unless the one before was the last one."""
+        """Begin a request, unless the previous one was the last."""
         if self._is_over:
             raise _RefusedError(_MALFORMED, "No request is read after the last one.")
         super().on_message_begin()
@@ -147,15 +151,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_head_complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, and drop a trailer: nothing here has a use for one."""
+        """Keep a header, and drop a trailer, because trailers are not used."""
         self._header_count += 1
         if self._header_count > _MAX_HEADERS:
-            raise _RefusedError(_HEAD_TOO_LARGE, f"at most {_MAX_HEADERS} headers are read")
+            raise _RefusedError(
+                _HEAD_TOO_LARGE, f"The request has more than {_MAX_HEADERS} headers. Send fewer."
+            )
         if not self._is_head_complete:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Stop waiting: from here on the app bounds the body."""
+        """Stop the timeout: the app limits the body."""
         self._head_arrived()
         if self._slot is not None:
             self._slot.mark_busy()
@@ -164,7 +170,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._bytes_without_body = 0
         is_reserved = self._slot is not None and self._slot.is_reserved
         if is_reserved and not is_health_probe(self.url.decode("latin-1")):
-            raise _RefusedError(_CONNECTIONS_FULL, "There are too many connections; try again.")
+            raise _RefusedError(
+                _CONNECTIONS_FULL, "There are too many connections. Try again later."
+            )
         super().on_headers_complete()
         self._unanswered = [each for each in self._unanswered if not each.response_complete]
         self._unanswered.append(self.cycle)
@@ -177,7 +185,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._body_follows = self.scope["method"] != "CONNECT" and bool(self._framing())
 
     def on_message_complete(self) -> None:
-        """Read nothing after the last request."""
+        """Note the end of the request; nothing is read after the last one."""
         if not self._body_follows and not self._is_over:
             super().on_message_complete()
             self._is_over = self._is_last_request
@@ -185,7 +193,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._mark_idle()
 
     def on_body(self, body: bytes) -> None:
-        """Pass on a piece of the body, which the app counts, but nothing after the last body."""
+        """Pass on a chunk of the body, unless it follows the last request."""
         if not self._is_over:
             self._bytes_without_body = 0
             super().on_body(body)
@@ -207,16 +215,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self._refuse(_MALFORMED, "Invalid HTTP request received.")
 
     def _parse_body(self, data: bytes) -> None:
-        """Go on with a parser that knows only the length of the body, and offers nothing else.
+        """Continue with a parser that only knows the length of the body.
 
-        The parser of the head ends there when another protocol is offered, although the body still
-        is in HTTP.
+        The parser of the head stops there if the request offers an upgrade, although its body is
+        still HTTP.
         """
         self.parser = httptools.HttpRequestParser(_BodyCallbacks(self))
         self._parse(b"POST / HTTP/1.1\r\n" + self._framing() + b"\r\n" + data)
 
     def _framing(self) -> bytes:
-        """Return the header lines of the present request that delimit its body."""
+        """Return the header lines that delimit the body of the current request."""
         return b"".join(
             b"%s: %s\r\n" % (name, value) for name, value in self.headers if name in _FRAMING
         )
@@ -225,9 +233,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _mark_idle(self) -> None:
-        """Let the connection be closed for another one if there is no request to finish.
+        """Mark the connection as idle if no request is unfinished.
 
-        Closing it while a body arrives would reset it: the client might never see its answer.
+        A connection that is closed while a body arrives is reset, and the response may be lost.
         """
         is_written = self._is_between_requests() and not self.flow.write_paused
         if is_written and self._is_body_complete and self._slot is not None:
@@ -247,7 +255,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._read_timer = self.loop.call_later(self._download_stall_s, self._check_reading)
 
     def _check_reading(self) -> None:
-        """Abort the connection of a client that has hardly read anything."""
+        """Abort the connection if the client has read too little."""
         read_bytes = self._unread_bytes - self._bytes_unread()
         if read_bytes < _MIN_READ_BYTES:
             connection = self.transport.get_extra_info("socket")
@@ -285,9 +293,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def _bytes_in_kernel(descriptor: int) -> int:
-    """Return the number of bytes that a socket has not sent, or whose receipt is not confirmed.
+    """Return the number of bytes in a socket's send buffer, including unacknowledged ones.
 
-    Only Linux tells; elsewhere it is 0.
+    The number is only available on Linux; elsewhere it is 0.
     """
     if sys.platform != "linux":
         return 0

@@ -14,7 +14,7 @@ class StartError(AtelierError):
 
 
 def reachable(host: str) -> str:
-    """Return an address at which a listener on `host` can be reached from here."""
+    """Return an address at which this host can reach a listener on `host`."""
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
     return f"[{address}]" if ":" in address else address
 
@@ -31,7 +31,7 @@ def listen(settings: Settings) -> socket.socket:
     """Open the listening socket.
 
     Raises:
-        StartError: the address is in use or not of this host, or open to others without keys.
+        StartError: the address is in use, not of this host, or open to other hosts without keys.
     """
     if not (settings.keyring or settings.allow_anonymous or is_loopback(settings.host)):
         raise StartError(

@@ -10,7 +10,7 @@ from app.settings import Settings
 
 
 def make_maintenance(settings: Settings, database: Database, storage: FileStorage) -> Maintenance:
-    """Make what removes old files and jobs, and takes jobs from workers that are gone."""
+    """Return the maintenance task."""
     return Maintenance(
         database,
         JobQueue(database, settings.lease_s, settings.retry_s),
@@ -26,13 +26,13 @@ def make_maintenance(settings: Settings, database: Database, storage: FileStorag
 
 
 def make_publisher(settings: Settings, database: Database) -> BrokerPublisher | None:
-    """Make what tells the broker of waiting jobs, if there is a broker."""
+    """Return the publisher of waiting jobs, if there is a broker."""
     broker = make_broker(settings)
     return BrokerPublisher(database, broker, settings.maintenance_s) if broker else None
 
 
 def make_broker(settings: Settings) -> Broker | None:
-    """Return the broker, if the settings name one; nothing is connected yet."""
+    """Return the broker that the settings name, if any. It connects later."""
     if settings.broker_url is None:
         return None
     from app.runtime.celery_broker import BrokerOptions, CeleryBroker  # noqa: PLC0415 - a single host lacks Celery

@@ -1,4 +1,4 @@
-"""Runs the web app under uvicorn."""
+"""The uvicorn server of the web app."""
 
 import math
 import socket
@@ -12,7 +12,7 @@ from app.runtime.http_protocol import BoundedHttpProtocol
 
 
 def run(app: FastAPI, listener: socket.socket, limits: ConnectionLimits, *, grace_s: float) -> None:
-    """Serve until SIGTERM or SIGINT; running requests then have `grace_s` seconds to end."""
+    """Serve until SIGTERM or SIGINT. Running requests then have `grace_s` seconds to end."""
     protocol = partial(BoundedHttpProtocol, limits=limits, slots=ConnectionSlots(limits))
     config = uvicorn.Config(
         app,
@@ -33,5 +33,5 @@ class _Server(uvicorn.Server):
         self._end_streams = app.state.end_streams
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._end_streams()  # event streams go on for as long as their jobs
+        await self._end_streams()  # event streams last as long as their jobs
         await super().shutdown(sockets)

@@ -13,9 +13,9 @@ from app.settings import Settings
 
 
 def set_from_signal_handler(event: threading.Event) -> None:
-    """Set an event without waiting for its lock, which the interrupted code may hold.
+    """Set an event in another thread, because the interrupted code may hold the event's lock.
 
-    The thread is of the lowest level: starting one of `threading` takes locks, too.
+    `_thread` is used because starting a thread of `threading` takes locks, too.
     """
     _thread.start_new_thread(event.set, ())
 
@@ -23,7 +23,8 @@ def set_from_signal_handler(event: threading.Event) -> None:
 class ReloadSignal:
     """SIGHUP as a request to reload. Before `listen`, requests are ignored.
 
-    Without a terminal, or under `nohup`, SIGHUP is always a wish.
+    Without a terminal, or under `nohup`, SIGHUP always requests a reload; otherwise it may mean
+    that the terminal was closed.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class ReloadSignal:
         signal.signal(signal.SIGHUP, lambda *_: self._heard())
 
     def listen(self, on_wish: Callable[[], None]) -> None:
-        """Call `on_wish` in the running event loop, which is the main thread's."""
+        """Call `on_wish` in the running event loop, which must be the main thread's."""
         self._on_wish = on_wish
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._heard)
 
@@ -56,13 +57,15 @@ KILL_AFTER_GRACE_S = 5.0
 
 
 def exit_with_supervisor(settings: Settings) -> None:
-    """End as if stopped when the supervisor at the other end of stdin is gone.
+    """Stop this process when the supervisor, at the other end of stdin, has ended.
 
-    What the supervisor writes there is a SIGHUP.
+    A byte from the supervisor stands for a SIGHUP.
     """
 
     def wait_for_end() -> None:
-        while os.read(sys.stdin.fileno(), 1):  # not buffered: a lock held at exit would abort
+        while os.read(
+            sys.stdin.fileno(), 1
+        ):  # unbuffered, because a lock that is held at exit would abort the process
             os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(settings.shutdown_grace_s + KILL_AFTER_GRACE_S)

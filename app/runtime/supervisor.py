@@ -1,11 +1,10 @@
-"""Keeps the service's child processes running.
+"""The supervisor, which keeps the service's child processes running.
 
-The supervisor owns the data directory (a second one on it refuses to start) and the listening
-socket (while a crashed web process starts again, clients wait in the backlog instead of being
-refused). Every child has a pipe from the supervisor as its standard input: when the supervisor
-ends, however it ends, the pipe closes and the child ends too. A byte on it is a SIGHUP passed on,
-which does no harm to a child that has just started. The lease of a worker that died is freed at
-once.
+The supervisor owns the data directory (a second supervisor on it refuses to start) and the
+listening socket (while a crashed web process restarts, clients wait in the backlog). The standard
+input of each child is a pipe from the supervisor. When the supervisor ends for any reason, the pipe
+closes and the child ends too. A byte in the pipe stands for a SIGHUP. The lease of a dead worker is
+released at once.
 """
 
 import asyncio
@@ -37,14 +36,14 @@ _HEALTHY_AFTER_S = 60.0
 
 _WEB = "web"
 
-REFUSED = 2  # exit status of a command that cannot work as it was called or configured
+REFUSED = 2  # exit status of a command with invalid arguments or settings
 
 
 def serve(settings: Settings) -> None:
-    """Run the service until SIGTERM or SIGINT; SIGHUP asks the web process for new checkpoints.
+    """Run the service until SIGTERM or SIGINT. SIGHUP makes the web process reload checkpoints.
 
     Raises:
-        StartError: the data directory is in use, or the address cannot be listened on.
+        StartError: the data directory or the address is in use or not usable.
     """
     reload_signal = ReloadSignal()
     with _sole_owner(settings), listen(settings) as listener:
@@ -85,9 +84,9 @@ def _sole_owner(settings: Settings) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Child:
-    """A process to keep running.
+    """A child process that is kept running.
 
-    It has a command line, anew for every start, what its end asks for, and the descriptors that it
+    It has a command line for each start, a callback for its end, and the descriptors that it
     inherits.
     """
 
@@ -98,10 +97,10 @@ class _Child:
 
 
 class _Workers:
-    """Names the workers, so that the lease of one that died can be freed.
+    """The names of the workers, by which the lease of a dead one is released.
 
-    No other service runs on the data directory: whoever holds a lease under its name is one of our
-    own workers, or one of those that a supervisor before us had.
+    No other service uses the data directory, so every lease under its name belongs to a worker of
+    this supervisor or of an earlier one.
     """
 
     def __init__(self, settings: Settings, web_url: str) -> None:
@@ -128,7 +127,7 @@ class _Workers:
         ]
 
     def release_all(self) -> None:
-        """Free what a supervisor before us left behind."""
+        """Release the leases that an earlier supervisor left."""
         self._release(self._family)
 
     def _command(self, number: int) -> list[str]:
@@ -142,11 +141,11 @@ class _Workers:
         try:
             note_lost(self._queue.release(names, crashed=crashed), self._storage)
         except StoreUnavailableError as error:
-            log.warning("a lease cannot be freed; it will lapse", error=str(error))
+            log.warning("a lease cannot be released; it will lapse", error=str(error))
 
 
 class _Family:
-    """The children, until the service is told to stop or one of them can never start."""
+    """All children, until the service stops or one of them can never start."""
 
     def __init__(self, settings: Settings, reload_signal: ReloadSignal) -> None:
         self._reload_signal = reload_signal
@@ -179,9 +178,9 @@ class _Family:
             started = time.monotonic()
             try:
                 process = self._processes[child.name] = await self._start(child)
-            except (OSError, RuntimeError) as error:  # no memory, process or descriptor is left
+            except (OSError, RuntimeError) as error:  # out of memory, processes or descriptors
                 log.error(  # noqa: TRY400 - it says all
-                    "child cannot be started",
+                    "a child process cannot be started",
                     child=child.name,
                     error=str(error),
                     again_in_s=backoff_s,
@@ -208,7 +207,10 @@ class _Family:
                 backoff_s = await self._back_off(backoff_s)
 
     def _reload(self) -> None:
-        """Pass a wish on; a web process that is yet to start reads what is new anyway."""
+        """Pass SIGHUP on to the web process.
+
+        One that has not started yet loads the new files anyway.
+        """
         process = self._processes.get(_WEB)
         if process is not None and process.returncode is None:
             assert process.stdin is not None
@@ -222,18 +224,18 @@ class _Family:
             *child.command(),
             stdin=asyncio.subprocess.PIPE,
             pass_fds=child.descriptors,
-            start_new_session=True,  # a Ctrl-C in the terminal is passed on once, by us
+            start_new_session=True,  # the supervisor passes on a Ctrl-C of the terminal once
         )
 
     async def _see_to(self, child: _Child, *, crashed: bool) -> None:
-        """Do what the end of a child asks for; leases lapse without it, later."""
+        """Call the callback for a child's end. If it fails, leases lapse later."""
         try:
             await asyncio.to_thread(child.ended, crashed=crashed)
-        except (OSError, RuntimeError) as error:  # no memory, thread or descriptor is left
-            log.error("a lease cannot be freed; it will lapse", error=str(error))  # noqa: TRY400
+        except (OSError, RuntimeError) as error:  # out of memory, threads or descriptors
+            log.error("a lease cannot be released; it will lapse", error=str(error))  # noqa: TRY400
 
     async def _ended(self, process: asyncio.subprocess.Process) -> bool:
-        """Wait for the process to end or the service to stop; tell whether it was the process."""
+        """Wait until the process ends (return True) or the service stops (return False)."""
         ended = asyncio.create_task(process.wait())
         stop = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -242,7 +244,7 @@ class _Family:
         return process.returncode is not None
 
     async def _back_off(self, seconds: float) -> float:
-        """Wait, unless the service stops; returns how long to wait the next time."""
+        """Wait unless the service stops, and return the next wait."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return min(2 * seconds, self._longest_restart_s)
@@ -252,6 +254,6 @@ class _Family:
         try:
             await asyncio.wait_for(process.wait(), self._grace_s + KILL_AFTER_GRACE_S)
         except TimeoutError:
-            log.error("child does not stop and is killed", child=name)  # noqa: TRY400 - no news
+            log.error("a child process does not stop; killing it", child=name)  # noqa: TRY400 - no news
             process.kill()
             await process.wait()

@@ -75,11 +75,11 @@ class State(TypedDict):
 def create_app(settings: Settings, reload_signal: ReloadSignal) -> FastAPI:
     """Build the app. Models are loaded when it starts, while it already answers `/health`.
 
-    SIGHUP has them reloaded. `app.state.end_streams` is an async function that ends the streams
+    SIGHUP reloads them. `app.state.end_streams` is an async function that ends the event streams,
     which would otherwise keep the service from stopping.
 
     Raises:
-        AtelierError: what the settings name cannot be used; see `make_web_process`.
+        AtelierError: something that the settings name is not usable; see `make_web_process`.
     """
     set_up_pillow()
     torch.set_num_threads(settings.compute_threads)
@@ -91,7 +91,7 @@ def create_app(settings: Settings, reload_signal: ReloadSignal) -> FastAPI:
         generate_unique_id_function=attrgetter("name"),
         lifespan=partial(_lifespan, process, reload_signal),
         dependencies=[Depends(check_single_headers)],
-        docs_url=None,  # they would load scripts from elsewhere
+        docs_url=None,  # these pages would load scripts from other hosts
         redoc_url=None,
     )
     errors.install(app)
@@ -140,24 +140,24 @@ def _background_tasks(process: WebProcess) -> Iterator[Coroutine[Any, Any, None]
 
 
 async def _end_without(decoder: Decoder) -> None:
-    """End the process, as by SIGTERM, once no thread can decode; the supervisor starts another."""
+    """End the process once all decoding threads are lost; the supervisor restarts it."""
     await decoder.until_lost()
-    log.critical("all decoding threads hang; the process ends")
+    log.critical("all decoding threads are lost; ending the process")
     signal.raise_signal(signal.SIGTERM)
 
 
 async def _now_and_then(
     work: Callable[[], None], every_s: float, wanted: asyncio.Event | None = None
 ) -> None:
-    """Do something in a thread, again and again; at once when it is wanted."""
+    """Call a function in a thread periodically, and at once when `wanted` is set."""
     wanted = wanted or asyncio.Event()
     while True:
         wanted.clear()
         try:
             await asyncio.to_thread(work)
         except (StoreUnavailableError, OSError) as error:
-            log.warning("maintenance has to wait", error=str(error))
-        except Exception:  # the next time may find another state
+            log.warning("maintenance failed; retrying later", error=str(error))
+        except Exception:  # the next call may succeed
             log.exception("maintenance failed")
         with suppress(TimeoutError):
             await asyncio.wait_for(wanted.wait(), every_s)

@@ -40,7 +40,7 @@ from app.vision.images import ImageLimits
 from app.vision.specs import SPECS
 
 _PARSERS_PER_CALLER = 4  # all callers share one thread
-_WORKERS_MAX_AGE_S = 1.0  # health probes are not limited
+_WORKERS_MAX_AGE_S = 1.0  # health probes have no rate limit
 _WORKERS_TIMEOUT_S = 1.0  # a health probe waits
 
 
@@ -70,8 +70,8 @@ def make_web_process(settings: Settings) -> WebProcess:
 
     Raises:
         DeviceError: the host does not have the device.
-        DatabaseUrlError, StorageUrlError, SecretError: what is named cannot be used.
-        DatabaseRevisionError: a newer program has made the job database.
+        DatabaseUrlError, StorageUrlError, SecretError: a setting is not usable.
+        DatabaseRevisionError: the job database is newer than this program.
         StoreUnavailableError: the job database does not answer.
     """
     database = Database(settings.database, settings.store_timeout_s)
@@ -152,7 +152,7 @@ def _queue_limits(settings: Settings) -> QueueLimits:
 
 
 def _make_access_rules(settings: Settings, database: Database) -> AccessRules:
-    """Make the checks that every request has to pass."""
+    """Return the rules of access for every request."""
     authenticator = Authenticator(
         settings.keyring,
         words(settings.admins),
@@ -168,7 +168,7 @@ def _make_access_rules(settings: Settings, database: Database) -> AccessRules:
     )
     allowed_hosts = words(settings.allowed_hosts.lower())
     if not allowed_hosts and settings.keyring:
-        allowed_hosts = frozenset({ANY})  # who has no key gets nothing under any name
+        allowed_hosts = frozenset({ANY})  # without a key, no host name gives access
     open_paths = {"/metrics"} if settings.metrics == "open" else set()
     return AccessRules(
         authenticator,
@@ -186,8 +186,8 @@ def _session_secret(settings: Settings, *, is_shared: bool) -> str:
         return ""
     if is_shared:
         raise SecretError(
-            "several hosts share the job database, and a browser's session has to be good for all "
-            "of them: set ATELIER_SESSION_SECRET to the same 32 signs or more on each"
+            "Hosts that share a job database need the same session secret. Set "
+            "ATELIER_SESSION_SECRET to the same value, of 32 or more characters, on every host."
         )
     return kept_secret(settings.data_dir)
 

@@ -1,4 +1,4 @@
-"""A worker process: comes by jobs, one after another, until it is told to stop."""
+"""A worker process: it claims and runs jobs, one at a time, until it is told to stop."""
 
 import os
 import secrets
@@ -18,13 +18,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def run(settings: Settings, name: str, web_url: str | None = None) -> None:
-    """Look for jobs in the database until SIGTERM or SIGINT.
+    """Claim and run jobs of the database until SIGTERM or SIGINT.
 
     Args:
-        settings: of the service.
-        name: unlike that of any other worker, now or before.
-        web_url: of the web process, if there is one that should be ready before the first
-            measurement of costs.
+        settings: the settings of the service.
+        name: a name that no other worker has or had.
+        web_url: the web process that should be ready before the calibration, if there is one.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -39,9 +38,9 @@ def run(settings: Settings, name: str, web_url: str | None = None) -> None:
 
 
 class DeliveredJobs:
-    """Runs the jobs that a broker names, in a child process of the worker with this name.
+    """The jobs that a broker delivers, in a child process of the worker with this name.
 
-    When the child dies, the next one frees the job that it held.
+    When the child dies, the next one releases its job.
     """
 
     def __init__(self, settings: Settings, name: str, stopping: threading.Event) -> None:
@@ -62,26 +61,26 @@ class DeliveredJobs:
         self._bench.measure()
 
     def take(self, job_id: str, *, is_redelivered: bool) -> None:
-        """Look at a job, and run it if it waits."""
+        """Claim and run a job."""
         job = self._bench.claim_delivered(job_id, is_redelivered=is_redelivered)
         if job is not None:
             self._bench.run(job)
             self._bench.measure()
 
     def close(self) -> None:
-        """Leave."""
+        """Stop the maintenance thread and close everything."""
         self._stopping.set()
         self._upkeep.join()
         self._open.close()
 
     def _keep_up(self) -> None:
-        """Do what any process of a fleet does now and then."""
+        """Run the periodic tasks of a fleet's process."""
         while not self._stopping.wait(self._every_s):
             try:
                 self._publisher.recover()
                 self._publisher.announce()
                 self._maintenance.tick()
             except (StoreUnavailableError, OSError) as error:
-                log.warning("maintenance has to wait", error=str(error))
-            except Exception:  # the next time may find another state
+                log.warning("maintenance failed; retrying later", error=str(error))
+            except Exception:  # the next call may succeed
                 log.exception("maintenance failed")

@@ -40,16 +40,16 @@ from app.vision.images import ImageLimits, PixelBudget, set_up_pillow
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
-_NICE = 10  # on a CPU that it shares with the web process
+_NICE = 10  # if it shares a CPU with the web process
 _STORE_AWAY_S = 1.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Opens URLs of this host, past any proxy."""
+"""Opens URLs of this host without a proxy."""
 
 
 class WorkerServices:
-    """Of one worker process, made in it. Run it as a context: it enters the worker in the roster.
+    """The services of one worker process, as a context manager that registers the worker.
 
-    Whatever it does is tried again while the store is away, until `stopping` is set.
+    All operations are retried while the store is unreachable, until `stopping` is set.
     """
 
     def __init__(self, settings: Settings, name: str, stopping: threading.Event) -> None:
@@ -102,7 +102,7 @@ class WorkerServices:
         )
 
     def __enter__(self) -> Self:
-        """Start to work."""
+        """Register the worker and start its watchdog."""
         self._patiently(self.database.migrate)
         self._patiently(lambda: self._worker_registry.join(self._card))
         self._watchdog.__enter__()
@@ -116,34 +116,34 @@ class WorkerServices:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave."""
+        """Stop the watchdog and unregister the worker."""
         self._watchdog.__exit__(kind, error, trace)
         self._patiently(lambda: self._worker_registry.leave(self._name))
         self.database.close()
 
     def claim(self) -> Job | None:
-        """Take the job whose turn it is, if one waits."""
+        """Claim the next job, if there is one."""
         return self._patiently(self._next_job)
 
     def claim_delivered(self, job_id: str, *, is_redelivered: bool) -> Job | None:
-        """Take a job that this worker was told of, if it is to be taken."""
+        """Claim a delivered job, if it is waiting."""
         return self._patiently(
             lambda: self._deliveries.claim(job_id, is_redelivered=is_redelivered)
         )
 
     def release(self, workers: str) -> None:
-        """Take the jobs of workers that have died, by the beginning of their names."""
+        """Release the jobs of dead workers, given the start of their names."""
         self._patiently(lambda: note_lost(self._queue.release(workers), self.storage))
 
     def run(self, job: Job) -> None:
-        """Run a job that was just claimed."""
+        """Run a claimed job."""
         self._runner.run(job, self._stopping)
         give_back()
 
     def measure(self, web_url: str | None = None) -> bool:
-        """Measure what painting costs, once, in a quiet moment; whether there may be work again.
+        """Calibrate the cost of painting once, while idle; return whether to look for jobs again.
 
-        A web process at `web_url` has to be ready before, and to measure nothing itself any more.
+        A web process at `web_url` has to be ready and to have selected its engines before.
         """
         if self._painting.calibration is not None or not _is_settled(web_url):
             return False
@@ -201,7 +201,7 @@ def _evaluating(
 
 
 def _is_settled(web_url: str | None) -> bool:
-    """Tell whether the web process is ready and has selected the engines of its models."""
+    """Return whether the web process is ready and has selected its engines."""
     if web_url is None:
         return True
     try:

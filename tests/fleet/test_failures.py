@@ -186,7 +186,7 @@ def test_a_worker_that_has_to_stop_gives_its_job_back(
     assert worker.process.returncode == 0
     ends_once(jobs, job_id)
     assert jobs.show(job_id)["error"] is None
-    assert not fleet.events("a job was lost by its worker", job_id=job_id)
+    assert not fleet.events("a worker lost its job", job_id=job_id)
 
 
 def test_progress_and_events_come_from_every_web_process(fleet: Fleet, ends_once: EndsOnce) -> None:

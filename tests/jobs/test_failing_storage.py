@@ -93,7 +93,7 @@ def test_a_disk_that_fills_up_during_a_checkpoint_costs_the_checkpoint_only(
         job_id = jobs.start(**LONG | {"size": 512})  # whose first checkpoints exceed the limit
         jobs.wait_for_step(job_id, 10)
         with files_limited(worker, 120_000):
-            wait_until(lambda: service.events("the checkpoint cannot be kept"))
+            wait_until(lambda: service.events("the checkpoint cannot be stored"))
         jobs.finish(job_id)
         assert jobs.result(job_id).status_code == 200
         assert not [path for path in (tmp_path / "var/jobs").rglob(".*") if path.is_file()]

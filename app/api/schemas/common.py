@@ -199,8 +199,8 @@ class ReloadedOut(Schema):
 
     outcome: Outcome = Field(
         description="`unchanged`: the files have not changed; `reloaded`: the new files are "
-        "served; `refused`: the new files cannot be used; `missing`: there are no files. In the last two "
-        "cases the previous model stays"
+        "served; `refused`: the new files cannot be used; `missing`: there are no files. In the "
+        "last two cases the previous model stays"
     )
     version: str | None = Field(description="the version that is served now; null if there is none")
     reason: str | None = Field(

@@ -1,4 +1,4 @@
-"""Connects to the database that a URL names, as each kind of it has to be."""
+"""Connections to the database that a URL names: SQLite or PostgreSQL."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
-_NO_URL = "it is no URL; in a password, write @ as %40, / as %2F, : as %3A"
+_NO_URL = "it is not a URL (in a password, write @ as %40, / as %2F, : as %3A)"
 _READS = "atelier_reads"
 _READING: Mapping[str, Mapping[str, Any]] = {
     "sqlite": {_READS: True},
@@ -24,10 +24,10 @@ _READING: Mapping[str, Mapping[str, Any]] = {
 
 
 def connect(url: str, timeout_s: float) -> Engine:
-    """Make what connects, when it has to.
+    """Return an engine that connects lazily.
 
     Raises:
-        DatabaseUrlError: the URL is no such thing, or there is no driver for it.
+        DatabaseUrlError: the URL is not valid, or there is no driver for it.
     """
     parsed = _parsed(url)
     make = _sqlite if parsed.get_backend_name() == "sqlite" else _postgresql
@@ -35,12 +35,12 @@ def connect(url: str, timeout_s: float) -> Engine:
 
 
 def reading(engine: Engine) -> Mapping[str, Any]:
-    """Options of a transaction that only reads, and in which all queries see the same."""
+    """Return the options of a read-only transaction with one snapshot."""
     return _READING[engine.dialect.name]
 
 
 def address(url: str) -> str:
-    """Return the address of a database server, without user and password.
+    """Return the address of a database server without user and password.
 
     Raises:
         DatabaseUrlError: as for `connect`.
@@ -51,12 +51,12 @@ def address(url: str) -> str:
 
 
 def _parsed(text: str) -> URL:
-    """Read a URL. No error repeats any of it: a password with a / in it may be anywhere."""
+    """Parse a URL. Errors do not quote it: a password with a / may appear anywhere in it."""
     try:
         url = make_url(text)
     except (SQLAlchemyError, ValueError):
         raise _unusable(_NO_URL) from None
-    if "@" in (url.host or ""):  # it is part of the password
+    if "@" in (url.host or ""):  # the port is part of the password
         raise _unusable(_NO_URL)
     driver = _DRIVERS.get(url.drivername)
     if driver is None:
@@ -87,7 +87,7 @@ def _postgresql(url: URL, timeout_s: float) -> Engine:
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin as `_begin_sqlite` says
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions
     connection.execute("PRAGMA synchronous=FULL")
 
 

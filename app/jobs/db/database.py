@@ -1,4 +1,4 @@
-"""The database: SQLite in a file by default, or PostgreSQL, which several hosts can share."""
+"""The job database: SQLite in a file by default, or PostgreSQL, which several hosts can share."""
 
 import sqlite3
 import time
@@ -27,28 +27,31 @@ from app.jobs.db.tables import identity
 from app.jobs.errors import DatabaseRevisionError, StoreUnavailableError
 
 _SAFE_WAL = (3, 51, 3)
-"""Older SQLite may corrupt a database in WAL mode when a checkpoint races with a write."""
+"""Older versions of SQLite may corrupt a database in WAL mode."""
 
 _MIGRATION_S = 60.0
-"""How long a process waits for another that migrates the database."""
+"""The time to wait for another process that migrates the database."""
 
-_PERMISSION_DENIED = "42501"  # as PostgreSQL has it
+_PERMISSION_DENIED = "42501"  # the name of PostgreSQL's dialect
 _REPLACED = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY_DBMOVED")
-"""What SQLite says of a file that was put in the place of another, or taken away."""
+"""SQLite's errors for a file that was replaced or removed."""
 
 
 class Database:
-    """Short transactions on one database. A process makes its own: nothing survives a fork."""
+    """Short transactions on one database.
+
+    Each process creates its own, because connections do not survive a fork.
+    """
 
     def __init__(self, url: str, timeout_s: float) -> None:
         """Connect lazily.
 
         Args:
             url: `sqlite:///var/atelier.db`, or `postgresql://user:password@host/name`.
-            timeout_s: how long to wait for a lock, or for a connection, before giving up.
+            timeout_s: seconds to wait for a lock or a connection.
 
         Raises:
-            DatabaseUrlError: it is neither, or there is no driver for it.
+            DatabaseUrlError: the URL is neither, or there is no driver for it.
         """
         self._url = url
         self._engine = connect(url, timeout_s)
@@ -57,17 +60,17 @@ class Database:
 
     @property
     def is_shared(self) -> bool:
-        """Tell whether other hosts may use the database as well."""
+        """Return whether other hosts can use the database, too."""
         return not self._is_sqlite
 
     def migrate(self) -> None:
-        """Bring the tables to the revision that this program works with, or make them.
+        """Create the tables, or migrate them to the revision of this program.
 
-        Any number of processes may do so at one time. A SQLite file that is changed is copied
-        before; see `app.jobs.db.migrations`.
+        Any number of processes may call this at once. A SQLite file is copied before it is changed;
+        see `app.jobs.db.migrations`.
 
         Raises:
-            DatabaseRevisionError: a newer program has made them; nothing is changed.
+            DatabaseRevisionError: the tables are newer than this program; nothing is changed.
             StoreUnavailableError: the database cannot be used.
         """
         revision = self._revision()
@@ -81,13 +84,13 @@ class Database:
             patient = Database(self._url, _MIGRATION_S)
             with closing(patient), patient.write() as connection:
                 upgrade(connection)
-            self._engine.dispose()  # the next connection knows the tables
+            self._engine.dispose()  # new connections know the tables
 
     def check_revision(self) -> None:
-        """Find out whether this program can work with the tables as they are.
+        """Check that the tables have the revision of this program.
 
         Raises:
-            DatabaseRevisionError: they are older or newer, or not there.
+            DatabaseRevisionError: they are older, newer or missing.
             StoreUnavailableError: the database cannot be used.
         """
         revision = self._revision()
@@ -107,14 +110,14 @@ class Database:
         """Open a transaction that may write; committed at the end. No other I/O belongs inside.
 
         Raises:
-            StoreUnavailableError: locked for too long, disk full, or not reachable.
+            StoreUnavailableError: the database is locked for too long, full, or unreachable.
         """
         with self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads, and does not wait for writers longer than it must.
+        """Open a read-only transaction, which hardly waits for writers.
 
         Raises:
             StoreUnavailableError: as for `write`.
@@ -123,18 +126,18 @@ class Database:
             yield connection.execution_options(**self._reading)
 
     def identity(self) -> str:
-        """Return what tells this database from all others."""
+        """Return the unique id of this database."""
         with self.read() as connection:
             return str(connection.execute(select(identity.c.id)).scalar_one())
 
     def now(self) -> ColumnElement[float]:
-        """Seconds since 1970: the server's clock where several hosts share one database."""
+        """Return the seconds since 1970, by the clock of the server if hosts share it."""
         if self._is_sqlite:
             return literal(time.time(), Double)
         return cast(extract("epoch", func.statement_timestamp()), Double)
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """Return an insert that may become an update where its row is there already."""
+        """Return an insert that may become an update if the row exists."""
         return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
 
     @contextmanager
@@ -146,7 +149,7 @@ class Database:
                 raise
             cause = error.orig if isinstance(error, DBAPIError) else error
             if getattr(cause, "sqlite_errorname", None) in _REPLACED:
-                self._engine.dispose()  # the next connection finds the file that is there now
+                self._engine.dispose()  # the next connection opens the current file
             said = " ".join(str(cause).split())
             raise StoreUnavailableError(f"the job database does not answer: {said}") from error
 
@@ -156,7 +159,7 @@ class Database:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Tell a wrong statement from a database that is away or refuses us."""
+    """Return whether an error is a fault of the program rather than of the database."""
     if isinstance(error, DataError | IntegrityError):
         return True
     if not isinstance(error, ProgrammingError) or error.statement is None:
@@ -166,4 +169,4 @@ def _is_ours(error: Exception) -> bool:
 
 def _choose_journal(connection: Any) -> None:
     mode = "WAL" if sqlite3.sqlite_version_info >= _SAFE_WAL else "DELETE"
-    connection.execute(f"PRAGMA journal_mode={mode}")  # stays with the file
+    connection.execute(f"PRAGMA journal_mode={mode}")  # this setting is stored in the file

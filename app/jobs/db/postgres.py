@@ -1,8 +1,7 @@
 """Connections to PostgreSQL with timeouts, so that a server that hangs blocks no thread.
 
-The server ends what takes too long by itself: statements, waits for locks, transactions of a
-process that was stopped within them. When it does not, because it hangs or cannot be reached any
-longer, we let go of the connection.
+The server itself ends statements, lock waits and idle transactions that take too long. If it hangs
+or becomes unreachable, the client closes the connection.
 """
 
 import math
@@ -14,14 +13,14 @@ from psycopg.abc import PQGen
 from sqlalchemy import URL, Engine, create_engine, event
 
 _PING_S = 2.0
-_LEAST_CONNECT_S = 2  # libpq takes less for so much
-_GRACE_S = 1.0  # for the server's own answer to what takes too long
+_LEAST_CONNECT_S = 2  # libpq rounds smaller values up
+_GRACE_S = 1.0  # for the server's own timeout error
 _IDLE_S = 10.0
-"""How long a transaction may do nothing; ours do nothing but wait for a processor."""
+"""The longest idle time of a transaction; ours are idle only while they wait for the CPU."""
 
 
 def connect(url: URL, timeout_s: float) -> Engine:
-    """Make what connects. A connection is tried before it is used again: servers restart."""
+    """Return an engine. A connection is tested before it is reused, because servers restart."""
     engine = create_engine(
         url,
         connect_args=_connect_args(url, timeout_s),
@@ -60,12 +59,12 @@ def _connect_args(url: URL, timeout_s: float) -> dict[str, Any]:
 
 
 class _Bounded(psycopg.Connection[Any]):
-    """A connection that is closed when the server answers nothing, not even that it cannot."""
+    """A connection that is closed when the server stops responding."""
 
     patience_s = _PING_S
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for the server, as whatever asks it something does."""
+        """Wait for the server's response to any query."""
         is_ping = self.autocommit  # nothing else is
         patience_s = min(_PING_S, self.patience_s) if is_ping else self.patience_s
         ends_at = time.monotonic() + patience_s
@@ -73,5 +72,5 @@ class _Bounded(psycopg.Connection[Any]):
             return super().wait(gen, interval, patience_s if timeout is None else timeout)
         except psycopg.OperationalError:
             if time.monotonic() >= ends_at:
-                self.close()  # whoever has it next would wait as long
+                self.close()  # the next user of the connection would wait as long
             raise

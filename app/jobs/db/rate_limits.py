@@ -1,4 +1,4 @@
-"""Counts that several hosts share, as the library `limits` keeps them."""
+"""Storage of rate limits that several hosts share, for the library `limits`."""
 
 import time
 from typing import Any
@@ -12,10 +12,10 @@ from app.jobs.errors import StoreUnavailableError
 
 
 class DatabaseStorage(Storage):
-    """In the job database, by its clock. Every method but `reset` is one statement.
+    """A storage in the job database, by its clock. Every method except `reset` is one statement.
 
-    All raise `StoreUnavailableError` when the database does not answer. Rows that have run out
-    stay until they are counted in again, or until `app.jobs.maintenance` removes them.
+    All raise `StoreUnavailableError` if the database does not answer. Expired rows stay until they
+    are used again or `app.jobs.maintenance` removes them.
     """
 
     STORAGE_SCHEME = None
@@ -30,7 +30,7 @@ class DatabaseStorage(Storage):
         return StoreUnavailableError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count so many more; returns the sum since the first of them, `expiry` s ago at most."""
+        """Add to a count, and return the sum of the current window of `expiry` seconds."""
         now = self._database.now()
         new = self._database.insert(rate_limiter).values(key=key, used=amount, ends_at=now + expiry)
         is_over = rate_limiter.c.ends_at <= now
@@ -45,11 +45,11 @@ class DatabaseStorage(Storage):
             return int(connection.execute(statement.returning(rate_limiter.c.used)).scalar_one())
 
     def get(self, key: str) -> int:
-        """Return the sum so far."""
+        """Return the sum of the current window."""
         return int(self._now_in(key, rate_limiter.c.used) or 0)
 
     def get_expiry(self, key: str) -> float:
-        """Return when the sum starts from nothing again, by the clock of this host."""
+        """Return the end of the current window, by the clock of this host."""
         left_s = self._now_in(key, rate_limiter.c.ends_at - self._database.now())
         return time.time() + (left_s or 0.0)
 
@@ -59,12 +59,12 @@ class DatabaseStorage(Storage):
         return True
 
     def reset(self) -> int:
-        """Forget all sums; returns how many there were."""
+        """Delete all sums, and return their number."""
         with self._database.write() as connection:
             return connection.execute(delete(rate_limiter)).rowcount
 
     def clear(self, key: str) -> None:
-        """Forget a sum."""
+        """Delete a sum."""
         with self._database.write() as connection:
             connection.execute(delete(rate_limiter).where(rate_limiter.c.key == key))
 

@@ -1,6 +1,6 @@
-"""The tables, as SQLAlchemy has them, and how a row becomes a `Job`.
+"""The tables (SQLAlchemy), and the conversion of a row to a `Job`.
 
-A change here needs a step in `app.jobs.db.migrations.versions` that makes it.
+A change here needs a migration in `app.jobs.db.migrations.versions`.
 """
 
 from dataclasses import fields
@@ -76,7 +76,7 @@ job = Table(
     Index("job_by_owner_kind", "owner", "kind", "number"),
     Index("job_by_files", "owner", "stored_bytes", "finished_at"),
     Index("job_by_age", "expired", "kept_since"),
-    sqlite_autoincrement=True,  # a number is never used again, so that cursors stay valid
+    sqlite_autoincrement=True,  # numbers are never reused, so that cursors stay valid
 )
 
 served = Table(
@@ -86,10 +86,10 @@ served = Table(
     Column("kind", String(16), primary_key=True),
     Column("turn", BigInteger, nullable=False),
 )
-"""When a job of an owner and a kind was last claimed: the higher `turn`, the later."""
+"""The order in which jobs of each owner and kind were last claimed: a higher `turn` is later."""
 
 identity = Table("identity", metadata, Column("id", String(32), primary_key=True))
-"""One row: which database this is."""
+"""One row: the id of this database."""
 
 service_time = Table(
     "service_time",
@@ -98,9 +98,9 @@ service_time = Table(
     Column("seconds", Double, nullable=False),
     Column("noted_at", Double, nullable=False),
 )
-"""One row: for how long the service has run, and the wall clock's time when that was written.
+"""One row: the service time, and the wall-clock time when it was written.
 
-`job.kept_since` is in service time: when the end of a job was first seen.
+`job.kept_since` is the service time when the end of a job was first seen.
 """
 
 worker = Table(
@@ -122,11 +122,11 @@ rate_limiter = Table(
     Column("used", BigInteger, nullable=False),
     Column("ends_at", Double, nullable=False),
 )
-"""What callers have used of what they may ask for in a minute, where several hosts count it."""
+"""The counts of the callers' rate limits, if several hosts share the database."""
 
 
 def to_job(row: Row[Any]) -> Job:
-    """Build the record from a row of the job table."""
+    """Convert a row of the job table to a `Job`."""
     values: dict[str, Any] = {each.name: getattr(row, each.name, None) for each in fields(Job)}
     progress = {each.name: getattr(row, each.name) for each in fields(Progress)}
     values["kind"] = JobKind(row.kind)

@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 def newest_readable(job: Job, storage: FileStorage, read: Callable[[bytes], T]) -> T | None:
-    """Read the newest checkpoint that can be read; None where there is none.
+    """Return the newest readable checkpoint, or None if there is none.
 
-    One that is damaged or gone is deleted, so that it does not take the place of an older one.
+    A damaged one is deleted, so that it does not hide an older one.
     `read` raises ValueError or AtelierError on damaged data.
 
     Raises:
-        OSError: there may be one that can be read later.
+        OSError: a checkpoint may be readable later.
     """
     away: OSError | None = None
     for key in job.checkpoints:
@@ -34,7 +34,7 @@ def newest_readable(job: Job, storage: FileStorage, read: Callable[[bytes], T]) 
             with suppress(OSError):
                 storage.delete(key)
         except OSError as error:
-            log.warning("a checkpoint cannot be read for now", key=key, error=str(error))
+            log.warning("a checkpoint cannot be read at the moment", key=key, error=str(error))
             away = error
         else:
             log.info("job continues from a checkpoint", key=key)

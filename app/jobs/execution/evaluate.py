@@ -1,4 +1,4 @@
-"""The work of an evaluate job: reads its labelled images, asks the model, and reports."""
+"""The handler of evaluate jobs: labeled images in, a report out."""
 
 import json
 from collections.abc import Callable, Generator, Iterator
@@ -38,10 +38,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class EvaluateHandler:
-    """Evaluates any of the models in a folder, on an archive or on one of the host's data sets.
+    """A handler that evaluates the models of a folder on archives or on the host's data sets.
 
-    What is not answered after `max_s` seconds is left out of the report, as if it had been asked
-    to finish then. `came` is called now and then while an archive comes from afar.
+    After `max_s` seconds the report covers only the images evaluated so far, as after `finish`.
+    `came` is called regularly while an archive is downloaded from the object store.
     """
 
     models: Path
@@ -57,7 +57,7 @@ class EvaluateHandler:
     came: Callable[[], None]
 
     def __call__(self, job: Job) -> Generator[JobUpdate]:
-        """Evaluate from the newest checkpoint that can be read.
+        """Evaluate, from the newest readable checkpoint.
 
         Raises:
             BadJobError: the model or the images cannot be used.
@@ -69,8 +69,8 @@ class EvaluateHandler:
         if classifier.card.version != job.options["version"]:
             raise BadJobError(
                 "model_replaced",
-                "the model's checkpoint has been replaced; send it again once the service has "
-                "reloaded it",
+                "The model's checkpoint has been replaced. Send the request again when the "
+                "service has reloaded it.",
             )
         with self._source(job) as source:
             yield from self._evaluate(job, classifier, source)
@@ -105,7 +105,7 @@ class EvaluateHandler:
     ) -> JobOutput:
         if not answers.positions:
             reason = answers.skipped[0].reason
-            raise BadJobError("invalid_set", f"no image can be used; the first: {reason}")
+            raise BadJobError("invalid_set", f"No image can be used. The first error: {reason}")
         report = evaluator.report(labels, answers)
         shown = list(illustrated(report.worst_mistakes, source, self.limits))
         report = replace(report, worst_mistakes=[mistake for mistake, _ in shown])
@@ -123,7 +123,7 @@ class EvaluateHandler:
                 raise BadJobError("invalid_set", str(error)) from error
             except FileNotFoundError as error:
                 raise BadJobError(
-                    "files_missing", "files of this job have gone; send it again"
+                    "files_missing", "Files of this job are missing. Submit it again."
                 ) from error
             yield source
 
@@ -136,7 +136,7 @@ class EvaluateHandler:
         def read(data: bytes) -> Answers:
             answers = Answers.from_bytes(data)
             if answers.of != of:
-                raise AnswersError("they are of another set")
+                raise AnswersError("they belong to another set")
             return answers
 
         return newest_readable(job, self.storage, read) or Answers(of)

@@ -1,7 +1,7 @@
-"""Writes down how one claimed job goes on, and what becomes of it.
+"""Reporting of a claimed job's progress, checkpoints and end.
 
-A report or a checkpoint that cannot be written (the disk is full, the database is locked) is left
-out with a warning, and the work goes on. The job's end is tried until it is written.
+A report or checkpoint that cannot be written (the disk is full, the database is locked) is skipped
+with a warning, and the work continues. Writing the job's end is retried until it succeeds.
 """
 
 import time
@@ -26,14 +26,14 @@ _NOT_STORED = Fault(
     "it again, when the operator has repaired the store.",
 )
 _WORK_BETWEEN = 4.0
-"""How much longer the work goes on than a write took that failed, until the next is tried."""
+"""The pause after a failed write, as a multiple of its duration."""
 
 
 @dataclass(frozen=True)
 class ReportIntervals:
-    """The least time between two reports, and between two checkpoints.
+    """The shortest time between two reports, and between two checkpoints, in seconds.
 
-    A result that the object store does not take is kept for `result_wait_s`.
+    A result that the object store refuses is kept for `result_wait_s`.
     """
 
     report_s: float
@@ -42,12 +42,15 @@ class ReportIntervals:
 
 
 class ProgressReporter:
-    """Of one attempt at one job; every method that writes raises `ReplacedError` after its end."""
+    """The reporter of one attempt at a job.
+
+    Methods that write raise `ReplacedError` after its end.
+    """
 
     def __init__(
         self, job: Job, queue: JobQueue, storage: FileStorage, intervals: ReportIntervals
     ) -> None:
-        self.job = job  # as it was when last written
+        self.job = job  # as last written
         self._queue = queue
         self._storage = storage
         self._intervals = intervals
@@ -57,7 +60,7 @@ class ProgressReporter:
         self._size: int | None = None
 
     def note(self, update: JobUpdate) -> None:
-        """Report and keep what is due; a change of scale is kept at once."""
+        """Write the report and the checkpoint that are due. A change of scale is stored at once."""
         now = time.monotonic()
         if now >= self._report_at:
             self._report_at = now + self._intervals.report_s
@@ -68,7 +71,7 @@ class ProgressReporter:
             self._keep(update)
 
     def give_back(self, update: JobUpdate | None) -> Job:
-        """Keep what there is and let another worker go on."""
+        """Store a checkpoint and give the job back to another worker."""
         if update is not None:
             self._keep(update)
         return _until_written(lambda: self._queue.give_back(self.job))
@@ -92,25 +95,25 @@ class ProgressReporter:
         return _until_written(lambda: self._queue.finish(self.job, update.progress, outcome))
 
     def cancel(self) -> Job:
-        """End the job as its owner asked."""
+        """End the job as canceled."""
         return _until_written(lambda: self._queue.cancel(self.job))
 
     def fail(self, fault: Fault) -> Job:
-        """End the job with an error that would come again."""
+        """End the job with a permanent error."""
         return _until_written(lambda: self._queue.fail(self.job, fault))
 
     def fail_to_store(self) -> Job:
-        """End the job with its last checkpoint instead of a result; a painting can go on there."""
+        """End the job with an error and a checkpoint from which it can be continued."""
         is_painting = self.job.kind is JobKind.STYLIZE
         kept = self.job.checkpoints[0] if is_painting and self.job.checkpoints else None
         return _until_written(lambda: self._queue.fail(self.job, _NOT_STORED, kept))
 
     def wait(self) -> Job:
-        """Put the job back until what it needs is there again."""
+        """Put the job back until the files it needs are available again."""
         return _until_written(lambda: self._queue.wait(self.job))
 
     def retry(self, fault: Fault) -> Job:
-        """Put the job back after an error that may pass."""
+        """Put the job back after an error that may be temporary."""
         return _until_written(lambda: self._queue.retry(self.job, fault))
 
     def _report(self, update: JobUpdate) -> None:
@@ -130,7 +133,7 @@ class ProgressReporter:
     def _keep(self, update: JobUpdate) -> None:
         if update.checkpoint is None or not self._may_store():
             return
-        with self._spared("the checkpoint cannot be kept"):
+        with self._spared("the checkpoint cannot be stored"):
             present = [key for key in self.job.checkpoints if self._storage.exists(key)]
             newest, *stale = present or (None,)
             key = self._put(OutputFile(f"checkpoint-{update.progress.step}", update.checkpoint()))
@@ -145,7 +148,7 @@ class ProgressReporter:
 
     @contextmanager
     def _spared(self, event: str) -> Iterator[None]:
-        """Leave out what cannot be written; the work then goes on for longer than that took."""
+        """Skip a write that fails, and pause writing for a multiple of the time it took."""
         began = time.monotonic()
         try:
             yield
@@ -155,7 +158,7 @@ class ProgressReporter:
             log.warning(event, error=str(error))
 
     def _delete(self, key: str) -> None:
-        with suppress(OSError):  # it goes with the job's other files
+        with suppress(OSError):  # it is removed with the job's other files
             self._storage.delete(key)
 
     def _put(self, file: OutputFile, download_as: str | None = None) -> str:
@@ -164,7 +167,7 @@ class ProgressReporter:
 
 
 def _preview(update: JobUpdate) -> OutputFile | None:
-    """Return the picture as it is now, under a name that no other has: files never change."""
+    """Store the current preview under a new name, because stored files never change."""
     if update.preview is None:
         return None
     made = update.preview()
@@ -172,10 +175,10 @@ def _preview(update: JobUpdate) -> OutputFile | None:
 
 
 def _until_written(write: Callable[[], Job]) -> Job:
-    """Try again while the store is away; if that lasts, liveness ends the process."""
+    """Retry while the job store is unreachable. If that lasts, the watchdog ends the process."""
     while True:
         try:
             return write()
         except StoreUnavailableError as error:
-            log.warning("the end of the job cannot be written yet", error=str(error))
+            log.warning("the end of the job cannot be written; retrying", error=str(error))
             time.sleep(_AGAIN_S)

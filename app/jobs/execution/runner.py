@@ -1,7 +1,7 @@
-"""One claimed job from start to end.
+"""The run of one claimed job from start to end.
 
-The work yields updates. Between two of them the runner does what clients or the host ask for:
-cancel, finish with what there is, or stop so that another worker goes on.
+The handler yields updates. Between two updates the runner checks for requests to cancel, to finish
+early, or to stop so that another worker continues.
 """
 
 import os
@@ -28,7 +28,7 @@ _AGAIN_S = 1.0
 
 
 class Runner:
-    """Runs the jobs of one worker, one at a time."""
+    """A runner of one worker's jobs, one at a time."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Runner:
         self._intervals = intervals
 
     def run(self, job: Job, stopping: threading.Event) -> None:
-        """Run a job that was just claimed, until it ends, is lost, or `stopping` is set."""
+        """Run a claimed job until it ends, is lost, or `stopping` is set."""
         names = {"job_id": job.id, "attempt": job.attempt, "request_id": job.request_id}
         with structlog.contextvars.bound_contextvars(**names):
             log.info("job claimed", kind=job.kind, crashes=job.crashes, pid=os.getpid())
@@ -68,14 +68,14 @@ class Runner:
         except BadJobError as error:
             return reporter.fail(Fault(error.code, str(error)))
         except torch.AcceleratorError:
-            raise  # nothing on this device can succeed any more: the process must end
+            raise  # no work on this device can succeed any more, so the process must end
         except StorageOfflineError as error:
             log.warning("the job waits for the object store", error=str(error))
             return reporter.wait()
         except OSError as error:
-            log.exception("the job's files cannot be used")
+            log.exception("the files of the job cannot be used")
             return reporter.retry(
-                Fault("storage_failed", f"a file cannot be used: {error.strerror}")
+                Fault("storage_failed", f"A file cannot be used: {error.strerror}.")
             )
         except Exception:
             log.exception("the job failed")
@@ -84,7 +84,7 @@ class Runner:
             )
 
     def _follow(self, reporter: ProgressReporter, stopping: threading.Event) -> Job:
-        # Open until the end is written: an update's files are made from what the work holds.
+        # The generator stays open until the end is written: its state makes an update's files.
         with closing(self._works[reporter.job.kind](reporter.job)) as updates:
             update = None
             for update in updates:
@@ -99,13 +99,13 @@ class Runner:
                 if stopping.is_set():
                     return reporter.give_back(update)
             if update is None:
-                raise BadJobError("no_work", "there was nothing to do")
+                raise BadJobError("no_work", "the handler yielded nothing")
             return self._finish(reporter, update, stopping)
 
     def _finish(
         self, reporter: ProgressReporter, update: JobUpdate, stopping: threading.Event
     ) -> Job:
-        """End the job with its result, which is kept in hand while the object store is away."""
+        """End the job with its result; keep it in memory while the store is unreachable."""
         ends_at = time.monotonic() + self._intervals.result_wait_s
         while True:
             try:
@@ -113,7 +113,7 @@ class Runner:
             except StorageOfflineError as error:
                 log.warning("the result waits for the object store", error=str(error))
             if time.monotonic() >= ends_at:
-                log.error("the object store does not take the result, and the job fails")
+                log.error("the object store refuses the result; the job fails")
                 return reporter.fail_to_store()
             self._watchdog.waits_for_what_comes()
             reporter.note(update)

@@ -1,4 +1,4 @@
-"""The work of a stylize job: reads its files, paints, and says how far it has come."""
+"""The handler of stylize jobs: it reads the files, paints, and yields the progress."""
 
 import io
 import time
@@ -31,7 +31,7 @@ _PREVIEW_QUALITY = 80
 
 
 class StylizeHandler:
-    """Paints with one network, kept with its style targets from job to job."""
+    """A handler that keeps one network and its style targets from job to job."""
 
     def __init__(
         self, targets: StyleTargets, storage: FileStorage, limits: ImageLimits, memory_bytes: int
@@ -43,10 +43,10 @@ class StylizeHandler:
         self.calibration: Calibration | None = None
 
     def __call__(self, job: Job) -> Generator[JobUpdate]:
-        """Paint from the newest checkpoint that can be read.
+        """Paint, from the newest readable checkpoint.
 
         Raises:
-            BadJobError: the pictures cannot be painted, or not in this device's memory.
+            BadJobError: the pictures cannot be painted, or the device has too little memory.
         """
         try:
             options = StyleOptions.from_json(job.options)
@@ -59,7 +59,7 @@ class StylizeHandler:
             raise BadJobError("invalid_job", str(error)) from error
         except FileNotFoundError as error:
             raise BadJobError(
-                "files_missing", "files of this job have gone; send it again"
+                "files_missing", "Files of this job are missing. Submit it again."
             ) from error
         intervals = _Pace(stages, self.calibration)
         for step in self._paint(photo, styles, options, resume):
@@ -72,7 +72,10 @@ class StylizeHandler:
         options: StyleOptions,
         resume: Checkpoint | None,
     ) -> Iterator[StyleStep]:
-        """Paint; when the memory does not suffice, once more from there in the frugal way."""
+        """Paint.
+
+        If the memory is not sufficient, retry from there in the mode that saves memory.
+        """
         network = self._targets.network
         usual_px = network.frugal_px
         try:
@@ -80,7 +83,7 @@ class StylizeHandler:
                 resume = step.checkpoint()
                 yield step
         except torch.OutOfMemoryError:
-            log.warning("out of memory; once more, saving memory")
+            log.warning("out of memory; retrying with less memory")
         else:
             return
         network.frugal_px = 0
@@ -93,7 +96,7 @@ class StylizeHandler:
             network.frugal_px = usual_px
 
     def _what_fits(self, photo: Image.Image, options: StyleOptions, style_count: int) -> str:
-        message = "the device has too little memory for this size"
+        message = "The device has too little memory for this size"
         if self.calibration is None:
             return f"{message}; choose a smaller one"
         spare = self._memory_bytes
@@ -101,7 +104,7 @@ class StylizeHandler:
         return f"{message}; {size} px should fit"
 
     def _picture(self, job: Job, name: str, longest: int | None = None) -> Image.Image:
-        """Decode an input, no larger than it is needed."""
+        """Decode an input, no larger than needed."""
         data = self._storage.get(job.inputs[name])
         image = read_header(data, self._limits).decode(to_srgb=True)
         if longest is not None:
@@ -116,7 +119,7 @@ class StylizeHandler:
             if checkpoint.stage >= len(stages) or checkpoint.seed != options.seed:
                 raise ResumeError("it belongs to another painting")
             if not 0 <= checkpoint.step <= stages[checkpoint.stage].steps:
-                raise ResumeError("its step is not one of its stage")
+                raise ResumeError("its step is not in its stage")
             return checkpoint
 
         kept = newest_readable(job, self._storage, read)
@@ -172,15 +175,17 @@ def _preview(picture: Image.Image) -> bytes:
 
 
 class _Pace:
-    """The time left: what the calibration says, corrected by how it has gone so far."""
+    """The remaining time: the calibrated estimate, corrected by the speed so far."""
 
     def __init__(self, stages: Sequence[Stage], calibration: Calibration | None) -> None:
         self._stages = tuple(stages)
         self._calibration = calibration
-        self._began: tuple[float, float] | None = None  # time, and seconds left as foreseen
+        self._began: tuple[float, float] | None = (
+            None  # the time, and the estimated seconds that remained
+        )
 
     def eta_s(self, step: int) -> float | None:
-        """Seconds left after a step."""
+        """Return the remaining seconds after a step."""
         if self._calibration is None:
             return None
         left_s = remaining_s(self._stages, step, self._calibration)

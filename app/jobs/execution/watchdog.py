@@ -1,9 +1,9 @@
-"""Signs of life of a worker process, and its end when there can be none.
+"""Heartbeats of a worker process, and the watchdog that ends the process.
 
-A thread keeps the lease of the present job and the worker's entry in the roster. Another ends the
-whole process where nothing milder helps: when the lease cannot be renewed (somebody else may have
-the job by now), and when the work does not obey a cancel. A step that hangs, the interpreter
-included, is ended by `faulthandler`, whose watchdog needs no Python to run.
+One thread renews the lease of the current job and the worker's row in the worker registry. Another
+ends the process if the lease cannot be renewed (another worker may have the job by now), and if the
+work ignores cancellation. `faulthandler`, whose timer needs no Python code to run, ends a process
+whose step hangs, even inside the interpreter.
 """
 
 import faulthandler
@@ -47,7 +47,7 @@ class _Held:
 
 
 class Watchdog:
-    """Of one worker; run it as a context."""
+    """The watchdog of one worker, as a context manager."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Watchdog:
         self._held: _Held | None = None
         self._step_s = 0.0
         self._stepped_at = 0.0
-        self.steps = 0  # of the present job, or of the last
+        self.steps = 0  # of the current or the last job
 
     def __enter__(self) -> "Watchdog":
         """Start."""
@@ -84,7 +84,7 @@ class Watchdog:
 
     @contextmanager
     def hold(self, job: Job) -> Iterator[None]:
-        """Keep the lease of a job that has just been claimed, and watch over its steps."""
+        """Renew the lease of a newly claimed job, and watch its steps."""
         self._stepped_at = time.monotonic()
         self._step_s = 0.0
         self.steps = 0
@@ -97,14 +97,14 @@ class Watchdog:
             faulthandler.cancel_dump_traceback_later()
 
     def stepped(self) -> None:
-        """Note that the work goes on."""
+        """Note that a step has finished."""
         self.steps += 1
         now = time.monotonic()
         self._step_s, self._stepped_at = now - self._stepped_at, now
         self._watch_step()
 
     def waits_for_what_comes(self) -> None:
-        """Note that the step does not hang: what it waits for is arriving."""
+        """Note that a step does not hang: the data it waits for is arriving."""
         self._watch_step()
 
     def _watch_step(self) -> None:
@@ -119,20 +119,20 @@ class Watchdog:
                 self._worker_registry.beat(self._worker)
             except StoreUnavailableError as error:
                 log.warning("the store does not answer", error=str(error))
-            except Exception:  # this thread must go on: without it the worker ends
-                log.exception("no sign of life can be given")
+            except Exception:  # this thread must continue: without it the worker ends
+                log.exception("the heartbeat failed")
 
     def _keep(self, held: _Held) -> None:
         try:
             asked = self._queue.renew(held.job).cancel_requested
-        except ReplacedError:  # or just ended; the work finds out with its next report
+        except ReplacedError:  # or just ended; the handler finds out with its next report
             asked = False
         held.renewed_at = time.monotonic()
         if asked and held.cancel_seen_at is None:
             held.cancel_seen_at = held.renewed_at
 
     def _watch(self) -> None:
-        """Judge apart from the renewals, which may wait for the store."""
+        """Check in a thread of its own: renewals may wait for the store."""
         while not self._ended.wait(self._timeouts.renew_s / _LOOKS_PER_RENEWAL):
             held, now = self._held, time.monotonic()
             if held is None:
@@ -141,7 +141,7 @@ class Watchdog:
             if now - held.renewed_at > self._timeouts.give_up_s:
                 _end("the lease cannot be renewed", held.job)
             if held.cancel_seen_at is not None and now - held.cancel_seen_at > obey_s:
-                _end("the work does not obey a cancel", held.job)
+                _end("the work ignores cancellation", held.job)
 
 
 def _end(reason: str, job: Job) -> None:

@@ -9,7 +9,7 @@ from app.jobs.model import Job, Progress
 
 @dataclass(frozen=True)
 class OutputFile:
-    """Bytes for a blob, with the name that it has in the job's folder."""
+    """A file to be stored, with its name in the job's folder."""
 
     name: str
     data: bytes
@@ -28,8 +28,8 @@ class JobOutput:
 class JobUpdate:
     """A report of progress; its files are made only when they are needed.
 
-    After the update whose progress is complete no other follows. `can_finish` says whether there is
-    enough to finish early with.
+    The update with complete progress is the last one. `can_finish` says whether the job can be
+    finished early at this point.
     """
 
     progress: Progress
@@ -41,12 +41,14 @@ class JobUpdate:
 
 
 class JobHandler(Protocol):
-    """One kind of job."""
+    """A handler of one kind of job."""
 
     def __call__(self, job: Job) -> Generator[JobUpdate]:
-        """Do a job from its newest checkpoint on; closed when it is no longer needed.
+        """Run a job from its newest checkpoint.
+
+        The generator is closed when it is no longer needed.
 
         Raises:
-            BadJobError: it can never succeed.
+            BadJobError: the job can never succeed.
         """
         ...

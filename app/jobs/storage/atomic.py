@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and still there after the power was lost."""
+"""Atomic and durable file writes."""
 
 import os
 import tempfile
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file, in the place of one that may be there.
+    """Write a file atomically, replacing an existing one.
 
     Raises:
-        OSError: it cannot be written; what was there is left as it was.
+        OSError: the file cannot be written; an existing one is unchanged.
     """
     with unnamed(path, data) as temporary:
         temporary.replace(path)
@@ -20,7 +20,7 @@ def write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def unnamed(path: Path, data: bytes) -> Iterator[Path]:
-    """Write a file beside the name that it is to have; what is not moved is deleted at the end."""
+    """Open a temporary file beside its final path; it is deleted at the end unless it was moved."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -33,7 +33,7 @@ def unnamed(path: Path, data: bytes) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder with those above it."""
+    """Create a folder and its parents, durably."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
@@ -41,7 +41,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

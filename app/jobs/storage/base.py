@@ -1,4 +1,4 @@
-"""The files of jobs, wherever they are kept."""
+"""The storage protocol for the files of jobs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -6,57 +6,57 @@ from pathlib import Path
 from typing import Protocol
 
 PIECE_BYTES = 64 * 1024
-"""The most that a `StoredFile` reads at a time."""
+"""The largest chunk that a `StoredFile` returns."""
 
 
 class StoredFile(Protocol):
-    """An open file, read from its start; errors are those of `FileStorage`."""
+    """An open file that is read from its start. The errors are those of `FileStorage`."""
 
     size_bytes: int
 
     def read(self) -> bytes:
-        """Read the next piece; empty at the end."""
+        """Return the next chunk; it is empty at the end."""
         ...
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         ...
 
 
 class FileStorage(Protocol):
-    """Bytes under keys such as `jobs/ID/1/result.png`.
+    """A storage of files under keys such as `jobs/ID/1/result.png`.
 
-    A file is there whole or not at all, and never changes: every writer has keys of its own. All
-    methods raise OSError as files do: FileNotFoundError where there is no file under a key, and
-    others where it cannot be read or written for now (BlobsAwayError: it is out of reach).
+    Files are written atomically and never change: each writer has its own keys. All methods raise
+    OSError: FileNotFoundError if there is no file with a key, and others if it cannot be read or
+    written at the moment (StorageOfflineError: the storage is unreachable).
     """
 
     origin: str | None
-    """Where links lead, as browsers name it; None where there are none."""
+    """The origin of links, or None if there are no links."""
 
     def put(self, key: str, data: bytes, *, download_as: str | None = None) -> str:
-        """Write durably; a file that is there already stays. Returns the key.
+        """Write a file durably and return its key. An existing file is kept.
 
-        `download_as` is the name that a client gives to what it fetches by a link.
+        `download_as` is the file name for clients that download by a link.
         """
         ...
 
     def put_file(self, key: str, path: Path) -> str:
-        """Write what is in a local file, which may be gone afterwards; returns the key."""
+        """Store a local file, which may be moved, and return the key."""
         ...
 
     def get(self, key: str) -> bytes:
-        """Read all of it."""
+        """Return the contents of a file."""
         ...
 
     def open(self, key: str) -> StoredFile:
-        """Open it, to read it piece by piece; it may be deleted meanwhile."""
+        """Open a file for reading in chunks. It may be deleted meanwhile."""
         ...
 
     def at_hand(self, key: str, came: Callable[[], None]) -> AbstractContextManager[Path]:
-        """Have it as a local file, to read anywhere in, until the exit.
+        """Provide a file as a local file with random access, until the exit.
 
-        `came` is called now and then while it comes from afar.
+        `came` is called regularly while the file is downloaded.
         """
         ...
 
@@ -65,32 +65,32 @@ class FileStorage(Protocol):
         ...
 
     def exists(self, key: str) -> bool:
-        """Return whether there is such a file."""
+        """Return whether a file exists."""
         ...
 
     def copy(self, key: str, new_key: str) -> str:
-        """Make the same bytes available under another key; returns that key."""
+        """Copy a file to another key, and return that key."""
         ...
 
     def delete(self, key: str) -> None:
-        """Delete a file; no error if it is not there."""
+        """Delete a file, if it exists."""
         ...
 
     def keep_only(self, folder: str, keys: set[str]) -> None:
-        """Delete every file in a folder that is not named."""
+        """Delete the files of a folder except those listed."""
         ...
 
     def older_than(self, folder: str, age_s: float) -> list[str]:
-        """Return keys of the files in a folder that were written, or copied there, so long ago."""
+        """Return the keys of the files in a folder that are older than an age."""
         ...
 
     def sweep(self, folder: str, age_s: float, choose: Callable[[set[str]], set[str]]) -> int:
-        """Delete files in a folder; returns how many.
+        """Delete old files of a folder, and return their number.
 
-        `choose` is given the keys of those that are so old, and returns those to delete.
+        `choose` gets the keys of the old files and returns those to delete.
         """
         ...
 
     def link(self, key: str) -> str | None:
-        """Return a URL under which a client fetches it, for an hour, where the store can."""
+        """Return a URL that is valid for an hour, or None if the storage has no links."""
         ...

@@ -1,4 +1,4 @@
-"""Opens the files of jobs where the settings say that they are."""
+"""Storage factory: opens the storage that the settings name."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ from app.jobs.storage.local import LocalStorage
 class StorageOptions:
     """The place of the jobs' files: a folder of this host, unless a URL names an object store.
 
-    Clients fetch results from the store itself if `links` says so, at `public_url` where that is
-    not the URL that the service uses; `timeout_s` is how long to wait for it.
+    If `links` is set, clients download results from the store itself, at `public_url` if it differs
+    from the service's own URL. `timeout_s` is the time to wait for the store.
     """
 
     folder: Path
@@ -24,10 +24,10 @@ class StorageOptions:
 
 
 def open_storage(options: StorageOptions) -> FileStorage:
-    """Open them, in the process that uses them: an object store does not survive a fork.
+    """Open the storage in the process that uses it: connections do not survive a fork.
 
     Raises:
-        BlobsUrlError: the URL names nothing that can be used.
+        StorageUrlError: the URL is not usable.
     """
     if options.url is None:
         return LocalStorage(options.folder)
@@ -35,7 +35,7 @@ def open_storage(options: StorageOptions) -> FileStorage:
         from app.jobs.storage.object_store import ObjectStorage  # noqa: PLC0415 - a single host lacks it
     except ImportError as error:
         raise StorageUrlError(
-            "ATELIER_BLOBS_URL needs what a single host does not: pip install 'atelier[fleet]'"
+            "ATELIER_BLOBS_URL needs an optional package: pip install 'atelier[fleet]'"
         ) from error
     return ObjectStorage(
         options.url,

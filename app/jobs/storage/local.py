@@ -1,4 +1,4 @@
-"""The files of jobs in a folder of this host."""
+"""Storage in a local folder."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ class LocalFile:
         self.size_bytes = os.fstat(self._file.fileno()).st_size
 
     def read(self) -> bytes:
-        """Read the next piece."""
+        """Return the next chunk."""
         return self._file.read(PIECE_BYTES)
 
     def close(self) -> None:
@@ -28,7 +28,7 @@ class LocalFile:
 
 
 class LocalStorage:
-    """Blobs as files; a key is a path in the folder."""
+    """A storage in a local folder; a key is a path in it."""
 
     origin: str | None = None
 
@@ -40,7 +40,7 @@ class LocalStorage:
         return self._root / key
 
     def put(self, key: str, data: bytes, *, download_as: str | None = None) -> str:  # noqa: ARG002
-        """Write durably; a file that is there already stays."""
+        """Write a file durably. An existing file is kept."""
         path = self.path(key)
         make_folder(path.parent)
         with unnamed(path, data) as temporary:
@@ -54,7 +54,7 @@ class LocalStorage:
         return key
 
     def put_file(self, key: str, path: Path) -> str:
-        """Move a file here that is on the same file system, and synced."""
+        """Move a synced file of the same file system into the storage."""
         target = self.path(key)
         make_folder(target.parent)
         path.replace(target)
@@ -62,16 +62,16 @@ class LocalStorage:
         return key
 
     def get(self, key: str) -> bytes:
-        """Read all of it."""
+        """Return the contents of a file."""
         return self.path(key).read_bytes()
 
     def open(self, key: str) -> LocalFile:
-        """Open it."""
+        """Open a file."""
         return LocalFile(self.path(key))
 
     @contextmanager
     def at_hand(self, key: str, came: Callable[[], None]) -> Iterator[Path]:  # noqa: ARG002
-        """Have the file itself."""
+        """Provide the file itself."""
         yield self.path(key)
 
     def size_bytes(self, key: str) -> int:
@@ -79,11 +79,11 @@ class LocalStorage:
         return self.path(key).stat().st_size
 
     def exists(self, key: str) -> bool:
-        """Return whether there is such a file."""
+        """Return whether a file exists."""
         return self.path(key).exists()
 
     def copy(self, key: str, new_key: str) -> str:
-        """Make the same bytes available under another key, as a hard link where possible."""
+        """Copy a file to another key, as a hard link if possible."""
         target = self.path(new_key)
         make_folder(target.parent)
         try:
@@ -94,7 +94,7 @@ class LocalStorage:
         return new_key
 
     def delete(self, key: str) -> None:
-        """Delete a file, and its folders where they are empty then; no error if it is not there."""
+        """Delete a file, if it exists, and its folders if they are empty then."""
         path = self.path(key)
         path.unlink(missing_ok=True)
         for folder in path.parents:
@@ -106,7 +106,7 @@ class LocalStorage:
                 return
 
     def keep_only(self, folder: str, keys: set[str]) -> None:
-        """Delete every file in a folder that is not named."""
+        """Delete the files of a folder except those listed."""
         for path in self._files(folder):
             if self._key(path) not in keys:
                 path.unlink(missing_ok=True)
@@ -114,7 +114,7 @@ class LocalStorage:
             shutil.rmtree(self.path(folder), ignore_errors=True)
 
     def older_than(self, folder: str, age_s: float) -> list[str]:
-        """Return keys of the files in a folder that were written, or copied there, so long ago."""
+        """Return the keys of the files in a folder that are older than an age."""
         latest = time.time() - age_s
         found = []
         for path in self._files(folder):
@@ -122,12 +122,14 @@ class LocalStorage:
                 status = path.stat()
             except FileNotFoundError:
                 continue
-            if max(status.st_mtime, status.st_ctime) <= latest:  # a link changes only the latter
+            if (
+                max(status.st_mtime, status.st_ctime) <= latest
+            ):  # a hard link changes only the latter
                 found.append(self._key(path))
         return found
 
     def sweep(self, folder: str, age_s: float, choose: Callable[[set[str]], set[str]]) -> int:
-        """Delete the chosen old files, and folders that have been empty for so long."""
+        """Delete the chosen old files, and folders that have been empty for as long."""
         orphans = choose(set(self.older_than(folder, age_s)))
         for key in orphans:
             self.delete(key)
@@ -135,13 +137,13 @@ class LocalStorage:
         return len(orphans)
 
     def link(self, key: str) -> str | None:  # noqa: ARG002
-        """Return None: files are fetched through the service."""
+        """Return None: clients download files through the service."""
         return None
 
     def _prune(self, folder: str, age_s: float) -> None:
         latest = time.time() - age_s
         for parent, _, _ in os.walk(self.path(folder), topdown=False):
-            with suppress(OSError):  # not empty, or just gone
+            with suppress(OSError):  # not empty, or just removed
                 if parent != str(self.path(folder)) and Path(parent).stat().st_mtime <= latest:
                     Path(parent).rmdir()
 

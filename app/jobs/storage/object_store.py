@@ -1,7 +1,7 @@
-"""The files of jobs in an object store: S3, Google Cloud Storage, Azure, or what speaks as they do.
+"""Storage in an object store: S3, Google Cloud Storage, Azure, or a compatible one.
 
 Credentials, region and endpoint come from the environment, under the names that each store's own
-tools use (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...). Nothing here survives a fork.
+tools use (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...). Connections do not survive a fork.
 """
 
 import errno
@@ -26,18 +26,18 @@ from app.jobs.storage.base import PIECE_BYTES
 log = structlog.stdlib.get_logger(__name__)
 
 _SCHEMES = ("s3", "gs", "az")
-_TYPES = {".webp": "image/webp"}  # which some hosts do not know
-_NO_BUCKET = "NoSuchBucket"  # as S3 says it
+_TYPES = {".webp": "image/webp"}  # some hosts do not know this type
+_NO_BUCKET = "NoSuchBucket"  # S3's wording
 _REQUEST_S = 3600.0
-_UPLOAD_S = 60.0  # the wait for an answer begins with the first byte that is sent
-_UPLOADS_AT_ONCE = 4  # of the pieces of a file
+_UPLOAD_S = 60.0  # this timeout starts with the first byte that is sent
+_UPLOADS_AT_ONCE = 4  # of a chunk of a file
 _CHUNK_BYTES = 8_000_000
 _LINK_LIFE = timedelta(hours=1)
 _LONGEST_ERROR = 200
 
 
 class StoredObject:
-    """An object that comes from the store as it is read."""
+    """An object that is downloaded as it is read."""
 
     def __init__(self, store: Any, key: str) -> None:
         self._key = key
@@ -48,7 +48,7 @@ class StoredObject:
         self._rest = memoryview(b"")
 
     def read(self) -> bytes:
-        """Read the next piece."""
+        """Return the next chunk."""
         if not self._rest:
             with _as_files(self._key):
                 self._rest = memoryview(next(self._chunks, b""))
@@ -61,7 +61,7 @@ class StoredObject:
 
 
 class ObjectStorage:
-    """Blobs as objects, under the prefix that the URL names."""
+    """A storage in an object store, under the prefix of the URL."""
 
     def __init__(
         self,
@@ -72,18 +72,17 @@ class ObjectStorage:
         links: bool = True,
         public_url: str | None = None,
     ) -> None:
-        """Prepare to connect.
+        """Connect lazily.
 
         Args:
-            url: such as `s3://bucket/prefix`.
-            scratch: a folder of this host, for objects that have to be read from anywhere.
-            timeout_s: how long to wait for a byte, and for how long what fails is tried again;
-                what is sent may take a minute.
-            links: whether clients may fetch objects from the store itself.
-            public_url: the endpoint under which they reach it, where that is another.
+            url: for example `s3://bucket/prefix`.
+            scratch: a local folder for objects that need random access.
+            timeout_s: seconds to wait for a byte, and for retries; an upload may take a minute.
+            links: whether clients may download objects from the store itself.
+            public_url: the endpoint for clients, if it differs.
 
         Raises:
-            BlobsUrlError: the URL or the environment is not one that can be used.
+            StorageUrlError: the URL or the environment is not usable.
         """
         self._store = _open(url, timeout_s)
         self._writing = _open(url, timeout_s, read_s=max(_UPLOAD_S, timeout_s))
@@ -92,7 +91,10 @@ class ObjectStorage:
         self.origin = self._origin() if links else None
 
     def put(self, key: str, data: bytes, *, download_as: str | None = None) -> str:
-        """Write; an object that is there already stays: it is ours, and an answer was lost."""
+        """Write an object.
+
+        An existing one is kept: it is the same one, written by a request whose response was lost.
+        """
         with _as_files(key), suppress(AlreadyExistsError):
             obstore.put(
                 self._writing, key, data, mode="create", attributes=_attributes(key, download_as)
@@ -100,23 +102,23 @@ class ObjectStorage:
         return key
 
     def put_file(self, key: str, path: Path) -> str:
-        """Write what is in a local file, piece by piece; returns the key."""
+        """Upload a local file in chunks, and return the key."""
         with _as_files(key), path.open("rb") as file:
             obstore.put(self._writing, key, file, max_concurrency=_UPLOADS_AT_ONCE)
         return key
 
     def get(self, key: str) -> bytes:
-        """Read all of it."""
+        """Return the contents of an object."""
         with _as_files(key):
             return bytes(obstore.get(self._store, key).bytes())
 
     def open(self, key: str) -> StoredObject:
-        """Ask the store for it."""
+        """Open an object."""
         return StoredObject(self._store, key)
 
     @contextmanager
     def at_hand(self, key: str, came: Callable[[], None]) -> Iterator[Path]:
-        """Have it as a local file, which has no name and so is gone with this process."""
+        """Provide an object as a local file without a name, which disappears with this process."""
         make_folder(self._scratch)
         with tempfile.TemporaryFile(dir=self._scratch) as file:
             with _as_files(key):
@@ -132,7 +134,7 @@ class ObjectStorage:
             return int(obstore.head(self._store, key)["size"])
 
     def exists(self, key: str) -> bool:
-        """Return whether there is such an object."""
+        """Return whether an object exists."""
         try:
             self.size_bytes(key)
         except FileNotFoundError:
@@ -140,22 +142,22 @@ class ObjectStorage:
         return True
 
     def copy(self, key: str, new_key: str) -> str:
-        """Have the store make a copy; returns its key."""
+        """Copy an object within the store, and return the new key."""
         with _as_files(key):
             obstore.copy(self._writing, key, new_key)
         return new_key
 
     def delete(self, key: str) -> None:
-        """Delete an object; no error if it is not there."""
+        """Delete an object, if it exists."""
         with _as_files(key), suppress(NotFoundError):
             obstore.delete(self._store, key)
 
     def keep_only(self, folder: str, keys: set[str]) -> None:
-        """Delete every object in a folder that is not named."""
+        """Delete the objects of a folder except those listed."""
         self._delete_all([key for key, _ in self._listed(folder) if key not in keys])
 
     def older_than(self, folder: str, age_s: float) -> list[str]:
-        """Return keys of the objects in a folder that were written so long ago."""
+        """Return the keys of the objects in a folder that are older than an age."""
         latest = datetime.now(UTC) - timedelta(seconds=age_s)
         return [key for key, written in self._listed(folder) if written <= latest]
 
@@ -166,19 +168,20 @@ class ObjectStorage:
         return len(orphans)
 
     def link(self, key: str) -> str | None:
-        """Sign a URL under which anybody may fetch it for an hour."""
+        """Return a signed URL that is valid for an hour."""
         if self.origin is None:
             return None
         with _as_files(key):
             return self._signed(key)
 
     def _origin(self) -> str | None:
-        """Return the origin of signed links; None if the credentials do not suffice to sign any."""
+        """Return the origin of signed links, or None if the credentials cannot sign links."""
         try:
             found = urlsplit(self._signed("any"))
         except BaseError as error:
             log.warning(
-                "results go through the service: no link can be signed", error=_short(error)
+                "no links can be signed: clients download results through the service",
+                error=_short(error),
             )
             return None
         return f"{found.scheme}://{found.netloc}"
@@ -246,13 +249,13 @@ def _attributes(key: str, download_as: str | None) -> Any:
 
 @contextmanager
 def _as_files(key: str) -> Iterator[None]:
-    """Raise the errors of the store as those of files."""
+    """Convert the errors of the store to OSError."""
     try:
         yield
     except BaseError as error:
         if isinstance(error, NotFoundError) and _NO_BUCKET not in str(error):
             raise FileNotFoundError(errno.ENOENT, "there is no such object", key) from error
-        log.warning("the object store fails", key=key, error=_short(error))  # not for clients
+        log.warning("the object store fails", key=key, error=_short(error))  # not shown to clients
         raise StorageOfflineError(errno.EIO, "the object store does not answer", key) from error
 
 

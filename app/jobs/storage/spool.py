@@ -14,7 +14,7 @@ from app.jobs.storage.atomic import make_folder
 
 
 class Incoming:
-    """A large file that is being received; `sha256` and `size_bytes` are of what came so far."""
+    """A large file that is being received. `sha256` and `size_bytes` cover the bytes so far."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path = path
@@ -24,7 +24,7 @@ class Incoming:
 
     @property
     def sha256(self) -> str:
-        """In hexadecimal."""
+        """The digest in hexadecimal."""
         return self._digest.hexdigest()
 
     def add(self, chunk: bytes) -> None:
@@ -34,7 +34,7 @@ class Incoming:
         self.size_bytes += len(chunk)
 
     def sync(self) -> None:
-        """Bring all of it to the disk."""
+        """Flush the file to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -42,7 +42,7 @@ class Incoming:
 class Spool:
     """A folder in the data directory, on the same file system. All methods raise OSError.
 
-    A process locks the files that it receives into, and the lock ends with the process.
+    A process locks its files, and the locks end with the process.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -51,7 +51,7 @@ class Spool:
 
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:
-        """Open a new file to receive into; it is deleted at the end unless it was moved away."""
+        """Open a new file; it is deleted at the end unless it was moved away."""
         make_folder(self._folder)
         file = self._locked()
         try:
@@ -68,7 +68,7 @@ class Spool:
                 path.unlink()
 
     def _locked(self) -> IO[bytes]:
-        """Make a file; make another where a sweep was faster than the lock."""
+        """Create a locked file; try again if a cleanup deleted it before the lock."""
         while True:
             file = tempfile.NamedTemporaryFile(dir=self._folder, delete=False)  # noqa: SIM115
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -77,6 +77,6 @@ class Spool:
             file.close()
 
     def free_bytes(self) -> int:
-        """Free space of the disk."""
+        """Return the free bytes of the disk."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self._data_dir).free

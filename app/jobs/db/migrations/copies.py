@@ -1,4 +1,4 @@
-"""Copies of a SQLite file, made before it is changed."""
+"""Copies of a SQLite file, made before a migration."""
 
 import glob
 import os
@@ -12,14 +12,14 @@ from app.jobs.storage.atomic import sync
 
 
 def keep_copy(path: Path, revision: str) -> Path:
-    """Copy a database beside itself, as `NAME.before-REVISION`; returns where the copy is.
+    """Copy a database to `NAME.before-REVISION` beside it, and return the path of the copy.
 
-    The name is given to a whole copy only. One that is there already is left alone, and the new
-    one gets a number. Others may read and write meanwhile, but only one may copy at a time: what
-    one that was killed has left is removed.
+    Only a complete copy gets this name. An existing copy is kept, and the new one gets a number.
+    Other processes may read and write meanwhile, but only one may copy at a time: leftovers of one
+    that was killed are removed.
 
     Raises:
-        sqlite3.Error, OSError: it cannot be written.
+        sqlite3.Error, OSError: the copy cannot be written.
     """
     prefix = f".{path.name}.copy-"
     for left in path.parent.glob(f"{glob.escape(prefix)}*"):
@@ -46,7 +46,7 @@ def _back_up(path: Path, copy: Path) -> None:
 
 
 def _link(file: Path, wanted: Path) -> Path:
-    """Give a file a name that no other has."""
+    """Rename a file to an unused name."""
     for number in count(1):
         path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:

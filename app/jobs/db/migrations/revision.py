@@ -5,17 +5,17 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from app.jobs.errors import DatabaseRevisionError
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
-"""From the oldest to the one that this program works with."""
+"""All revisions, from the oldest to the one of this program."""
 
 LATEST = REVISIONS[-1]
 UNVERSIONED = "unversioned"
-"""Of a database that was made before revisions were counted."""
+"""The revision of a database from before revisions were counted."""
 
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Read the revision; None where there are no jobs yet."""
+    """Return the revision of a database, or None if it has no tables yet."""
     names = inspect(connection).get_table_names()
     found = None
     if _version.name in names:
@@ -24,10 +24,10 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def check_known(revision: str | None) -> None:
-    """Refuse what a newer program has made.
+    """Refuse a revision that this program does not know.
 
     Raises:
-        DatabaseRevisionError: this program does not know the revision.
+        DatabaseRevisionError: the revision is unknown.
     """
     if revision is not None and revision not in (UNVERSIONED, *REVISIONS):
         raise DatabaseRevisionError(

@@ -1,6 +1,6 @@
-"""Brings a database to the latest revision, in one transaction.
+"""Migration of a database to the latest revision, in one transaction.
 
-`versions` has one module for each step; they are Alembic's, configured here instead of in files.
+`versions` has one Alembic module per step; Alembic is configured here instead of in files.
 """
 
 import sqlite3
@@ -21,24 +21,24 @@ from app.jobs.errors import StoreUnavailableError
 log = structlog.stdlib.get_logger(__name__)
 
 _LOCK = 7_411_985_303
-"""Names the lock of migrations among the advisory locks of a PostgreSQL database."""
+"""The key of PostgreSQL's advisory lock for migrations."""
 
 
 def scripts() -> ScriptDirectory:
-    """Find the steps."""
+    """Return the migration steps."""
     folder = Path(__file__).parent
     return ScriptDirectory(str(folder), version_locations=[str(folder / "versions")])
 
 
 def upgrade(connection: Connection) -> None:
-    """Take the steps that are missing; others who want the same wait.
+    """Apply the missing steps. Other processes that call this wait.
 
-    The caller's transaction makes it all or nothing. On SQLite it has to hold the write lock; a
-    file that has jobs is copied first.
+    The caller's transaction makes the migration atomic. On SQLite it has to hold the write lock; a
+    file with jobs is copied first.
 
     Raises:
-        DatabaseRevisionError: a newer program has made the database.
-        StoreUnavailableError: the copy cannot be made.
+        DatabaseRevisionError: the database is newer than this program.
+        StoreUnavailableError: the copy cannot be written.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
@@ -49,7 +49,7 @@ def upgrade(connection: Connection) -> None:
     copy = _copy(connection) if revision else None
     try:
         _step(connection)
-    except BaseException:  # the database stays as it was, and needs no copy
+    except BaseException:  # the database is unchanged and needs no copy
         if copy:
             copy.unlink(missing_ok=True)
         raise
@@ -67,7 +67,7 @@ def _copy(connection: Connection) -> Path | None:
         return keep_copy(Path(file), LATEST)
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailableError(
-            f"no copy of the job database can be kept before it is changed: {error}"
+            f"the job database cannot be copied before its migration: {error}"
         ) from error
 
 
@@ -75,7 +75,7 @@ def _step(connection: Connection) -> None:
     found = scripts()
 
     def steps(revision: Any, _context: MigrationContext) -> Iterable[RevisionStep]:
-        return found._upgrade_revs(LATEST, revision)  # as Alembic's own command does
+        return found._upgrade_revs(LATEST, revision)  # as Alembic's command line does
 
     context = MigrationContext.configure(
         connection, opts={"fn": steps, "script": found, "transactional_ddl": True}

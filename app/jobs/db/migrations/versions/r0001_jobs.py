@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the tables of jobs and workers."""
+    """Create the tables of jobs and workers."""
     _make_jobs()
     _add_extras()
     op.create_index("job_by_status", "job", ["status"], if_not_exists=True)
@@ -82,7 +82,7 @@ def _make_workers() -> None:
 
 
 def _make_identity() -> None:
-    """Insert one row, which tells this database from all others."""
+    """Insert one row with the unique id of this database."""
     identity = op.create_table(
         "identity", sa.Column("id", sa.String(32), primary_key=True), if_not_exists=True
     )

@@ -1,4 +1,4 @@
-"""An index for those who look, every few seconds, for jobs that ended long ago."""
+"""An index for maintenance, which looks for old finished jobs every few seconds."""
 
 from alembic import op
 
@@ -7,5 +7,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Order jobs by their end."""
+    """Index jobs by their end."""
     op.create_index("job_by_end", "job", ["expired", "finished_at"])

@@ -8,5 +8,5 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Count from now on; what jobs had stored before is not known, and counts as nothing."""
+    """Add the column. The size of older jobs' files is unknown and counts as nothing."""
     op.add_column("job", sa.Column("stored_bytes", sa.BigInteger))

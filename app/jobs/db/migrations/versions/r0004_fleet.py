@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Jobs that wait now are announced as soon as there is a broker."""
+    """Add the columns and tables. Jobs that are waiting are announced once there is a broker."""
     op.add_column("job", sa.Column("announce_at", sa.Double, server_default="0"))
     op.create_table(
         "allowance",

@@ -1,4 +1,4 @@
-"""The time for which the service has run; by it, and not by the wall clock, jobs expire."""
+"""Service time, by which jobs expire instead of by the wall clock."""
 
 import time
 

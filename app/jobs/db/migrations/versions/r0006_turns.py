@@ -1,4 +1,4 @@
-"""Whose turn it is, and indexes with which no query reads jobs that it does not return."""
+"""The order of callers, and indexes with which queries read only the rows they return."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Keep the order in which callers were served; drop the index that it was read from."""
+    """Store the order in which callers were served, and drop the index it was read from."""
     served = op.create_table(
         "served",
         sa.Column("owner", sa.String(128), primary_key=True),
