@@ -9,8 +9,8 @@ from types import ModuleType
 import structlog
 
 from app.commands.options import INTERRUPTED
+from app.errors import AtelierError
 from app.runtime.supervisor import REFUSED
-from app.vision.errors import AtelierError
 
 COMMANDS = {
     "serve": "start the service: a supervisor with its web process and workers",

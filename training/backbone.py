@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import DenseNet121_Weights, densenet121
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 _CLASSIFIER = "classifier."
 _ADVICE = (

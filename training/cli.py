@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 from training.options import Options
 from training.session import Session
 from training.task import Task

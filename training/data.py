@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
-from app.vision.errors import AtelierError, ImageError
+from app.errors import AtelierError
+from app.vision.errors import ImageError
 from app.vision.preprocess import prepare
 from app.vision.specs import CATDOG, CIFAR10, InputSpec
 from training import idx, zipped

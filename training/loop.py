@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from app.errors import AtelierError
 from app.vision.device import supports_bfloat16
-from app.vision.errors import AtelierError
 from app.vision.evaluation import score
 from app.vision.preprocess import normalise
 from app.vision.specs import InputSpec

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from app.engines import quantized
 from app.engines.openvino import OpenVinoEngine, convert
+from app.errors import AtelierError
 from app.vision.classifier import Classifier
-from app.vision.errors import AtelierError
 from app.vision.evaluation import Scores, score
 from app.vision.specs import CATDOG, CIFAR10, MNIST, InputSpec
 from training import cli

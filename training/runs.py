@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from app.errors import AtelierError
 from app.vision.checkpoint import atomic_write, remove_unfinished
-from app.vision.errors import AtelierError
 
 
 class RunError(AtelierError):

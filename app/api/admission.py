@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from app.errors import AtelierError
 from app.jobs.worker_registry import Worker
 from app.style.estimate import Calibration, Estimate, estimate, shortage
 from app.style.options import StyleOptions
 from app.style.schedule import plan
-from app.vision.errors import AtelierError
 
 
 class DoesNotFitError(AtelierError):

@@ -23,8 +23,8 @@ from app.api.schemas.common import FieldProblem, Problem
 from app.api.schemas.media import RETRY_AFTER
 from app.api.v2.errors import is_of_protocol
 from app.api.v2.schemas import ProtocolError
+from app.errors import AtelierError
 from app.jobs.model import Fault
-from app.vision.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)
 M = TypeVar("M", bound=BaseModel)

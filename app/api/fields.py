@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from app.api.middleware import csrf
 from app.api.routes import style_files
 from app.api.uploads import body, decompression, images, multipart
 from app.api.v2 import errors as protocol
+from app.errors import AtelierError
 from app.evaluation import errors as evaluation
 from app.jobs import errors as jobs
 from app.serving import errors as serving
 from app.vision import errors as vision
-from app.vision.errors import AtelierError
 
 
 @dataclass(frozen=True)

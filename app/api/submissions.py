@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.auth.concurrency import TooManyAtOnceError
 from app.api.auth.rate_limit import Allowance
 from app.api.threads import in_blobs, in_store
+from app.errors import AtelierError
 from app.jobs.cleanup import remove_files
 from app.jobs.errors import (
     BlobsAwayError,
@@ -31,7 +32,6 @@ from app.jobs.model import Job, JobKind, NewJob, folder_of
 from app.jobs.storage.base import Blobs
 from app.jobs.storage.spool import Incoming, Spool
 from app.jobs.store import JobStore
-from app.vision.errors import AtelierError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from app.commands.models import load_classifier
 from app.commands.options import SettingsError, read_settings
+from app.errors import AtelierError
 from app.settings import Settings
-from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
     from app.vision.classifier import Classifier

@@ -13,8 +13,8 @@ from rich.progress import Progress
 from app.commands.models import load_classifier
 from app.commands.options import read_settings
 from app.commands.report import show
+from app.errors import AtelierError
 from app.settings import Settings
-from app.vision.errors import AtelierError
 
 if TYPE_CHECKING:
     from app.engines.options import Preference

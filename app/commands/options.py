@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.errors import AtelierError
 from app.settings import Settings
-from app.vision.errors import AtelierError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""

@@ -11,12 +11,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.options import INTERRUPTED, read_settings
+from app.errors import AtelierError
 from app.settings import Settings
 from app.style.builtin import NAMES, path_of
 from app.style.estimate import shortage
 from app.style.options import STYLE_LAYERS, Color, Init, Quality, StyleOptions
 from app.style.schedule import Stage, plan, remaining
-from app.vision.errors import AtelierError, ImageError
+from app.vision.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL import Image

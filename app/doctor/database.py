@@ -9,13 +9,13 @@ from pathlib import Path
 from sqlalchemy import Connection, StaticPool, create_engine, func, make_url, select
 
 from app.doctor.finding import Finding, ok, problem, warning
+from app.errors import AtelierError
 from app.jobs.db.connections import address
 from app.jobs.db.database import Database
 from app.jobs.db.migrations.revision import LATEST, check_known, revision_of
 from app.jobs.db.tables import job, worker
 from app.jobs.errors import DatabaseRevisionError
 from app.settings import Settings
-from app.vision.errors import AtelierError
 
 _AHEAD_S = 60.0
 _PUT_BACK = "stop the service and put a copy back (atelier.db.before-..., or a backup)"

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import torch
 
 from app.doctor.finding import Finding, ok, problem
+from app.errors import AtelierError
 from app.settings import Settings
 from app.style.vgg import VGG19, Convention
 from app.vision import checkpoint
-from app.vision.errors import AtelierError, CheckpointError
+from app.vision.errors import CheckpointError
 from app.vision.specs import SPECS
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from app.doctor.finding import Finding, ok, problem
+from app.errors import AtelierError
 from app.jobs.storage.factory import open_blobs
 from app.runtime.maintenance import make_broker
 from app.settings import Settings
-from app.vision.errors import AtelierError
 
 _FOLDER = "doctor"  # which nobody writes to
 _LONGEST_REASON = 500

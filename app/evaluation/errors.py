@@ -6,7 +6,7 @@ name --find_dataset--> folder           UnknownDatasetError
 Source --read--> bytes                  UnreadableError, of one file only
 """
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 class ArchiveError(AtelierError):

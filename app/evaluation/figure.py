@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from app.errors import AtelierError
 from app.evaluation.report import Calibration, Report
 from app.vision.charts import draw_confusion
-from app.vision.errors import AtelierError
 
 try:
     from matplotlib.axes import Axes

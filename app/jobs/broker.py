@@ -12,10 +12,10 @@ from typing import Protocol
 import structlog
 from sqlalchemy import ColumnElement, func, select, update
 
+from app.errors import AtelierError
 from app.jobs.db.database import Database
 from app.jobs.db.tables import job
 from app.jobs.transitions import IS_QUEUED, has_come
-from app.vision.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)
 

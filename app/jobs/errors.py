@@ -11,7 +11,7 @@ database --migrate--> latest revision    DatabaseRevisionError
 job --runner--> result                   BadJobError
 """
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 class UnknownJobError(AtelierError):

@@ -24,10 +24,10 @@ from celery.worker.request import Request
 from kombu.exceptions import KombuError
 from redis.exceptions import AuthenticationError, AuthorizationError
 
+from app.errors import AtelierError
 from app.jobs.broker import BrokerUnavailableError
 from app.runtime.child_process import Child, DeliveredWork, NothingToWorkWithError, StoppingError
 from app.settings import Settings
-from app.vision.errors import AtelierError
 
 T = TypeVar("T")
 _amqp: Any = kombu  # which has no type information

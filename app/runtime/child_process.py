@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)
 

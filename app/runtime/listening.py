@@ -3,8 +3,8 @@
 import ipaddress
 import socket
 
+from app.errors import AtelierError
 from app.settings import Settings
-from app.vision.errors import AtelierError
 
 _BACKLOG = 1024
 

@@ -11,7 +11,7 @@ import signal
 
 import torch
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 class UnknownModelError(AtelierError):

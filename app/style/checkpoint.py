@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 class ResumeError(AtelierError):

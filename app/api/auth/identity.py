@@ -14,10 +14,10 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from app.errors import AtelierError
 from app.jobs.storage.atomic import write
 from app.keys import ApiKey, Keyring
 from app.runtime.connections import peer_of
-from app.vision.errors import AtelierError
 
 ANONYMOUS = "anonymous"
 COOKIE = "atelier_session"

@@ -13,9 +13,9 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from app.api.threads import soon_in_store
+from app.errors import AtelierError
 from app.jobs.db.rate_limits import DatabaseStorage
 from app.jobs.errors import StoreUnavailableError
-from app.vision.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")

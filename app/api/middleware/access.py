@@ -15,8 +15,8 @@ from app.api.auth.rate_limit import Allowance
 from app.api.errors import response_to
 from app.api.middleware.csrf import check_host, check_origin
 from app.api.problems import InvalidRequestError
+from app.errors import AtelierError
 from app.runtime.connections import peer_of
-from app.vision.errors import AtelierError
 
 _OPEN = {"/", "/session", "/openapi.json"}
 _MAX_PARAMETERS = 64

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 ANY = "*"
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from app.errors import AtelierError
 from app.style.builtin import NAMES, path_of
-from app.vision.errors import AtelierError
 
 
 class UnknownStyleError(AtelierError):

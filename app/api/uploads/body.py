@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 class UploadTooLargeError(AtelierError):

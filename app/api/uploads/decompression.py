@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from app.api.uploads.body import UploadTooLargeError
 from app.api.uploads.multipart import MalformedUploadError
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 _PIECE_BYTES = 65_536

@@ -22,13 +22,9 @@ from app.api.uploads.multipart import (
     boundary_of,
     part_called,
 )
+from app.errors import AtelierError
 from app.serving.errors import QueueFullError
-from app.vision.errors import (
-    AtelierError,
-    ImageTooLargeError,
-    UndecodableImageError,
-    UnsupportedFormatError,
-)
+from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
 
 _MAX_FIELD_BYTES = 2000
 _MAX_FIELDS = 64

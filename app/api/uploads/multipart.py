@@ -6,7 +6,7 @@ from typing import Protocol
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 class MalformedUploadError(AtelierError):

@@ -5,7 +5,7 @@ body --framing--> request, bytes     MalformedInferenceError
 request, bytes --tensors--> images   MalformedInferenceError
 """
 
-from app.vision.errors import AtelierError
+from app.errors import AtelierError
 
 
 class MalformedInferenceError(AtelierError):

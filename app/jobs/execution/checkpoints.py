@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import structlog
 
+from app.errors import AtelierError
 from app.jobs.model import Job
 from app.jobs.storage.base import Blobs
-from app.vision.errors import AtelierError
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
