@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.errors import AtelierError
 from app.jobs.worker_registry import Worker
-from app.style.estimate import Calibration, Estimate, estimate, shortage
+from app.style.estimate import Calibration, Estimate, estimate, memory_shortage
 from app.style.options import StyleOptions
 from app.style.schedule import plan
 
@@ -24,11 +24,11 @@ def foresee(
     *,
     style_count: int,
     max_size: int,
-    begun_px: int | None = None,
+    resume_px: int | None = None,
 ) -> Estimate | None:
     """Estimate the painting of a photograph of (width, height) px.
 
-    None while no worker has measured what its work costs. `begun_px` is the longest side of a
+    None while no worker has measured what its work costs. `resume_px` is the longest side of a
     painting that is gone on with.
 
     Raises:
@@ -45,10 +45,10 @@ def foresee(
     if worker is None or worker.calibration is None:
         return None
     device = Calibration(**worker.calibration)
-    problem = shortage(options, size, worker.memory_bytes, device, style_count)
+    problem = memory_shortage(options, size, worker.memory_bytes, device, style_count)
     if problem is not None:
         raise DoesNotFitError(f"too large for the workers: {problem}")
-    return estimate(options, size, device, style_count, begun_px)
+    return estimate(options, size, device, style_count, resume_px)
 
 
 def _largest(workers: Sequence[Worker]) -> Worker | None:

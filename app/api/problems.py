@@ -89,7 +89,7 @@ KINDS: dict[type[Exception], Kind] = {
     style_files.UnknownStyleError: Kind(404, "unknown_style", "There is no such style"),
     evaluation.ArchiveError: Kind(422, "invalid_archive", "The archive cannot be used"),
     evaluation.ArchiveTooLargeError: Kind(413, "archive_too_large", "The archive is too large"),
-    evaluation.NothingLabelledError: Kind(422, "nothing_labelled", "No image has a label"),
+    evaluation.NoLabeledFilesError: Kind(422, "nothing_labelled", "No image has a label"),
     evaluation.UnknownDatasetError: Kind(404, "unknown_dataset", "There is no such data set"),
     admission.DoesNotFitError: Kind(422, "size_too_large", "The painting does not fit"),
     admission.UnpaintableError: Kind(422, "unpaintable", "The photograph cannot be painted"),

@@ -49,7 +49,7 @@ from app.runtime.signals import Hangup
 from app.runtime.web_wiring import Parts, make_loader, make_parts, make_services
 from app.serving.decoder import Decoder
 from app.settings import Settings
-from app.vision.images import set_up_pillow
+from app.vision.images import configure_pillow
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -77,7 +77,7 @@ def create_app(settings: Settings, hangup: Hangup) -> FastAPI:
     Raises:
         AtelierError: what the settings name cannot be used; see `make_parts`.
     """
-    set_up_pillow()
+    configure_pillow()
     torch.set_num_threads(settings.compute_threads)
     parts = make_parts(settings)
     app = DocumentedApp(
@@ -114,7 +114,7 @@ def _add_routes(app: FastAPI, *, with_metrics: bool) -> None:
 async def _lifespan(parts: Parts, hangup: Hangup, _app: FastAPI) -> AsyncIterator[State]:
     with ThreadPoolExecutor(1, thread_name_prefix="model") as model_thread:
         services = make_services(parts, make_loader(parts, model_thread))
-        hangup.listen(services.reloader.ask)
+        hangup.listen(services.reloader.request_reload)
         tasks = [asyncio.create_task(work) for work in _works(parts, services)]
         yield {"services": services}
         for task in tasks:
@@ -142,7 +142,7 @@ def _works(parts: Parts, services: Services) -> Iterator[Coroutine[Any, Any, Non
 
 async def _end_without(decoder: Decoder) -> None:
     """End the process, as by SIGTERM, once no thread can decode; the supervisor starts another."""
-    await decoder.until_lost()
+    await decoder.wait_until_hung()
     log.critical("all decoding threads hang; the process ends")
     signal.raise_signal(signal.SIGTERM)
 

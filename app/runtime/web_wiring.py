@@ -32,9 +32,9 @@ from app.runtime.listening import is_loopback
 from app.runtime.maintenance import make_announcer
 from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
-from app.serving.loader import Loader
+from app.serving.loader import ModelLoader
 from app.serving.registry import ModelRegistry
-from app.serving.reloader import Reloader
+from app.serving.reloader import ModelReloader
 from app.settings import Settings, words
 from app.vision.device import choose_device
 from app.vision.images import ImageLimits
@@ -80,7 +80,7 @@ def make_parts(settings: Settings) -> Parts:
     )
 
 
-def make_services(parts: Parts, loader: Loader) -> Services:
+def make_services(parts: Parts, loader: ModelLoader) -> Services:
     """Make the services that every request can use."""
     settings, database, blobs = parts.settings, parts.database, parts.blobs
     store, entry, metrics = _make_store(settings, database), parts.entry, parts.metrics
@@ -91,7 +91,7 @@ def make_services(parts: Parts, loader: Loader) -> Services:
         identification=entry.identification,
         allowance=entry.allowance,
         registry=registry,
-        reloader=Reloader(registry, loader, metrics),
+        reloader=ModelReloader(registry, loader, metrics),
         uploads=_uploads(settings),
         archives=_archives(settings, spool),
         datasets=settings.datasets,
@@ -110,11 +110,11 @@ def make_services(parts: Parts, loader: Loader) -> Services:
     )
 
 
-def make_loader(parts: Parts, model_thread: ThreadPoolExecutor) -> Loader:
+def make_loader(parts: Parts, model_thread: ThreadPoolExecutor) -> ModelLoader:
     """Make the loader of models."""
     settings = parts.settings
     limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
-    return Loader(parts.device, model_thread, parts.metrics, settings.engines, limits)
+    return ModelLoader(parts.device, model_thread, parts.metrics, settings.engines, limits)
 
 
 def _make_entry(settings: Settings, database: Database) -> Entry:

@@ -64,20 +64,20 @@ async def _order(begun: Job, changes: ContinueIn, asked: Asked, services: Servic
         )
     options = _changed(StyleOptions.from_json(begun.options), changes)
     photo = (begun.options["photo_width"], begun.options["photo_height"])
-    begun_px = begun.progress.size if begun.progress else None
+    resume_px = begun.progress.size if begun.progress else None
     cost = foresee(
         options,
         photo,
         await in_store(services.roster.workers),
         style_count=sum(name.startswith("style-") for name in begun.inputs),
         max_size=services.limits.max_size,
-        begun_px=begun_px,
+        resume_px=resume_px,
     )
     last = plan(options, *photo)[-1]
-    if begun_px and begun_px > max(last.width, last.height):
+    if resume_px and resume_px > max(last.width, last.height):
         raise InvalidRequestError(
             f"quality {options.quality} would paint this at {max(last.width, last.height)} px, and "
-            f"the painting has {begun_px} already; take another quality or a larger size"
+            f"the painting has {resume_px} already; take another quality or a larger size"
         )
     width, height = fit(*photo, options.size)
     return Order(

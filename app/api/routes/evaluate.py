@@ -25,10 +25,10 @@ from app.evaluation.datasets import find_dataset, list_datasets
 from app.evaluation.errors import (
     ArchiveError,
     ArchiveTooLargeError,
-    NothingLabelledError,
+    NoLabeledFilesError,
     UnknownDatasetError,
 )
-from app.evaluation.labeled_images import label, open_source
+from app.evaluation.labeled_images import label_files, open_source
 from app.jobs.model import ARCHIVE, Job, JobKind
 from app.jobs.storage.spool import Incoming
 from app.serving.errors import ModelUnavailableError, UnknownModelError
@@ -111,7 +111,7 @@ SenderDep = Annotated[_Sender, Depends(_sender)]
             UnsupportedUploadError,
             MalformedUploadError,
             ArchiveError,
-            NothingLabelledError,
+            NoLabeledFilesError,
             ModelUnavailableError,
             *JOB_REFUSALS,
         ),
@@ -179,7 +179,7 @@ async def _made(
 
     def labelled() -> int:
         with open_source(path, services.archives.limits) as source:
-            return len(label(source.names, card.spec.class_of).files)
+            return len(label_files(source.names, card.spec.class_of).files)
 
     images = await services.archives.opened(labelled, flow)
     options = {**asked.request, "version": card.version, "images": images}

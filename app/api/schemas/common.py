@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.engines.selection import Selection
-from app.serving.reloader import Outcome
+from app.engines.selection import SelectionState
+from app.serving.reloader import ReloadOutcome
 
 
 class Schema(BaseModel):
@@ -171,7 +171,7 @@ class ModelOut(Schema):
     sha256: str
     engine: str = Field(description="what runs the network", examples=["openvino"])
     engine_reason: str = Field(description="why this one, with what was measured")
-    engine_selection: Selection = Field(
+    engine_selection: SelectionState = Field(
         description="`pending`: the reference engine answers until a faster one has been selected, "
         "`done`: what answers has been selected, `failed`: the reference engine answers, and "
         "`engine_reason` says why no other could be selected"
@@ -197,7 +197,7 @@ class ModelsOut(Schema):
 class ReloadedOut(Schema):
     """What became of one model."""
 
-    outcome: Outcome = Field(
+    outcome: ReloadOutcome = Field(
         description="`unchanged`: its files are those that are served, `reloaded`: what they hold "
         "now is served, `refused`: they cannot be used, `missing`: they are not there; what was "
         "served before then goes on answering"

@@ -14,10 +14,10 @@ from app.jobs.execution.checkpoints import newest_readable
 from app.jobs.execution.work import File, Product, Update
 from app.jobs.model import BEGUN, Job, Progress
 from app.jobs.storage.base import Blobs
-from app.style.checkpoint import Checkpoint, ResumeError
+from app.style.checkpoint import PaintingCheckpoint, ResumeError
 from app.style.estimate import Calibration, largest_size, remaining_s
+from app.style.images import encode
 from app.style.options import StyleOptions
-from app.style.pictures import encode
 from app.style.schedule import Stage, first_stage, plan
 from app.style.targets import StyleTargets
 from app.style.transfer import StyleStep, stylize
@@ -70,11 +70,9 @@ class Painting:
         photo: Image.Image,
         styles: Sequence[Image.Image],
         options: StyleOptions,
-        resume: Checkpoint | None,
+        resume: PaintingCheckpoint | None,
     ) -> Iterator[StyleStep]:
-        """Paint; when the memory does not suffice, once more from there in the frugal way."""
-        network = self._targets.network
-        usual_px = network.frugal_px
+        """Paint; when the memory does not suffice, once more from there with less memory."""
         try:
             for step in stylize(photo, styles, options, targets=self._targets, resume=resume):
                 resume = step.checkpoint()
@@ -83,14 +81,18 @@ class Painting:
             log.warning("out of memory; once more, saving memory")
         else:
             return
-        network.frugal_px = 0
         try:
-            yield from stylize(photo, styles, options, targets=self._targets, resume=resume)
+            yield from stylize(
+                photo,
+                styles,
+                options,
+                targets=self._targets,
+                resume=resume,
+                save_memory=True,
+            )
         except torch.OutOfMemoryError as error:
             fits = self._what_fits(photo, options, len(styles))
             raise BadJobError("out_of_memory", fits) from error
-        finally:
-            network.frugal_px = usual_px
 
     def _what_fits(self, photo: Image.Image, options: StyleOptions, style_count: int) -> str:
         message = "the device has too little memory for this size"
@@ -110,9 +112,9 @@ class Painting:
 
     def _resume(
         self, job: Job, options: StyleOptions, stages: Sequence[Stage]
-    ) -> Checkpoint | None:
-        def read(data: bytes) -> Checkpoint:
-            checkpoint = Checkpoint.from_bytes(data)
+    ) -> PaintingCheckpoint | None:
+        def read(data: bytes) -> PaintingCheckpoint:
+            checkpoint = PaintingCheckpoint.from_bytes(data)
             if checkpoint.stage >= len(stages) or checkpoint.seed != options.seed:
                 raise ResumeError("it belongs to another painting")
             if not 0 <= checkpoint.step <= stages[checkpoint.stage].steps:
@@ -123,7 +125,7 @@ class Painting:
         if kept is not None:
             return kept
         if BEGUN in job.inputs:
-            begun = Checkpoint.from_bytes(self._blobs.get(job.inputs[BEGUN]))
+            begun = PaintingCheckpoint.from_bytes(self._blobs.get(job.inputs[BEGUN]))
             longest = max(begun.picture.shape[2:])
             return replace(begun, stage=first_stage(stages, longest), step=0)
         return None
