@@ -1,4 +1,4 @@
-"""The number of processor cores that this process may use."""
+"""Number of processor cores and compute threads of this process."""
 
 import math
 import os
@@ -9,16 +9,16 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores(cgroup_limit: Path = _CGROUP_LIMIT) -> int:
-    """Count the cores of its affinity, or fewer where a container allows less time than theirs."""
+    """Return the cores of the CPU affinity, or fewer if the container has a lower CPU quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with suppress(OSError, ValueError):  # no such limit: "max", or no cgroups
+    with suppress(OSError, ValueError):  # no limit ("max"), or no cgroups
         quota, period = map(int, cgroup_limit.read_text().split())
         return max(1, min(cores or 1, math.ceil(quota / period)))
     return cores or 1
 
 
 def compute_threads() -> int:
-    """Count the threads in which to compute: OMP_NUM_THREADS where it is set, else all cores."""
+    """Return the number of compute threads: OMP_NUM_THREADS if set, else all cores."""
     with suppress(KeyError, ValueError):
         return max(1, int(os.environ["OMP_NUM_THREADS"]))
     return available_cores()

@@ -1,4 +1,4 @@
-"""Metrics of the web process, for Prometheus."""
+"""Prometheus metrics of the web process."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
-    """All instruments, in a registry of their own so that a process may hold several."""
+    """All metrics, in a registry of their own so that a process may hold several."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -21,13 +21,13 @@ class Metrics:
         )
         self.request_s = latency(
             "atelier_request_seconds",
-            "Time from a request's head to the end of its answer",
+            "Time from the request's head to the end of the response",
             ["route"],
         )
-        self.decode_s = latency("atelier_decode_seconds", "Time to decode and prepare one image")
+        self.decode_s = latency("atelier_decode_seconds", "Time to decode and preprocess one image")
         self.wait_s = latency(
             "atelier_wait_seconds",
-            "Time that an image waits, by stage, until its work is begun",
+            "Time that an image waits in the queue, by stage",
             ["stage"],
         )
         self.inference_s = latency(
@@ -43,24 +43,22 @@ class Metrics:
         self.queued_images = gauge("atelier_queued_images", "Images waiting, by stage", ["stage"])
         self.dropped_images = counter(
             "atelier_dropped_images",
-            "Images not computed because their client had gone or their time was over",
+            "Images dropped because the client disconnected or the deadline passed",
         )
         self.model_ready = gauge(
-            "atelier_model_ready", "1 when the model answers, else 0", ["model"]
+            "atelier_model_ready", "1 if the model can answer, else 0", ["model"]
         )
         self.reloads = counter(
-            "atelier_model_reloads", "Times that a model was reloaded or not", ["model", "outcome"]
+            "atelier_model_reloads", "Model reloads, by outcome", ["model", "outcome"]
         )
-        self.upload_bytes = gauge("atelier_upload_bytes", "Bytes of requests held in memory")
+        self.upload_bytes = gauge("atelier_upload_bytes", "Request bytes held in memory")
         self.free_disk_bytes = gauge(
-            "atelier_free_disk_bytes", "Free space of the disk of the data directory"
+            "atelier_free_disk_bytes", "Free disk space of the data directory"
         )
         self.database_up = gauge(
-            "atelier_database_up", "1 when the job database answers within a second, else 0"
+            "atelier_database_up", "1 if the job database answers within a second, else 0"
         )
         self.jobs = gauge("atelier_jobs", "Jobs in the database", ["status"])
-        self.longest_wait_s = gauge(
-            "atelier_longest_wait_seconds", "Age of the oldest job that waits"
-        )
-        self.workers = gauge("atelier_workers", "Workers that have lately shown that they live")
+        self.longest_wait_s = gauge("atelier_longest_wait_seconds", "Age of the oldest queued job")
+        self.workers = gauge("atelier_workers", "Workers with a recent heartbeat")
         ProcessCollector(registry=registry)

@@ -23,7 +23,7 @@ from app.style.targets import StyleTargets
 from app.style.transfer import stylize
 from app.style.vgg import VGG19
 from app.vision.device import choose_device
-from app.vision.heap import keep_freed
+from app.vision.heap import retain_freed_memory
 from benchmarks.process import peak_bytes, run
 
 BAR = 1.5
@@ -60,7 +60,7 @@ def main() -> None:
 
 def paint(options: StyleOptions) -> None:
     """Calibrate, estimate and paint in this process; prints what was promised and what was true."""
-    keep_freed()
+    retain_freed_memory()
     targets = StyleTargets(VGG19.load(choose_device("cpu")))
     calibration = calibrate(targets)
     promised = estimate(options, PHOTO_SIZE, calibration)

@@ -24,12 +24,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from app.engines.pytorch import Reference
-from app.engines.selection import Choice
+from app.engines.pytorch import ReferenceEngine
+from app.engines.selection import EngineSelection
 from app.evaluation.evaluator import Evaluator
-from app.evaluation.labeled_images import Labels, label
-from app.evaluation.predictions import Answers
-from app.evaluation.sources import Folder, Source
+from app.evaluation.labeled_images import LabeledSet, label_files
+from app.evaluation.predictions import Predictions
+from app.evaluation.sources import ImageFolder, ImageSource
 from app.vision.classifier import Classifier
 from app.vision.images import ImageLimits, PixelBudget
 
@@ -58,18 +58,18 @@ def usual(classifier: Classifier, folder: Path) -> int:
     return right
 
 
-def ours(evaluator: Evaluator, source: Source, labels: Labels) -> int:
+def ours(evaluator: Evaluator, source: ImageSource, labels: LabeledSet) -> int:
     """Evaluate as `python -m app evaluate` does, the report included."""
-    answers = Answers()
+    answers = Predictions()
     for _ in evaluator.run(source, labels, answers):
         pass
     report = evaluator.report(labels, answers)
     return round(report.accuracy * report.n)
 
 
-def decode(evaluator: Evaluator, source: Source, labels: Labels) -> int:
+def decode(evaluator: Evaluator, source: ImageSource, labels: LabeledSet) -> int:
     """Decode and prepare alone."""
-    return sum(1 for _ in evaluator.prepared(source, labels.files))
+    return sum(1 for _ in evaluator.preprocess(source, labels.files))
 
 
 def forward(classifier: Classifier, pictures: list[Tensor], count: int) -> int:
@@ -99,14 +99,14 @@ def _compare(model: str, folder: Path, rounds: int) -> None:
     classifier = Classifier.load(model, Path(__file__).parents[1] / "models", device)
     evaluator = Evaluator(
         classifier,
-        Choice(Reference(classifier), "as PyTorch has it", enough_px=None),
+        EngineSelection(ReferenceEngine(classifier), "as PyTorch has it", min_side_px=None),
         ImageLimits(),
         PixelBudget(200_000_000),
         threads=os.cpu_count() or 1,
     )
-    source = Folder(folder)
-    labels = label(source.names, classifier.card.spec.class_of)
-    found = evaluator.prepared(source, labels.files[:_BATCH])
+    source = ImageFolder(folder)
+    labels = label_files(source.names, classifier.card.spec.class_of)
+    found = evaluator.preprocess(source, labels.files[:_BATCH])
     pictures = [each for each in found if isinstance(each, Tensor)]
     contenders: dict[str, Callable[[], int]] = {
         "usual": lambda: usual(classifier, folder),

@@ -6,18 +6,19 @@ The bar: two steps at 2048 px within 6 GB.
 """
 
 import argparse
+from functools import partial
 
 import torch
 from PIL import Image
 
+from app.style.images import to_tensor
 from app.style.losses import CONTENT_LAYER
 from app.style.options import StyleOptions
-from app.style.pictures import to_tensor
 from app.style.schedule import Stage
 from app.style.targets import StyleTargets
-from app.style.transfer import _choose, _descend
+from app.style.transfer import _choose_optimizer, _is_large, _optimize
 from app.style.vgg import VGG19
-from app.vision.heap import keep_freed
+from app.vision.heap import retain_freed_memory
 from benchmarks.process import peak_bytes, run
 
 BAR_BYTES = 6e9
@@ -47,7 +48,7 @@ def main() -> None:
 
 def measure(width: int, height: int, *, float32: bool) -> None:
     """Take two steps at one size and print this process's peak resident bytes."""
-    keep_freed()
+    retain_freed_memory()
     network = VGG19.load(torch.device("cpu"))
     if float32:
         network.dtype = torch.float32
@@ -57,8 +58,10 @@ def measure(width: int, height: int, *, float32: bool) -> None:
     options = StyleOptions(seed=0)
     loss = targets.loss(photo, [targets.grams(image, image.size)], options)
     assert CONTENT_LAYER in loss.terms
-    optimiser = _choose(Stage(width, height, 2), photo)
-    for _ in _descend(photo, loss, 2, network, optimiser):
+    stage = Stage(width, height, 2)
+    evaluate = partial(loss, network=network, recompute=_is_large(stage))
+    optimizer = _choose_optimizer(stage, photo)
+    for _ in _optimize(photo, evaluate, 2, optimizer):
         pass
     print(peak_bytes())
 

@@ -22,9 +22,9 @@ from PIL import Image
 
 from app.engines.engine import Engine
 from app.engines.options import EngineOptions, Preference
-from app.engines.pytorch import Reference
-from app.engines.selection import choose
-from app.evaluation.sources import Archive, ArchiveLimits
+from app.engines.pytorch import ReferenceEngine
+from app.engines.selection import select_engine
+from app.evaluation.sources import ArchiveLimits, ImageArchive
 from app.vision.classifier import Classifier
 from app.vision.images import EncodedImage, ImageLimits, read_header
 from training.data import Part, find_mnist
@@ -53,10 +53,10 @@ def main() -> None:
         )
         for name in ("mnist", "cifar10", "catdog"):
             classifier = Classifier.load(name, args.models_dir, torch.device("cpu"))
-            engine = choose(classifier, options).engine
+            engine = select_engine(classifier, options).engine
             files = encoded_tests(name, args.data_dir)[: args.limit]
             print(f"{name}, {engine.kind}: {compare(classifier, engine, files)}", flush=True)
-            if classifier.card.spec.input.enough_px:
+            if classifier.card.spec.input.min_side_px:
                 large = [enlarged(file) for file in files[:_LARGE_COUNT]]
                 print(f"  enlarged: {compare(classifier, engine, large)}", flush=True)
 
@@ -79,12 +79,14 @@ class Parity:
 
 def compare(classifier: Classifier, engine: Engine, files: Sequence[bytes]) -> Parity:
     """Compare what an engine answers with float32 PyTorch, and decoding as served with full."""
-    reference, enough_px = Reference(classifier), classifier.card.spec.input.enough_px
+    reference, min_side_px = ReferenceEngine(classifier), classifier.card.spec.input.min_side_px
     same, largest = 0, 0.0
     for start in range(0, len(files), _BATCH):
         batch = files[start : start + _BATCH]
-        exact = [classifier.prepare(_opened(file).decode()) for file in batch]
-        served = [classifier.prepare(_opened(file).decode(enough_px=enough_px)) for file in batch]
+        exact = [classifier.preprocess(_opened(file).decode()) for file in batch]
+        served = [
+            classifier.preprocess(_opened(file).decode(min_side_px=min_side_px)) for file in batch
+        ]
         expected, answers = reference.probabilities(exact), engine.probabilities(served)
         same += int((expected.argmax(dim=1) == answers.argmax(dim=1)).sum())
         largest = max(largest, (expected - answers).abs().max().item())
@@ -98,7 +100,7 @@ def encoded_tests(name: str, folder: Path) -> list[bytes]:
         files = [_encoded(Image.fromarray(image[0].numpy()), "PNG") for image in images]
     else:
         limits = ImageLimits()
-        with Archive(folder / f"{name}.zip", ArchiveLimits(max_entries=100_000)) as archive:
+        with ImageArchive(folder / f"{name}.zip", ArchiveLimits(max_entries=100_000)) as archive:
             names = [each for each in archive.names if "/test/" in each]
             files = [archive.read(each, limits.max_bytes) for each in names]
     random.Random(0).shuffle(files)  # noqa: S311 - an order, not a secret

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 
 from app.vision import checkpoint
-from app.vision.checkpoint import Card, Data
-from app.vision.evaluation import ClassScore, Scores
+from app.vision.checkpoint import ModelCard, TrainingData
+from app.vision.scores import ClassScore, Scores
 from app.vision.specs import MNIST, ModelSpec
 
 
-def card(spec: ModelSpec = MNIST) -> Card:
+def card(spec: ModelSpec = MNIST) -> ModelCard:
     """The card of a model that was never trained."""
     scores = Scores(1, 0.0, 1.0, {name: ClassScore(0, 0) for name in spec.classes})
-    return Card(
+    return ModelCard(
         spec=spec,
-        data=Data(name="none", source="hand-set weights", split="none", train_count=0),
+        data=TrainingData(name="none", source="hand-set weights", split="none", train_count=0),
         validation=scores,
         test=scores,
         training={},
@@ -34,12 +34,12 @@ def always(digit: int) -> dict[str, Tensor]:
     return state
 
 
-def save_always(digit: int, folder: Path) -> Card:
+def save_always(digit: int, folder: Path) -> ModelCard:
     """Write such a checkpoint as `mnist`."""
     return checkpoint.save(card(), always(digit), folder)
 
 
-def save_with_classes(names: tuple[str, ...], folder: Path) -> Card:
+def save_with_classes(names: tuple[str, ...], folder: Path) -> ModelCard:
     """Write an `mnist` that answers the first of these classes to everything."""
     spec = replace(MNIST, classes=names, aliases={})
     state = {name: torch.zeros_like(value) for name, value in spec.build().state_dict().items()}

@@ -112,7 +112,7 @@ def test_a_wrong_option_is_said_in_words(picture: Path, arguments: list[str], wo
 def test_a_missing_checkpoint_is_said_in_words(picture: Path, tmp_path: Path) -> None:
     result = app("classify", picture, ATELIER_MODELS_DIR=str(tmp_path))
     assert result.returncode == 2
-    assert "train it" in result.stderr
+    assert "Train the model first" in result.stderr
 
 
 @pytest.mark.processes

@@ -10,13 +10,13 @@ from app.cores import available_cores, compute_threads
     ("limit", "cores"),
     [("150000 100000", 2), ("10000 100000", 1), ("max 100000", None), ("", None)],
 )
-def test_a_container_may_allow_fewer_cores(limit: str, cores: int | None, tmp_path: Path) -> None:
+def test_cores_are_limited_by_the_container(limit: str, cores: int | None, tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text(limit)
     allowed = len(os.sched_getaffinity(0))
     assert available_cores(tmp_path / "cpu.max") == min(allowed, cores or allowed)
 
 
-def test_without_containers_the_affinity_counts(tmp_path: Path) -> None:
+def test_cores_come_from_the_affinity_without_a_container(tmp_path: Path) -> None:
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -25,7 +25,7 @@ def test_without_containers_the_affinity_counts(tmp_path: Path) -> None:
         os.sched_setaffinity(0, before)
 
 
-def test_the_usual_variable_sets_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_omp_num_threads_sets_the_compute_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert compute_threads() == 7
     monkeypatch.setenv("OMP_NUM_THREADS", "many")

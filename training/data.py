@@ -20,7 +20,7 @@ from torchvision import datasets
 
 from app.errors import AtelierError
 from app.vision.errors import ImageError
-from app.vision.preprocess import prepare
+from app.vision.preprocess import preprocess
 from app.vision.specs import CATDOG, CIFAR10, InputSpec
 from training import idx, zipped
 from training.examples import Examples, spaced
@@ -94,7 +94,7 @@ def find_catdog(folder: Path, picture: InputSpec) -> Source:
         with _explained(archive):
             found = zipped.photographs(archive, part, CATDOG.classes, limit)
             images, labels = zip(
-                *((prepare(image, picture), label) for image, label in found), strict=True
+                *((preprocess(image, picture), label) for image, label in found), strict=True
             )
         return Examples(torch.stack(images), torch.tensor(labels))
 

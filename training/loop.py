@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from app.errors import AtelierError
 from app.vision.device import supports_bfloat16
-from app.vision.evaluation import score
-from app.vision.preprocess import normalise
+from app.vision.preprocess import normalize
+from app.vision.scores import score
 from app.vision.specs import InputSpec
 from training.averaging import AveragedWeights
 from training.examples import Examples
@@ -214,7 +214,7 @@ class Trainer:
 
 def predict(network: nn.Module, images: Tensor, spec: InputSpec) -> Tensor:
     """Run a network in eval mode on uint8 (N, C, H, W): float32 (N, K), on the images' device."""
-    return _outputs(network, images, partial(normalise, spec=spec))
+    return _outputs(network, images, partial(normalize, spec=spec))
 
 
 @torch.inference_mode()

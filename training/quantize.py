@@ -23,7 +23,7 @@ from app.engines import quantized
 from app.engines.openvino import OpenVinoEngine, convert
 from app.errors import AtelierError
 from app.vision.classifier import Classifier
-from app.vision.evaluation import Scores, score
+from app.vision.scores import Scores, score
 from app.vision.specs import CATDOG, CIFAR10, MNIST, InputSpec
 from training import cli
 from training.data import Part, Source, find_catdog, find_cifar10, find_mnist

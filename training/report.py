@@ -11,9 +11,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from app.vision import checkpoint
-from app.vision.checkpoint import Card
+from app.vision.checkpoint import ModelCard
 from app.vision.errors import CheckpointError
-from app.vision.evaluation import Scores, confusion_matrix, score
+from app.vision.scores import Scores, confusion_matrix, score
 from app.vision.specs import ModelSpec
 from training.examples import Examples
 from training.loop import predict
@@ -77,7 +77,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def reason_to_keep(card: Card, folder: Path) -> str | None:
+def reason_to_keep(card: ModelCard, folder: Path) -> str | None:
     """Say why the checkpoint in `folder` should not give way to a new one; None if it may.
 
     It should not when it has a better validation accuracy on the same split, or when it was

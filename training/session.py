@@ -10,10 +10,10 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from app.vision import checkpoint
-from app.vision.checkpoint import Card, Data
+from app.vision.checkpoint import ModelCard, TrainingData
 from app.vision.device import choose_device
-from app.vision.heap import keep_freed
-from app.vision.preprocess import normalise
+from app.vision.heap import retain_freed_memory
+from app.vision.preprocess import normalize
 from training import figures, report
 from training.data import Part
 from training.examples import Examples, spaced
@@ -41,7 +41,7 @@ class Session:
         self._task, self._options, self._console = task, options, console
         self._device = choose_device(options.device)
         make_repeatable(self._device)
-        keep_freed()
+        retain_freed_memory()
         self._folder = options.run_folder(task.run_name)
         for folder in (options.models_dir, self._folder.path):
             make_folder(folder)
@@ -96,11 +96,11 @@ class Session:
     def _evaluate(self, network: nn.Module, examples: Examples) -> Evaluation:
         return report.evaluate(network, examples.to(self._device), self._task.spec)
 
-    def _card(self, validation: Evaluation, test: Evaluation) -> Card:
+    def _card(self, validation: Evaluation, test: Evaluation) -> ModelCard:
         source, data = self._source.description, self._data
-        return Card(
+        return ModelCard(
             spec=self._task.spec,
-            data=Data(self._task.spec.name, source, data.digest, len(data.train)),
+            data=TrainingData(self._task.spec.name, source, data.digest, len(data.train)),
             validation=validation.scores,
             test=test.scores,
             training={
@@ -130,7 +130,7 @@ class Session:
         )
         few = self._data.train[:_IMAGES_SHOWN]
         figures.training_images(
-            normalise(self._task.augment(few.images), spec.input),
+            normalize(self._task.augment(few.images), spec.input),
             few.labels,
             spec,
             folder / "training_images.png",
@@ -145,7 +145,7 @@ class Session:
         figures.confusion_matrix(test.confusion, spec.classes, folder / "confusion_matrix.png")
         figures.channels(few.images[0], folder / "channels.png")
 
-    def _keep(self, network: nn.Module, card: Card) -> None:
+    def _keep(self, network: nn.Module, card: ModelCard) -> None:
         """Save the checkpoint beside the figures, and among the models unless a better is there."""
         state, name = _stored(network, self._task.storage), self._task.spec.name
         checkpoint.save(card, state, self._folder.path)

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from app.vision.preprocess import normalise
+from app.vision.preprocess import normalize
 from app.vision.specs import ModelSpec
 from training.augment import Augmentation
 from training.data import Source
@@ -61,11 +61,11 @@ class Task:
 
     def varied(self, images: Tensor) -> Tensor:
         """Turn a batch to train on into the input: uint8 (B, C, H, W) -> float32, the same."""
-        return normalise(self.augment(images), self.spec.input)
+        return normalize(self.augment(images), self.spec.input)
 
     def plain(self, images: Tensor) -> Tensor:
         """Turn a batch to validate on into the input: uint8 (B, C, H, W) -> float32, the same."""
-        return normalise(images, self.spec.input)
+        return normalize(images, self.spec.input)
 
     def complete(self, trained: nn.Module) -> nn.Module:
         """Return the network that `spec` describes, with what was trained in its place."""

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from app.vision.checkpoint import Card
+from app.vision.checkpoint import ModelCard
 from app.vision.densenet import head
 from training import features
 from training.backbone import Backbone, BackboneError, Photographs
@@ -115,7 +115,7 @@ class HeadTask(Task):
 class FineTuning(Task):
     """Trains all of a network that was trained before, on pixels."""
 
-    card: Card
+    card: ModelCard
     network: nn.Module
 
     @property

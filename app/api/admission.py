@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.api.problems import ApiError, ProblemType
 from app.jobs.worker_registry import RegisteredWorker
-from app.style.estimate import Calibration, Estimate, estimate, shortage
+from app.style.estimate import Calibration, Estimate, estimate, memory_shortage
 from app.style.options import StyleOptions
 from app.style.schedule import plan
 
@@ -28,11 +28,11 @@ def check_admission(
     *,
     style_count: int,
     max_size: int,
-    begun_px: int | None = None,
+    resume_px: int | None = None,
 ) -> Estimate | None:
     """Estimate the cost of painting a photograph of (width, height) px.
 
-    Return None while no worker is calibrated. `begun_px` is the longest side of the painting that
+    Return None while no worker is calibrated. `resume_px` is the longest side of the painting that
     is continued.
 
     Raises:
@@ -49,10 +49,10 @@ def check_admission(
     if worker is None or worker.calibration is None:
         return None
     device = Calibration(**worker.calibration)
-    problem = shortage(options, size, worker.memory_bytes, device, style_count)
+    problem = memory_shortage(options, size, worker.memory_bytes, device, style_count)
     if problem is not None:
         raise DoesNotFitError(f"too large for the workers: {problem}")
-    return estimate(options, size, device, style_count, begun_px)
+    return estimate(options, size, device, style_count, resume_px)
 
 
 def _largest(workers: Sequence[RegisteredWorker]) -> RegisteredWorker | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from app.api.deps import Services
-from app.serving.decoder import Prepared
+from app.serving.decoder import DecodedImage
 from app.serving.loader import ServedModel
 
 
@@ -15,17 +15,17 @@ async def decode_for(
     data: bytes,
     flow: str,
     count_pixels: Callable[[int], None],
-) -> Prepared[Tensor]:
+) -> DecodedImage[Tensor]:
     """Decode and preprocess an image for a model.
 
     Raises:
         QueueFullError: too many images are waiting.
         ImageError: the image cannot be used.
     """
-    return await services.decoder.prepare(
+    return await services.decoder.decode(
         data,
-        model.classifier.prepare,
+        model.classifier.preprocess,
         flow,
-        model.choice.enough_px,
+        model.selection.min_side_px,
         count_pixels,
     )

@@ -32,7 +32,7 @@ from app.metrics import Metrics
 from app.serving.decoder import Decoder
 from app.serving.errors import DeadlineError
 from app.serving.registry import ModelRegistry
-from app.serving.reloader import Reloader
+from app.serving.reloader import ModelReloader
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Services:
     authenticator: Authenticator
     rate_limiter: RateLimiter
     registry: ModelRegistry
-    reloader: Reloader
+    reloader: ModelReloader
     uploads: FormReceiver
     archives: ArchiveReceiver
     datasets: Path

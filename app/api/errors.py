@@ -60,7 +60,7 @@ _DOMAIN_ERRORS: dict[type[AtelierError], ProblemType] = {
     evaluation.ArchiveTooLargeError: ProblemType(
         413, "archive_too_large", "The archive is too large"
     ),
-    evaluation.NothingLabelledError: ProblemType(422, "nothing_labelled", "No image has a label"),
+    evaluation.NoLabeledFilesError: ProblemType(422, "nothing_labelled", "No image has a label"),
     evaluation.UnknownDatasetError: ProblemType(
         404, "unknown_dataset", "There is no such data set"
     ),

@@ -59,7 +59,7 @@ def _classify(
         image = read_header(data, limits).decode()
     except (OSError, AtelierError) as error:
         return {"filename": str(path), "error": str(error)}
-    probabilities = classifier.probabilities([classifier.prepare(image)])[0]
+    probabilities = classifier.probabilities([classifier.preprocess(image)])[0]
     predictions = [vars(prediction) for prediction in classifier.top_k(probabilities, top_k)]
     return {"filename": str(path), "predictions": predictions}
 

@@ -36,7 +36,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield problem(f"settings: {error}", "docs/settings.md lists them")
         return
     from app.doctor.checks import examine  # noqa: PLC0415 - imports torch
-    from app.vision.images import set_up_pillow  # noqa: PLC0415
+    from app.vision.images import configure_pillow  # noqa: PLC0415
 
-    set_up_pillow()
+    configure_pillow()
     yield from examine(settings)

@@ -18,7 +18,7 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.engines.options import Preference
-    from app.evaluation.report import Report
+    from app.evaluation.report import EvaluationReport
     from app.vision.classifier import Classifier
 
 
@@ -66,22 +66,22 @@ def run(options: argparse.Namespace) -> int:
 
 def _evaluate(
     path: Path, classifier: "Classifier", settings: Settings, preference: "Preference"
-) -> "Report":
-    from app.engines.selection import choose  # noqa: PLC0415 - imports torch
+) -> "EvaluationReport":
+    from app.engines.selection import select_engine  # noqa: PLC0415 - imports torch
     from app.evaluation.evaluator import Evaluator  # noqa: PLC0415
-    from app.evaluation.labeled_images import label, open_source  # noqa: PLC0415
-    from app.evaluation.predictions import Answers  # noqa: PLC0415
+    from app.evaluation.labeled_images import label_files, open_source  # noqa: PLC0415
+    from app.evaluation.predictions import Predictions  # noqa: PLC0415
     from app.evaluation.sources import ArchiveLimits  # noqa: PLC0415
     from app.vision.images import ImageLimits, PixelBudget  # noqa: PLC0415
 
     limits = ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries)
     image_limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
     budget = PixelBudget(settings.max_decoding_pixels)
-    choice = choose(classifier, replace(settings.engines, preference=preference))
+    choice = select_engine(classifier, replace(settings.engines, preference=preference))
     evaluator = Evaluator(classifier, choice, image_limits, budget, settings.decode_threads)
-    answers = Answers()
+    answers = Predictions()
     with open_source(path, limits) as source:
-        labels = label(source.names, classifier.card.spec.class_of)
+        labels = label_files(source.names, classifier.card.spec.class_of)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("evaluating", total=len(labels.files))
             for _ in evaluator.run(source, labels, answers):
@@ -97,7 +97,7 @@ def _check_figure(path: Path) -> None:
     check(path)
 
 
-def _draw(report: "Report", path: Path) -> None:
+def _draw(report: "EvaluationReport", path: Path) -> None:
     from app.evaluation.figure import draw  # noqa: PLC0415
 
     try:

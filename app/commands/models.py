@@ -20,13 +20,13 @@ def load_classifier(name: str | None, settings: Settings) -> "Classifier":
     """
     from app.vision.classifier import Classifier  # noqa: PLC0415 - imports torch
     from app.vision.device import choose_device  # noqa: PLC0415
-    from app.vision.images import set_up_pillow  # noqa: PLC0415
+    from app.vision.images import configure_pillow  # noqa: PLC0415
     from app.vision.specs import SPECS  # noqa: PLC0415
 
-    set_up_pillow()
+    configure_pillow()
     device = choose_device(settings.device)
     if name is not None and name not in SPECS:
-        raise SettingsError(f"there is no model {name!r}; the models are: {', '.join(SPECS)}")
+        raise SettingsError(f"There is no model {name!r}. The models are: {', '.join(SPECS)}.")
     names = [name] if name else sorted(SPECS, key=lambda each: each != settings.default_model)
     refused: list[str] = []
     for each in names:

@@ -28,17 +28,17 @@ def run(options: argparse.Namespace) -> int:
         os.nice(_NICE)
     import torch  # noqa: PLC0415 - --help and errors need it not
 
-    from app.engines.selection import Selection, choose  # noqa: PLC0415
-    from app.engines.selection_cache import Verdict  # noqa: PLC0415
+    from app.engines.selection import SelectionState, select_engine  # noqa: PLC0415
+    from app.engines.selection_cache import CachedSelection  # noqa: PLC0415
 
     torch.set_num_threads(settings.compute_threads)
-    choice = choose(load_classifier(options.model, settings), settings.engines)
+    choice = select_engine(load_classifier(options.model, settings), settings.engines)
     kind, reason = choice.engine.kind, choice.reason
-    if choice.selection is Selection.FAILED:
+    if choice.state is SelectionState.FAILED:
         found = reason
     elif options.supervised:
-        found = json.dumps(Verdict(kind, reason).to_json())
+        found = json.dumps(CachedSelection(kind, reason).to_json())
     else:
         found = f"{kind}: {reason}"
     sys.stdout.write(f"{found}\n")
-    return int(choice.selection is Selection.FAILED)
+    return int(choice.state is SelectionState.FAILED)

@@ -7,13 +7,13 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from app.evaluation.report import Report
+    from app.evaluation.report import EvaluationReport
 
 _FILES_SHOWN = 5
 _MOST_COLUMNS = 20
 
 
-def show(report: "Report", console: Console) -> None:
+def show(report: "EvaluationReport", console: Console) -> None:
     """Print classes, confusion matrix, summary, worst mistakes and skipped files."""
     console.print(_classes(report))
     if len(report.classes) <= _MOST_COLUMNS:
@@ -23,7 +23,7 @@ def show(report: "Report", console: Console) -> None:
     _show_skipped(report, console)
 
 
-def _classes(report: "Report") -> Table:
+def _classes(report: "EvaluationReport") -> Table:
     table = Table("class", show_footer=True, caption=" ".join(report.model.values()))
     table.columns[0].footer = "all"
     for name, footer in (
@@ -40,7 +40,7 @@ def _classes(report: "Report") -> Table:
     return table
 
 
-def _confusion(report: "Report") -> Table:
+def _confusion(report: "EvaluationReport") -> Table:
     matrix = report.confusion_matrix
     table = Table("true / predicted", caption="confusion matrix")
     for label in matrix.labels:
@@ -50,7 +50,7 @@ def _confusion(report: "Report") -> Table:
     return table
 
 
-def _summary(report: "Report") -> str:
+def _summary(report: "EvaluationReport") -> str:
     low, high = report.accuracy_interval
     others = [f", top {k} {part:.2%}" for k, part in report.top_k_accuracy.items() if k != "1"]
     return (
@@ -60,7 +60,7 @@ def _summary(report: "Report") -> str:
     )
 
 
-def _show_mistakes(report: "Report", console: Console) -> None:
+def _show_mistakes(report: "EvaluationReport", console: Console) -> None:
     for each in report.worst_mistakes[:_FILES_SHOWN]:
         console.print(
             f"  {_plain(each.filename)}: {_plain(each.predicted)} "
@@ -69,7 +69,7 @@ def _show_mistakes(report: "Report", console: Console) -> None:
         )
 
 
-def _show_skipped(report: "Report", console: Console) -> None:
+def _show_skipped(report: "EvaluationReport", console: Console) -> None:
     for folder, count in report.unknown_folders.items():
         console.print(f"{count:,} files in {escape(repr(folder))}, which is not a class")
     more = report.unknown_folder_count - len(report.unknown_folders)

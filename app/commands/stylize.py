@@ -14,7 +14,7 @@ from app.commands.options import INTERRUPTED, read_settings
 from app.errors import AtelierError
 from app.settings import Settings
 from app.style.builtin import NAMES, path_of
-from app.style.estimate import shortage
+from app.style.estimate import memory_shortage
 from app.style.options import STYLE_LAYERS, Color, Init, Quality, StyleOptions
 from app.style.schedule import Stage, plan, remaining
 from app.vision.errors import ImageError
@@ -71,14 +71,14 @@ def run(args: argparse.Namespace) -> int:
 
     On Ctrl-C, the current painting becomes the result.
     """
-    from app.style.calibration import untimed  # noqa: PLC0415
-    from app.style.pictures import encode  # noqa: PLC0415 - imports torch
+    from app.style.calibration import memory_calibration  # noqa: PLC0415
+    from app.style.images import encode  # noqa: PLC0415 - imports torch
     from app.style.targets import StyleTargets  # noqa: PLC0415
     from app.style.transfer import stylize  # noqa: PLC0415
     from app.style.vgg import VGG19, Convention  # noqa: PLC0415
     from app.vision.device import choose_device, memory_bytes  # noqa: PLC0415
-    from app.vision.heap import keep_freed  # noqa: PLC0415
-    from app.vision.images import set_up_pillow  # noqa: PLC0415
+    from app.vision.heap import retain_freed_memory  # noqa: PLC0415
+    from app.vision.images import configure_pillow  # noqa: PLC0415
 
     _check_output(args.output)
     if args.output.exists() and args.photo.exists() and args.output.samefile(args.photo):
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     file_format = args.output.suffix.lower().lstrip(".")
     if file_format not in _FORMATS:
         raise StylizeError(f"{args.output.name}: the name must end in .{', .'.join(_FORMATS)}")
-    set_up_pillow()
+    configure_pillow()
     settings = read_settings(
         device=args.device,
         vgg19_weights=args.weights,
@@ -95,13 +95,15 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     photo = _read(args.photo, settings)
     styles = [_read(path_of(style) or Path(style), settings) for style in args.style]
-    keep_freed()
+    retain_freed_memory()
     device = choose_device(settings.device)
     convention = Convention(settings.vgg19_convention)
     network = VGG19.load(device, settings.vgg19_weights, convention)
     console = Console(stderr=True)
     try:
-        problem = shortage(options, photo.size, memory_bytes(device), untimed(network), len(styles))
+        problem = memory_shortage(
+            options, photo.size, memory_bytes(device), memory_calibration(network), len(styles)
+        )
         if problem is not None:
             raise StylizeError(f"too large for this device: {problem}")
         steps = stylize(photo, styles, options, targets=StyleTargets(network))

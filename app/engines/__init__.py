@@ -1,7 +1,7 @@
-"""Engines, which execute a loaded network."""
+"""Engines that execute a loaded network."""
 
 import sys
 
-# OpenVINO tells its makers each time that it is imported or converts a network. It leaves that
-# where the package for it is missing; here it is, for whoever comes through this one.
+# OpenVINO reports each import and conversion to its vendor if this package can be imported.
+# Blocking the import disables that.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

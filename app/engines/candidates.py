@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 import torch
 
-from app.engines.engine import Engine, Kind
+from app.engines.engine import Engine, EngineKind
 from app.engines.options import EngineOptions
 from app.engines.parity import INT8_TOLERANCE, TOLERANCE
-from app.engines.pytorch import PyTorchEngine, Reference
+from app.engines.pytorch import PyTorchEngine, ReferenceEngine
 from app.vision.classifier import Classifier
 from app.vision.device import supports_bfloat16
 
@@ -20,11 +20,11 @@ from app.vision.device import supports_bfloat16
 class Candidate:
     """An engine that this host may be able to build.
 
-    `tolerance` is the largest difference of any probability that it may have, `note` is what is
-    known of it.
+    `tolerance` is the maximum difference of any probability from the reference; `note` describes
+    the engine's known accuracy.
     """
 
-    kind: Kind
+    kind: EngineKind
     build: Callable[[], Engine]
     tolerance: float = TOLERANCE
     note: str = ""
@@ -33,17 +33,17 @@ class Candidate:
 def candidates(
     classifier: Classifier, options: EngineOptions, *, fresh: bool
 ) -> Iterator[Candidate]:
-    """Yield every engine that this host and the operator's preference allow, the most exact first.
+    """Yield every engine that the host and the operator's preference allow, most exact first.
 
-    `fresh` ones convert the network anew; the others use what was kept of that, and nothing else.
+    With `fresh`, the network is converted again; otherwise only the cached conversion is used.
     """
     device = classifier.device
     if options.preference != "openvino":
-        yield Candidate(Reference.kind, lambda: Reference(classifier))
+        yield Candidate(ReferenceEngine.kind, lambda: ReferenceEngine(classifier))
         if supports_bfloat16(device):
             compiled = options.compiled and device.type == "cuda"
             yield Candidate(
-                Kind("torch", "bfloat16"),
+                EngineKind("torch", "bfloat16"),
                 lambda: PyTorchEngine(classifier, torch.bfloat16, compiled=compiled),
             )
     if options.preference == "openvino" or (
@@ -60,11 +60,11 @@ def _openvino_candidates(
     classifier: Classifier, options: EngineOptions, *, fresh: bool
 ) -> Iterator[Candidate]:
     try:
-        from app.engines import openvino, quantized  # noqa: PLC0415 - an extra that may be missing
+        from app.engines import openvino, quantized  # noqa: PLC0415 - an optional extra
 
         has_bfloat16 = openvino.has_bfloat16(classifier.device)
-    except Exception as error:  # noted when this is built
-        yield Candidate(Kind("openvino", "float32"), partial(_raise, error))
+    except Exception as error:  # raised when the candidate is built
+        yield Candidate(EngineKind("openvino", "float32"), partial(_raise, error))
         return
 
     @cache
@@ -73,7 +73,7 @@ def _openvino_candidates(
             return openvino.convert(classifier, options.cache)
         return openvino.read_converted(classifier.card, options.cache)
 
-    def build(kind: Kind) -> Engine:
+    def build(kind: EngineKind) -> Engine:
         return openvino.OpenVinoEngine(model(), kind, threads=options.threads)
 
     yield Candidate(openvino.FLOAT32, lambda: build(openvino.FLOAT32))

@@ -1,4 +1,4 @@
-"""The interface of an engine."""
+"""The interface of engines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Kind:
-    """An engine's name and what its products are computed in, such as `bfloat16`."""
+class EngineKind:
+    """The name of an engine and the dtype that it computes in, such as `bfloat16`."""
 
     name: str
     dtype: str
 
     def __str__(self) -> str:
-        """Show both."""
+        """Return the name and the dtype."""
         return f"{self.name} {self.dtype}"
 
 
 class Engine(Protocol):
-    """Answers as `Classifier.probabilities` does, in a way of its own. Used by one thread."""
+    """An alternative implementation of `Classifier.probabilities`. Used by one thread."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> EngineKind:
         """The kind of engine."""
         ...
 
-    def probabilities(self, pictures: Sequence[Tensor]) -> Tensor:
-        """Classify prepared pictures, each uint8 (C, H, W): float32 (B, classes) on the CPU."""
+    def probabilities(self, images: Sequence[Tensor]) -> Tensor:
+        """Classify preprocessed images, each uint8 (C, H, W): float32 (B, classes) on the CPU."""
         ...

@@ -1,9 +1,9 @@
-"""Runs a network with OpenVINO, on the CPU.
+"""Execution of a network with OpenVINO, on the CPU.
 
     Classifier --convert--> Model --OpenVinoEngine--> probabilities
 
-The network is converted from the loaded PyTorch module, together with its normalisation and its
-softmax, once for every checkpoint and version of OpenVINO; what was converted is kept on disk.
+The network is converted from the loaded PyTorch module, together with its normalization and its
+softmax, once for every checkpoint and version of OpenVINO. The result is cached on disk.
 """
 
 import contextlib
@@ -19,35 +19,35 @@ import structlog
 import torch
 from torch import Tensor, nn
 
-from app.engines.engine import Kind
-from app.vision.checkpoint import Card
+from app.engines.engine import EngineKind
+from app.vision.checkpoint import ModelCard
 from app.vision.classifier import Classifier
 from app.vision.device import runs_bfloat16_in_onednn
-from app.vision.preprocess import normalise
+from app.vision.preprocess import normalize
 from app.vision.specs import InputSpec
 
 log = structlog.stdlib.get_logger(__name__)
 
 VERSION: str = openvino.__version__
 
-FLOAT32 = Kind("openvino", "float32")
-BFLOAT16 = Kind("openvino", "bfloat16")
+FLOAT32 = EngineKind("openvino", "float32")
+BFLOAT16 = EngineKind("openvino", "bfloat16")
 
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-_UNFINISHED = ".making-"
-_LEFT_S = 3600.0  # no conversion takes so long
+_TEMPORARY_PREFIX = ".making-"
+_STALE_S = 3600.0  # no conversion takes that long
 
 
 class OpenVinoEngine:
     """A network compiled for this processor, for batches of any size."""
 
-    def __init__(self, model: openvino.Model, kind: Kind, *, threads: int) -> None:
+    def __init__(self, model: openvino.Model, kind: EngineKind, *, threads: int) -> None:
         """Compile a network.
 
         Args:
             model: uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
-            kind: of OpenVINO, in float32, bfloat16 or, where the model is, int8.
-            threads: how many compute.
+            kind: OpenVINO in float32, bfloat16 or, for a quantized model, int8.
+            threads: number of compute threads.
 
         Raises:
             RuntimeError: OpenVINO cannot run the network.
@@ -65,24 +65,24 @@ class OpenVinoEngine:
         )
         self._request = compiled.create_infer_request()
 
-    def probabilities(self, pictures: Sequence[Tensor]) -> Tensor:
-        """Classify prepared pictures, each uint8 (C, H, W): float32 (B, classes) on the CPU."""
-        batch = np.stack([picture.numpy() for picture in pictures])  # (B, C, H, W)
-        (answer,) = self._request.infer([batch], share_inputs=True).values()
-        return torch.from_numpy(answer)
+    def probabilities(self, images: Sequence[Tensor]) -> Tensor:
+        """Classify preprocessed images, each uint8 (C, H, W): float32 (B, classes) on the CPU."""
+        batch = np.stack([image.numpy() for image in images])  # (B, C, H, W)
+        (output,) = self._request.infer([batch], share_inputs=True).values()
+        return torch.from_numpy(output)
 
 
-def _float_dtype(kind: Kind) -> str:
-    """Return what floats are computed in; in a network in INT8, those that were not quantized."""
+def _float_dtype(kind: EngineKind) -> str:
+    """Return the dtype of floats; in an INT8 network, of those that are not quantized."""
     if kind.dtype != "int8":
         return kind.dtype
     return "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether this processor computes bfloat16 faster than float32, as OpenVINO sees it.
+    """Return whether OpenVINO computes bfloat16 faster than float32 on this processor.
 
-    OpenVINO looks at the processor alone, and crashes where ONEDNN_MAX_CPU_ISA forbids what it saw.
+    OpenVINO checks only the processor, and crashes if ONEDNN_MAX_CPU_ISA forbids what it detected.
 
     Raises:
         RuntimeError: the device is not a CPU.
@@ -93,8 +93,8 @@ def has_bfloat16(device: torch.device) -> bool:
     return "BF16" in capabilities and runs_bfloat16_in_onednn()
 
 
-class _Whole(nn.Module):
-    """uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes)."""
+class _EndToEnd(nn.Module):
+    """Normalization, network and softmax: uint8 (B, C, H, W) -> float32 (B, classes)."""
 
     def __init__(self, network: nn.Module, spec: InputSpec) -> None:
         super().__init__()
@@ -102,25 +102,25 @@ class _Whole(nn.Module):
         self._spec = spec
 
     def forward(self, batch: Tensor) -> Tensor:
-        outputs: Tensor = self._network(normalise(batch, self._spec))
+        outputs: Tensor = self._network(normalize(batch, self._spec))
         return outputs.softmax(dim=1)
 
 
-def read_converted(card: Card, cache: Path) -> openvino.Model:
-    """Read the converted network that was kept in the folder `cache`.
+def read_converted(card: ModelCard, cache: Path) -> openvino.Model:
+    """Read the converted network from the folder `cache`.
 
     Returns uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
 
     Raises:
-        RuntimeError: it is not there, or damaged.
+        RuntimeError: it is missing or damaged.
     """
     return openvino.Core().read_model(_folder(card, cache) / "model.xml")
 
 
 def convert(classifier: Classifier, cache: Path) -> openvino.Model:
-    """Convert a network, which stays as it is, and keep the result in the folder `cache`.
+    """Convert a network, which is not changed, and save the result in the folder `cache`.
 
-    Tracing changes how every PyTorch module of the process is called: nothing may answer meanwhile.
+    Tracing changes how every PyTorch module of the process is called: no network may run meanwhile.
 
     Returns uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
 
@@ -128,11 +128,11 @@ def convert(classifier: Classifier, cache: Path) -> openvino.Model:
         RuntimeError: it cannot be converted.
     """
     model = _traced(classifier)
-    _keep(model, _folder(classifier.card, cache), classifier.card)
+    _save(model, _folder(classifier.card, cache), classifier.card)
     return model
 
 
-def _folder(card: Card, cache: Path) -> Path:
+def _folder(card: ModelCard, cache: Path) -> Path:
     return cache / f"{card.spec.name}-{card.digest}-{VERSION.partition('-')[0]}"
 
 
@@ -140,7 +140,7 @@ def _traced(classifier: Classifier) -> openvino.Model:
     spec = classifier.card.spec.input
     shape = (spec.channels, spec.height, spec.width)
     program = torch.export.export(
-        _Whole(classifier.network.cpu(), spec).eval(),
+        _EndToEnd(classifier.network.cpu(), spec).eval(),
         (torch.zeros(2, *shape, dtype=torch.uint8),),
         dynamic_shapes=({0: torch.export.Dim("batch")},),
     )
@@ -149,25 +149,28 @@ def _traced(classifier: Classifier) -> openvino.Model:
     return model
 
 
-def _keep(model: openvino.Model, folder: Path, card: Card) -> None:
-    """Put a model in its folder, whole or not at all, and remove those of other checkpoints."""
+def _save(model: openvino.Model, folder: Path, card: ModelCard) -> None:
+    """Save a model in its folder atomically, and remove those of other checkpoints."""
     name = card.spec.name
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leavings(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=_UNFINISHED) as temporary:
+        _remove_stale_folders(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=_TEMPORARY_PREFIX) as temporary:
             made = Path(temporary, "made")
             openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
             for old in folder.parent.glob(f"{name}-*"):
                 shutil.rmtree(old, ignore_errors=True)
             made.replace(folder)
-    except (OSError, RuntimeError) as error:  # no room: it is converted again at the next start
-        log.warning("the converted network is not kept", model=name, error=str(error))
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # such as a full disk: the network is converted again at the next start
+        log.warning("the converted network cannot be cached", model=name, error=str(error))
 
 
-def _remove_leavings(folder: Path) -> None:
-    """Remove what a process that was killed left behind."""
-    for path in folder.glob(f"{_UNFINISHED}*"):
+def _remove_stale_folders(folder: Path) -> None:
+    """Remove the temporary folders of killed processes."""
+    for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - _LEFT_S:
+            if path.stat().st_mtime < time.time() - _STALE_S:
                 shutil.rmtree(path, ignore_errors=True)

@@ -1,19 +1,19 @@
-"""Options of engines."""
+"""Engine settings of the operator. This module does not import PyTorch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 Preference = Literal["auto", "torch", "openvino", "int8", "exact"]
-"""`int8` is `auto` with networks in INT8; `exact` is float32 PyTorch and nothing else."""
+"""`int8` is `auto` plus INT8 networks; `exact` is float32 PyTorch only."""
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """The operator's choices for all engines.
+    """Engine settings of the operator.
 
-    `cache` is a folder for what engines prepare, `threads` how many compute on a CPU, `compiled`
-    whether PyTorch compiles networks on CUDA; `models` is the folder of the checkpoints.
+    `threads` is the number of compute threads on a CPU; with `compiled`, PyTorch compiles networks
+    on CUDA. `cache` is the folder of converted networks, `models` that of the checkpoints.
     """
 
     preference: Preference

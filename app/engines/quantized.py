@@ -1,7 +1,7 @@
-"""Networks in INT8, as NAME.int8.xml and NAME.int8.bin beside the checkpoint they come from.
+"""INT8 networks, stored as NAME.int8.xml and NAME.int8.bin beside their checkpoint.
 
-`training.quantize` makes them from a checkpoint and some of its training images. They answer nearly
-as float32 does, so only an operator who asks for them gets them.
+`training.quantize` creates them from a checkpoint and some of its training images. Their
+predictions differ slightly from float32, so that they are used only if the operator enables them.
 """
 
 from dataclasses import dataclass
@@ -9,59 +9,59 @@ from pathlib import Path
 
 import openvino
 
-from app.engines.engine import Kind
-from app.vision.checkpoint import Card
+from app.engines.engine import EngineKind
+from app.vision.checkpoint import ModelCard
 
-KIND = Kind("openvino", "int8")
+KIND = EngineKind("openvino", "int8")
 
-_MADE_FROM = ["atelier", "checkpoint"]
+_ORIGIN = ["atelier", "checkpoint"]
 _NOTE = ["atelier", "note"]
 
 
 @dataclass(frozen=True)
-class Quantised:
-    """A network in INT8: uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
+class QuantizedModel:
+    """An INT8 network: uint8 (B, C, H, W), 0..255 -> probabilities, float32 (B, classes).
 
-    `note` says how good it is.
+    `note` describes its accuracy.
     """
 
     model: openvino.Model
     note: str
 
 
-def find(card: Card, folder: Path) -> Quantised | None:
-    """Read the network in INT8 that was made from these weights; None where there is none.
+def find(card: ModelCard, folder: Path) -> QuantizedModel | None:
+    """Read the INT8 network of these weights; None if there is none.
 
-    It may have been made at another input size.
+    It may have been created for another input size.
     """
     path = path_of(card, folder)
     try:
         model = openvino.Core().read_model(path)
-        if model.get_rt_info(_MADE_FROM).value != _origin(card):
+        if model.get_rt_info(_ORIGIN).value != _origin(card):
             return None
         note = str(model.get_rt_info(_NOTE).value)
-    except RuntimeError:  # not there, damaged, or without what `save` notes
+    except RuntimeError:  # missing, damaged, or without the metadata that `save` writes
         return None
     spec = card.spec.input
     model.reshape([-1, spec.channels, spec.height, spec.width])
-    return Quantised(model, note)
+    return QuantizedModel(model, note)
 
 
-def save(model: openvino.Model, card: Card, note: str, folder: Path) -> Path:
-    """Keep a network in INT8 beside its checkpoint; returns where."""
-    model.set_rt_info(_origin(card), _MADE_FROM)
+def save(model: openvino.Model, card: ModelCard, note: str, folder: Path) -> Path:
+    """Save an INT8 network beside its checkpoint; return its path."""
+    model.set_rt_info(_origin(card), _ORIGIN)
     model.set_rt_info(note, _NOTE)
     path = path_of(card, folder)
     openvino.save_model(model, path)
     return path
 
 
-def path_of(card: Card, folder: Path) -> Path:
-    """Return the path of a checkpoint's network in INT8."""
+def path_of(card: ModelCard, folder: Path) -> Path:
+    """Return the path of a checkpoint's INT8 network."""
     return folder / f"{card.spec.name}.int8.xml"
 
 
-def _origin(card: Card) -> str:
-    """Name what a network in INT8 contains: the weights and the normalisation."""
+def _origin(card: ModelCard) -> str:
+    """Identify the weights and the normalization that an INT8 network contains."""
     spec = card.spec.input
     return f"{card.sha256} {spec.mean} {spec.std}"

@@ -1,4 +1,4 @@
-"""A cache of engine selections, in a file."""
+"""Cache of engine selections, in a JSON file."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import torch
 
-from app.engines.engine import Kind
+from app.engines.engine import EngineKind
 from app.vision.checkpoint import atomic_write
 from app.vision.device import describe
 
@@ -18,45 +18,45 @@ _PACKAGES = ("torch", "openvino")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The engine that was chosen, and why."""
+class CachedSelection:
+    """The kind of the selected engine and the reason for its selection."""
 
-    kind: Kind
+    kind: EngineKind
     reason: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the verdict as JSON types, the inverse of `from_json`."""
+        """Return the selection as JSON types, the inverse of `from_json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Read a verdict; raises KeyError or TypeError on anything else."""
+        """Parse a selection; raise KeyError or TypeError if it is invalid."""
         texts = (value["kind"]["name"], value["kind"]["dtype"], value["reason"])
         if not all(isinstance(text, str) for text in texts):
-            raise TypeError("expected texts")
+            raise TypeError("expected strings")
         name, dtype, reason = texts
-        return cls(Kind(name, dtype), reason)
+        return cls(EngineKind(name, dtype), reason)
 
 
-class Verdicts:
-    """A JSON file of verdicts by the circumstances under which they hold.
+class SelectionCache:
+    """A JSON file of selections by key.
 
-    A damaged file counts as none, and without room for a verdict it will be found again.
+    A damaged file is ignored. A selection that cannot be written is made again at the next start.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def find(self, key: str) -> Verdict | None:
-        """Return what was kept under a key."""
+    def find(self, key: str) -> CachedSelection | None:
+        """Return the selection of a key."""
         try:
-            return Verdict.from_json(self._read()[key])
+            return CachedSelection.from_json(self._read()[key])
         except (KeyError, TypeError):
             return None
 
-    def keep(self, key: str, verdict: Verdict) -> None:
-        """Keep a verdict."""
-        text = json.dumps({**self._read(), key: verdict.to_json()}, indent=2)
+    def put(self, key: str, selection: CachedSelection) -> None:
+        """Store the selection of a key."""
+        text = json.dumps({**self._read(), key: selection.to_json()}, indent=2)
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(self._path) as file:
@@ -70,8 +70,8 @@ class Verdicts:
         return found if isinstance(found, dict) else {}
 
 
-def circumstances(device: torch.device) -> str:
-    """Name everything about this host on which a verdict depends."""
+def host_description(device: torch.device) -> str:
+    """Return the package versions, processor and device that a selection depends on."""
     versions = [f"{name} {_version(name)}" for name in _PACKAGES]
     return ", ".join((*versions, _processor(), describe(device)))
 

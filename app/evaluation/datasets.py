@@ -1,4 +1,4 @@
-"""The data sets that an operator has put on the host: a folder each, with class folders in it."""
+"""Data sets on the server: one folder per data set, with class folders in it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,16 @@ from app.evaluation.sources import as_text
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set by name, with the names of the folders in it."""
+    """The name of a data set and of the folders in it."""
 
     name: str
     folders: tuple[str, ...]
 
 
 def list_datasets(root: Path) -> list[Dataset]:
-    """List the folders that have folders in them, by name; none where `root` is missing.
+    """List the folders that contain folders, by name; return none if `root` is missing.
 
-    A folder whose own name is not UTF-8 is left out: no request could name it.
+    Folders whose name is not UTF-8 are omitted, because no request could name them.
     """
     found = [
         Dataset(path.name, tuple(as_text(Path(each.name)) for each in _folders(path)))
@@ -29,15 +29,15 @@ def list_datasets(root: Path) -> list[Dataset]:
 
 
 def find_dataset(root: Path, name: str) -> Path:
-    """Find a data set's folder.
+    """Return the folder of a data set.
 
     Raises:
-        UnknownDatasetError: the name is not in the list.
+        UnknownDatasetError: there is no data set of that name.
     """
     names = [dataset.name for dataset in list_datasets(root)]
     if name not in names:
-        known = ", ".join(names) or "none yet"
-        raise UnknownDatasetError(f"there is no data set {name!r}; the data sets are: {known}")
+        known = ", ".join(names) or "none"
+        raise UnknownDatasetError(f"There is no data set {name!r}. Available data sets: {known}.")
     return root / name
 
 

@@ -1,29 +1,29 @@
-"""Errors of labeled data sets.
+"""Errors of data sets.
 
-path --open_source--> Source            ArchiveError, ArchiveTooLargeError
-Source --label--> Labels                NothingLabelledError
-name --find_dataset--> folder           UnknownDatasetError
-Source --read--> bytes                  UnreadableError, of one file only
+path --open_source--> ImageSource           ArchiveError, ArchiveTooLargeError
+ImageSource --label_files--> LabeledSet     NoLabeledFilesError
+name --find_dataset--> folder               UnknownDatasetError
+ImageSource --read--> bytes                 UnreadableFileError, of one file only
 """
 
 from app.errors import AtelierError
 
 
 class ArchiveError(AtelierError):
-    """Not a zip archive, a damaged one, one that no honest program makes, or an unreadable set."""
+    """The zip archive is invalid, damaged or malicious, or the folder is unreadable."""
 
 
 class ArchiveTooLargeError(AtelierError):
-    """The archive has more entries, or more bytes once unpacked, than are accepted."""
+    """The archive has more entries or more uncompressed bytes than the limit."""
 
 
-class NothingLabelledError(AtelierError):
-    """No file is in a folder that is named after a class, or it is not clear after which."""
+class NoLabeledFilesError(AtelierError):
+    """No file is in a folder named after a class, or the class is ambiguous."""
 
 
 class UnknownDatasetError(AtelierError):
-    """The host has no data set of that name."""
+    """The server has no data set of that name."""
 
 
-class UnreadableError(AtelierError):
-    """A file of the set cannot be read."""
+class UnreadableFileError(AtelierError):
+    """A file of the data set cannot be read."""

@@ -1,9 +1,9 @@
-"""The confusion matrix and the reliability diagram of a report, in one picture."""
+"""Figure with the confusion matrix and the reliability diagram of a report."""
 
 from pathlib import Path
 
 from app.errors import AtelierError
-from app.evaluation.report import Calibration, Report
+from app.evaluation.report import ConfidenceCalibration, EvaluationReport
 from app.vision.charts import draw_confusion
 
 try:
@@ -11,7 +11,7 @@ try:
     from matplotlib.figure import Figure
 except ModuleNotFoundError as error:
     raise AtelierError(
-        "figures are drawn with matplotlib; install it by: pip install -e '.[train]'"
+        "Figures need matplotlib. Install it with: pip install -e '.[train]'"
     ) from error
 
 _CELL_IN = 0.7
@@ -19,19 +19,19 @@ _FORMATS = (".pdf", ".png", ".svg")
 
 
 def check(path: Path) -> None:
-    """Find out early whether a report can be drawn into a file.
+    """Check early that a figure can be written to a file.
 
     Raises:
-        AtelierError: its name says no format that can be written, or its folder is not there.
+        AtelierError: the format is not supported or the folder does not exist.
     """
     if path.suffix.lower() not in _FORMATS:
-        raise AtelierError(f"{path} cannot be written: its name must end in {', '.join(_FORMATS)}")
+        raise AtelierError(f"{path} cannot be written: its name must end in {', '.join(_FORMATS)}.")
     if not path.parent.is_dir():
-        raise AtelierError(f"{path} cannot be written: there is no folder {path.parent}")
+        raise AtelierError(f"{path} cannot be written: there is no folder {path.parent}.")
 
 
-def draw(report: Report, path: Path) -> None:
-    """Draw a report into a file; its name says in which format.
+def draw(report: EvaluationReport, path: Path) -> None:
+    """Draw a report into a file, in the format of its suffix.
 
     Raises:
         OSError: the file cannot be written.
@@ -45,9 +45,9 @@ def draw(report: Report, path: Path) -> None:
     figure.savefig(path, bbox_inches="tight")
 
 
-def _draw_reliability(axes: Axes, calibration: Calibration) -> None:
-    """Draw accuracy over confidence; the line is where they are the same."""
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+def _draw_reliability(axes: Axes, calibration: ConfidenceCalibration) -> None:
+    """Draw accuracy over confidence, with the diagonal of perfect calibration."""
+    axes.plot([0, 1], [0, 1], color="gray", linestyle=":")
     known = [each for each in calibration.bins if each.accuracy is not None]
     most = max(each.count for each in known)
     for each in known:

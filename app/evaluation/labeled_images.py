@@ -1,4 +1,4 @@
-"""Labelled images: every file belongs to the class that its folder is named after."""
+"""Labels from folder names: every file belongs to the class named by its folder."""
 
 import hashlib
 import json
@@ -10,20 +10,20 @@ from functools import cache
 from itertools import takewhile, zip_longest
 from pathlib import Path, PurePosixPath
 
-from app.evaluation.errors import NothingLabelledError
-from app.evaluation.sources import Archive, ArchiveLimits, Folder, Source
+from app.evaluation.errors import NoLabeledFilesError
+from app.evaluation.sources import ArchiveLimits, ImageArchive, ImageFolder, ImageSource
 
 ClassOf = Callable[[str], int | None]
-"""Name of a folder -> index of the class that it stands for."""
+"""Function from the name of a folder to the index of its class."""
 
 _Path = tuple[str, ...]
 
 _SHOWN = 10
-_LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini")  # left in archives by desktops
+_DESKTOP_FILES = ("__MACOSX", "Thumbs.db", "desktop.ini")  # added to archives by desktops
 
 
 @dataclass(frozen=True)
-class LabelledFile:
+class LabeledFile:
     """A file and the index of its class."""
 
     name: str
@@ -31,106 +31,108 @@ class LabelledFile:
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file that counts for nothing, and why."""
+class SkippedFile:
+    """A file that is excluded from the evaluation, and the reason."""
 
     filename: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Labels:
-    """The labels that the folders give to their files, and the files without one.
+class LabeledSet:
+    """The labeled files of a data set.
 
-    `files` are in an order that is random but always the same, so that a part of them, from the
-    start, stands for all. `unknown_folders` counts the files of each folder that is no class.
+    `files` are in a random but reproducible order, so that any prefix is a representative sample.
+    `unknown_folders` counts the files of each folder that is not a class.
     """
 
-    files: Sequence[LabelledFile]
-    skipped: Sequence[Skipped]
+    files: Sequence[LabeledFile]
+    skipped: Sequence[SkippedFile]
     unknown_folders: Counter[str]
 
     @property
     def digest(self) -> str:
-        """Tell this order of files and classes from any other."""
+        """Hash of the files and classes, in order."""
         known = json.dumps([[file.name, file.label] for file in self.files])
         return hashlib.sha256(known.encode()).hexdigest()
 
 
-def open_source(path: Path, limits: ArchiveLimits) -> Source:
+def open_source(path: Path, limits: ArchiveLimits) -> ImageSource:
     """Open a folder or an archive.
 
     Raises:
-        ArchiveError, ArchiveTooLargeError: as `Archive` and `Folder` do.
+        ArchiveError, ArchiveTooLargeError: as `ImageArchive` and `ImageFolder` do.
     """
-    return Folder(path) if path.is_dir() else Archive(path, limits)
+    return ImageFolder(path) if path.is_dir() else ImageArchive(path, limits)
 
 
-def label(names: Iterable[str], class_of: ClassOf) -> Labels:
+def label_files(names: Iterable[str], class_of: ClassOf) -> LabeledSet:
     """Find the class of every file.
 
-    The class folders may lie in other folders that they all share, as in `pets/test/cat/1.jpg`, and
-    have folders in them; files beside the folders around them do not matter. A file in folders of
-    two classes counts for neither. Hidden files and what desktops leave behind are passed over.
+    The class folders may be nested in common parent folders, as in `pets/test/cat/1.jpg`, and may
+    contain folders; files beside the parent folders are ignored. A file in folders of two classes
+    is skipped. Hidden files and files of desktop environments are ignored.
 
     Raises:
-        NothingLabelledError: no file has a class, or a folder that they all share is named after
-            one and those in it after others.
+        NoLabeledFilesError: no file has a class, or a common parent folder is named after one class
+            and folders in it after others.
     """
     class_of = cache(class_of)
     by_parts: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         by_parts.setdefault(_parts(name), []).append(name)
-    times = {spelt[0]: len(spelt) for spelt in by_parts.values()}
+    counts = {spellings[0]: len(spellings) for spellings in by_parts.values()}
     placed = {
-        spelt[0]: parts for parts, spelt in by_parts.items() if not any(map(_is_litter, parts))
+        spellings[0]: parts
+        for parts, spellings in by_parts.items()
+        if not any(map(_is_hidden, parts))
     }
     depth = _depth({tuple(folders) for *folders, _ in placed.values() if folders}, class_of)
-    files: list[LabelledFile] = []
+    files: list[LabeledFile] = []
     skipped = [
-        Skipped(name, f"the name comes {count} times; the first counts")
-        for name, count in times.items()
+        SkippedFile(name, f"the name occurs {count} times; only the first file is used")
+        for name, count in counts.items()
         if count > 1
     ]
     unknown = Counter[str]()
     for name, (*folders, _) in placed.items():
         if len(folders) <= depth:
-            skipped.append(Skipped(name, "it is in no class folder"))
+            skipped.append(SkippedFile(name, "the file is not in a class folder"))
         elif (found := class_of(folders[depth])) is None:
             unknown[folders[depth]] += 1
-            skipped.append(Skipped(name, f"{folders[depth]!r} is not a class of the model"))
+            skipped.append(SkippedFile(name, f"{folders[depth]!r} is not a class of the model"))
         elif other := _other_class(found, folders[depth + 1 :], class_of):
-            reason = f"it is in {folders[depth]!r}, and in {other!r} inside: two classes"
-            skipped.append(Skipped(name, reason))
+            reason = f"the file is in folders of two classes, {folders[depth]!r} and {other!r}"
+            skipped.append(SkippedFile(name, reason))
         else:
-            files.append(LabelledFile(name, found))
+            files.append(LabeledFile(name, found))
     if not files:
         shown = ", ".join(map(repr, sorted(unknown)[:_SHOWN])) or "none"
-        raise NothingLabelledError(
-            f"no file is in a folder named after a class of the model; the folders are: {shown}"
+        raise NoLabeledFilesError(
+            f"No file is in a folder named after a class of the model. Folders: {shown}."
         )
     files.sort(key=lambda file: file.name)
     random.Random(0).shuffle(files)  # noqa: S311 - an order, not a secret
-    return Labels(files, skipped, unknown)
+    return LabeledSet(files, skipped, unknown)
 
 
 def _parts(name: str) -> tuple[str, ...]:
     return PurePosixPath(name.replace("\\", "/")).parts or (name,)
 
 
-def _is_litter(part: str) -> bool:
-    return part.startswith(".") or part in _LITTER
+def _is_hidden(part: str) -> bool:
+    return part.startswith(".") or part in _DESKTOP_FILES
 
 
 def _other_class(label: int, folders: Sequence[str], class_of: ClassOf) -> str | None:
-    """Return the first folder that is named after another class."""
+    """Return the first folder named after another class."""
     return next((each for each in folders if class_of(each) not in (None, label)), None)
 
 
 def _depth(paths: Set[_Path], class_of: ClassOf) -> int:
-    """Count the folders around the class folders."""
+    """Return the number of parent folders of the class folders."""
     ordered = sorted(paths)
-    innermost = [  # a folder around others is followed by one of them
+    innermost = [  # a parent folder is followed by one of its children
         path
         for path, after in zip_longest(ordered, ordered[1:], fillvalue=())
         if after[: len(path)] != path
@@ -143,8 +145,8 @@ def _depth(paths: Set[_Path], class_of: ClassOf) -> int:
     if outer is None:
         return len(shared) if inside else max(len(shared) - 1, 0)
     if len(set(map(class_of, named))) > 1:
-        raise NothingLabelledError(
-            f"the folder {shared[outer]!r} is named after a class, and so is {named[-1]!r} in it; "
-            "name the outer one otherwise"
+        raise NoLabeledFilesError(
+            f"The folder {shared[outer]!r} is named after a class, and so is {named[-1]!r} in it. "
+            "Rename the outer folder."
         )
     return outer

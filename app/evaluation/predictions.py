@@ -1,4 +1,4 @@
-"""The predictions that a model has made so far."""
+"""Predictions of a model on a data set, as arrays that can be saved and resumed."""
 
 import io
 import json
@@ -7,43 +7,49 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.evaluation.arrays import Indices, Probabilities
-from app.evaluation.labeled_images import Skipped
+from app.evaluation.labeled_images import SkippedFile
+
+Probabilities = NDArray[np.float32]
+"""(N, K): a row that sums to 1 for each image."""
+
+Indices = NDArray[np.int64]
+"""(N,): a class for each image."""
 
 
-class AnswersError(ValueError):
-    """Bytes that do not hold answers."""
+class PredictionsError(ValueError):
+    """The bytes are not saved predictions."""
 
 
 @dataclass
-class Answers:
-    """Grows batch by batch.
+class Predictions:
+    """The predictions so far; they grow batch by batch.
 
-    `of` names the model and the set that they belong to. `seen` counts the files of the set, in its
-    order, that were answered or skipped. `positions` are those of the answered ones, `rows` their
-    probabilities, one float32 (K,) each. `seconds` is the time that it took.
+    `key` identifies the model and the data set. `seen` is the number of files, in order, that were
+    predicted or skipped. `positions` are the indices of the predicted files, `rows` their
+    probabilities, one float32 (K,) each. `seconds` is the time spent.
     """
 
-    of: str = ""
+    key: str = ""
     seen: int = 0
     positions: list[int] = field(default_factory=list)
     rows: list[Probabilities] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
     seconds: float = 0.0
 
     def probabilities(self) -> Probabilities:
         """Return all rows: float32 (N, K), with N >= 1."""
         return np.stack(self.rows)
 
-    def labels(self, of_set: Sequence[int]) -> Indices:
-        """Pick the labels of the answered files from those of the set: int64 (N,)."""
-        return np.asarray(of_set, dtype=np.int64)[self.positions]
+    def labels(self, all_labels: Sequence[int]) -> Indices:
+        """Select the labels of the predicted files from those of all files: int64 (N,)."""
+        return np.asarray(all_labels, dtype=np.int64)[self.positions]
 
     def to_bytes(self) -> bytes:
-        """Return all of it, for `from_bytes`."""
+        """Serialize the predictions, the inverse of `from_bytes`."""
         buffer = io.BytesIO()
-        known = {"of": self.of, "seen": self.seen, "seconds": self.seconds}
+        known = {"of": self.key, "seen": self.seen, "seconds": self.seconds}
         skipped = [[each.filename, each.reason] for each in self.skipped]
         np.savez(
             buffer,
@@ -55,17 +61,17 @@ class Answers:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` returned.
+        """Parse saved predictions.
 
         Raises:
-            AnswersError: it is damaged.
+            PredictionsError: the data is damaged.
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as found:
                 rest = json.loads(found["rest"].tobytes())
-                skipped = [Skipped(*each) for each in rest["skipped"]]
+                skipped = [SkippedFile(*each) for each in rest["skipped"]]
                 return cls(
-                    of=rest["of"],
+                    key=rest["of"],
                     seen=rest["seen"],
                     positions=found["positions"].tolist(),
                     rows=list(found["rows"]),
@@ -73,4 +79,4 @@ class Answers:
                     seconds=rest["seconds"],
                 )
         except Exception as error:  # on damaged archives numpy raises almost any type
-            raise AnswersError(f"these are no answers: {error}") from error
+            raise PredictionsError(f"The saved predictions are damaged: {error}.") from error

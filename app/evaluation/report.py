@@ -1,15 +1,15 @@
-"""The report on a model: how good it is on labelled images, and where it errs."""
+"""The report on a model: its metrics on labeled images and its worst mistakes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.evaluation.labeled_images import Skipped
+from app.evaluation.labeled_images import SkippedFile
 
 
 @dataclass(frozen=True)
 class ClassReport:
-    """One class; null where it was never predicted, or there was nothing to find."""
+    """Metrics of one class; None if it was never predicted or has no images."""
 
     label: str
     precision: float | None
@@ -19,18 +19,19 @@ class ClassReport:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """Counts of images, in a row for each true class and a column for each predicted one."""
+class ConfusionMatrix:
+    """Counts of images; rows are true classes, columns predicted classes."""
 
     labels: Sequence[str]
     counts: Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Bin:
-    """The predictions whose confidence is above `low` and up to `high`; null where there are none.
+class CalibrationBin:
+    """The predictions with a confidence above `low` and up to `high`.
 
-    `confidence` is their mean confidence, `accuracy` the part of them that is right.
+    `confidence` is their mean confidence, `accuracy` the fraction that is correct; None if the bin
+    is empty.
     """
 
     low: float
@@ -41,24 +42,24 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """The difference between confidence and accuracy.
+class ConfidenceCalibration:
+    """Calibration of the confidence.
 
-    `ece` is the expected calibration error (Guo et al. 2017), 0..1: the mean distance of the two
-    over the bins, each weighted by its count.
+    `ece` is the expected calibration error (Guo et al. 2017), 0..1: the mean distance between
+    confidence and accuracy over the bins, weighted by their counts.
     """
 
     ece: float
-    bins: Sequence[Bin]
+    bins: Sequence[CalibrationBin]
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """Metrics computed from probabilities and labels alone.
+class ClassificationMetrics:
+    """Metrics that follow from probabilities and labels alone.
 
-    `loss` is the mean negative log-likelihood in nats, of probabilities of 2e-16 or more;
-    `accuracy_interval` holds 95 % of the probability (Wilson 1927); `top_k_accuracy` is by k, as a
-    text.
+    `loss` is the mean negative log-likelihood in nats, of probabilities of at least 2e-16;
+    `accuracy_interval` is the 95 % confidence interval (Wilson 1927); `top_k_accuracy` is keyed by
+    k, as a string.
     """
 
     n: int
@@ -67,13 +68,13 @@ class Metrics:
     accuracy_interval: tuple[float, float]
     top_k_accuracy: Mapping[str, float]
     classes: Sequence[ClassReport]
-    confusion_matrix: Confusion
-    calibration: Calibration
+    confusion_matrix: ConfusionMatrix
+    calibration: ConfidenceCalibration
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that was taken for something else. Probabilities are of the two classes."""
+    """A misclassified image, with the probabilities of the true and the predicted class."""
 
     filename: str
     label: str
@@ -84,20 +85,19 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Report(Metrics):
-    """All of it.
+class EvaluationReport(ClassificationMetrics):
+    """The whole report.
 
-    `labelled` counts the images of the set: more than `n` and the skipped ones together where the
-    evaluation was cut short. `skipped` are the first of the files that count for nothing,
-    `skipped_count` is how many there are, and `unknown_folders` counts the files in folders that
-    are not named after a class: in those with the most files, of `unknown_folder_count` in all.
-    `images_per_s` counts images from reading to probabilities.
+    `labelled` is the number of labeled images in the data set, of which some remain if the
+    evaluation was ended early. `skipped` are the first of `skipped_count` skipped files.
+    `unknown_folders` counts the files in the largest of `unknown_folder_count` folders that are not
+    named after a class. `images_per_s` covers everything from reading to probabilities.
     """
 
     model: Mapping[str, str]
     engine: Mapping[str, str]
     worst_mistakes: Sequence[Mistake]
-    skipped: Sequence[Skipped]
+    skipped: Sequence[SkippedFile]
     skipped_count: int
     labelled: int
     unknown_folders: Mapping[str, int]

@@ -1,14 +1,14 @@
-"""The mistakes that are most worth a look."""
+"""The worst mistakes of a model, with thumbnails."""
 
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from app.evaluation.arrays import Probabilities
-from app.evaluation.errors import UnreadableError
-from app.evaluation.labeled_images import LabelledFile
+from app.evaluation.errors import UnreadableFileError
+from app.evaluation.labeled_images import LabeledFile
+from app.evaluation.predictions import Probabilities
 from app.evaluation.report import Mistake
-from app.evaluation.sources import Source
+from app.evaluation.sources import ImageSource
 from app.vision.errors import ImageError
 from app.vision.images import ImageLimits, read_header
 
@@ -17,37 +17,37 @@ _THUMBNAIL_PX = 192
 _THUMBNAIL_QUALITY = 85
 
 
-def worst(
-    probabilities: Probabilities, files: Sequence[LabelledFile], classes: Sequence[str]
+def worst_mistakes(
+    probabilities: Probabilities, files: Sequence[LabeledFile], classes: Sequence[str]
 ) -> list[Mistake]:
-    """Find the images that were taken for another class, those first whose own was least likely.
+    """Find the misclassified images with the lowest probability of the true class.
 
     `probabilities` are float32 (N, K), in the order of the N files.
     """
     labels = [file.label for file in files]
-    own = probabilities[range(len(files)), labels]
+    true_probabilities = probabilities[range(len(files)), labels]
     predicted = probabilities.argmax(axis=1)
     return [
         Mistake(
             filename=files[index].name,
             label=classes[labels[index]],
-            label_probability=float(own[index]),
+            label_probability=float(true_probabilities[index]),
             predicted=classes[predicted[index]],
             predicted_probability=float(probabilities[index, predicted[index]]),
         )
-        for index in (int(each) for each in own.argsort(kind="stable"))
+        for index in (int(each) for each in true_probabilities.argsort(kind="stable"))
         if predicted[index] != labels[index]
     ][:_SHOWN]
 
 
-def illustrated(
-    mistakes: Sequence[Mistake], source: Source, limits: ImageLimits
+def with_thumbnails(
+    mistakes: Sequence[Mistake], source: ImageSource, limits: ImageLimits
 ) -> Iterator[tuple[Mistake, bytes]]:
-    """Give each mistake a thumbnail, a JPEG; those whose file has gone meanwhile are left out."""
+    """Yield each mistake with a JPEG thumbnail; omit those whose file no longer exists."""
     for number, mistake in enumerate(mistakes, start=1):
         try:
             image = read_header(source.read(mistake.filename, limits.max_bytes), limits).decode()
-        except (UnreadableError, ImageError):
+        except (UnreadableFileError, ImageError):
             continue
         image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
         buffer = io.BytesIO()

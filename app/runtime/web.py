@@ -49,7 +49,7 @@ from app.runtime.signals import ReloadSignal
 from app.runtime.web_wiring import WebProcess, make_web_process
 from app.serving.decoder import Decoder
 from app.settings import Settings
-from app.vision.images import set_up_pillow
+from app.vision.images import configure_pillow
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -81,7 +81,7 @@ def create_app(settings: Settings, reload_signal: ReloadSignal) -> FastAPI:
     Raises:
         AtelierError: something that the settings name is not usable; see `make_web_process`.
     """
-    set_up_pillow()
+    configure_pillow()
     torch.set_num_threads(settings.compute_threads)
     process = make_web_process(settings)
     app = DocumentedApp(
@@ -118,7 +118,7 @@ def _add_routes(app: FastAPI, *, with_metrics: bool) -> None:
 async def _lifespan(
     process: WebProcess, reload_signal: ReloadSignal, _app: FastAPI
 ) -> AsyncIterator[State]:
-    reload_signal.listen(process.services.reloader.ask)
+    reload_signal.listen(process.services.reloader.request_reload)
     tasks = [asyncio.create_task(task) for task in _background_tasks(process)]
     yield {"services": process.services}
     for task in tasks:
@@ -141,7 +141,7 @@ def _background_tasks(process: WebProcess) -> Iterator[Coroutine[Any, Any, None]
 
 async def _end_without(decoder: Decoder) -> None:
     """End the process once all decoding threads are lost; the supervisor restarts it."""
-    await decoder.until_lost()
+    await decoder.wait_until_hung()
     log.critical("all decoding threads are lost; ending the process")
     signal.raise_signal(signal.SIGTERM)
 

@@ -31,9 +31,9 @@ from app.runtime.listening import is_loopback
 from app.runtime.maintenance import make_publisher
 from app.serving.batcher import BatchLimits
 from app.serving.decoder import Decoder
-from app.serving.loader import Loader
+from app.serving.loader import ModelLoader
 from app.serving.registry import ModelRegistry
-from app.serving.reloader import Reloader
+from app.serving.reloader import ModelReloader
 from app.settings import Settings, words
 from app.vision.device import choose_device
 from app.vision.images import ImageLimits
@@ -107,7 +107,7 @@ def _make_services(
         authenticator=access_rules.authenticator,
         rate_limiter=access_rules.rate_limiter,
         registry=registry,
-        reloader=Reloader(registry, loader, metrics),
+        reloader=ModelReloader(registry, loader, metrics),
         uploads=_uploads(settings),
         archives=_archives(settings, spool),
         datasets=settings.datasets,
@@ -136,10 +136,12 @@ def _make_services(
     )
 
 
-def _make_loader(settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics) -> Loader:
+def _make_loader(
+    settings: Settings, model_thread: ThreadPoolExecutor, metrics: Metrics
+) -> ModelLoader:
     limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
     device = choose_device(settings.device)
-    return Loader(device, model_thread, metrics, settings.engines, limits)
+    return ModelLoader(device, model_thread, metrics, settings.engines, limits)
 
 
 def _queue_limits(settings: Settings) -> QueueLimits:

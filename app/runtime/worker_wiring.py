@@ -30,12 +30,12 @@ from app.jobs.storage.base import FileStorage
 from app.jobs.storage.factory import open_storage
 from app.jobs.worker_registry import RegisteredWorker, WorkerRegistry
 from app.settings import Settings
-from app.style.calibration import GivenUpError, calibrate, cost_key
+from app.style.calibration import CalibrationInterruptedError, calibrate, calibration_key
 from app.style.targets import StyleTargets
 from app.style.vgg import VGG19, Convention
 from app.vision.device import choose_device, memory_bytes
-from app.vision.heap import give_back, keep_freed
-from app.vision.images import ImageLimits, PixelBudget, set_up_pillow
+from app.vision.heap import release_free_memory, retain_freed_memory
+from app.vision.images import ImageLimits, PixelBudget, configure_pillow
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
@@ -53,8 +53,8 @@ class WorkerServices:
     """
 
     def __init__(self, settings: Settings, name: str, stopping: threading.Event) -> None:
-        set_up_pillow()
-        keep_freed()
+        configure_pillow()
+        retain_freed_memory()
         torch.set_num_threads(settings.compute_threads)
         device = choose_device(settings.device)
         if device.type == "cpu":
@@ -71,7 +71,7 @@ class WorkerServices:
         self._calibrations = Calibrations(settings.data_dir / "calibrations.json")
         limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
         self._painting = StylizeHandler(self._targets, self.storage, limits, memory)
-        self._painting.calibration = self._calibrations.find(cost_key(self._targets.network))
+        self._painting.calibration = self._calibrations.find(calibration_key(self._targets.network))
         timeouts = WatchdogTimeouts(
             renew_s=settings.lease_renew_s,
             give_up_s=settings.lease_give_up_s,
@@ -138,7 +138,7 @@ class WorkerServices:
     def run(self, job: Job) -> None:
         """Run a claimed job."""
         self._runner.run(job, self._stopping)
-        give_back()
+        release_free_memory()
 
     def measure(self, web_url: str | None = None) -> bool:
         """Calibrate the cost of painting once, while idle; return whether to look for jobs again.
@@ -149,11 +149,11 @@ class WorkerServices:
             return False
         try:
             found = calibrate(self._targets, self._is_wanted)
-        except GivenUpError:
+        except CalibrationInterruptedError:
             return True
         log.info("measured", **asdict(found))
         self._painting.calibration = found
-        self._calibrations.keep(cost_key(self._targets.network), found)
+        self._calibrations.keep(calibration_key(self._targets.network), found)
         self._patiently(lambda: self._worker_registry.calibrate(self._name, asdict(found)))
         return True
 

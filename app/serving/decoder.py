@@ -1,4 +1,4 @@
-"""Decodes and prepares uploaded images, off the event loop and within bounds."""
+"""Bounded pool of threads that decode and preprocess uploaded images."""
 
 import asyncio
 import threading
@@ -20,14 +20,14 @@ from app.vision.screening import is_plain
 T = TypeVar("T")
 
 _TINY_BYTES, _TINY_PX = 4096, 32 * 32
-"""Up to here, a plain image is decoded in less time than waking a thread for it takes."""
+"""Plain images up to this size are decoded faster than a thread can be woken for them."""
 
 
 @dataclass(frozen=True)
-class Prepared(Generic[T]):
-    """A preprocessed image, such as a model's input, and its upright size in pixels."""
+class DecodedImage(Generic[T]):
+    """The result of a decoded image, such as a model's input, and its upright size in pixels."""
 
-    picture: T
+    value: T
     width: int
     height: int
     format: str
@@ -35,12 +35,12 @@ class Prepared(Generic[T]):
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """An image that waits for a thread."""
+    """An image that is waiting for a thread."""
 
     work: Callable[[], Any]
     size_bytes: int
     done: Future[Any]
-    since: float
+    queued_at: float
 
     def fail(self, error: Exception) -> None:
         if self.done.set_running_or_notify_cancel():
@@ -50,8 +50,8 @@ class _Task:
 class Decoder:
     """A pool of threads with a bounded queue. It belongs to one event loop.
 
-    Flows, such as callers, get equal shares of the threads, by what their images cost: their bytes
-    before anything is known of them, and their work once their header has been read.
+    Flows, such as callers, get equal shares of the threads, by the cost of their images: their
+    bytes at first, and their estimated decoding time once the header has been read.
     """
 
     def __init__(
@@ -67,12 +67,13 @@ class Decoder:
         """Create the pool.
 
         Args:
-            limits: what one image may ask for.
-            metrics: where to count.
-            threads: how many images are decoded at one time.
-            max_pixels: how many pixels all threads together hold decoded.
-            max_queue: images that may wait. A flow that has most of them gives way to others.
-            timeout_s: the longest that an image may take before its thread counts as lost.
+            limits: limits of one image.
+            metrics: the metrics to update.
+            threads: number of images that are decoded at one time.
+            max_pixels: limit on the decoded pixels that all threads together hold.
+            max_queue: limit on waiting images. When it is reached, images of the longest flow are
+                evicted for those of others.
+            timeout_s: time after which the thread of an image counts as hung.
         """
         self._limits = limits
         self._metrics = metrics
@@ -83,27 +84,27 @@ class Decoder:
         self._wait_s = metrics.wait_s.labels("decode")
         self._queued_images = metrics.queued_images.labels("decode")
         self._timeout_s = timeout_s
-        self._lock = threading.Lock()  # of the queue, and of how often the pool has been called
+        self._lock = threading.Lock()  # guards the queue and the number of pool calls
         self._queue: FairQueue[_Task] = FairQueue()
         self._calls = 0
-        self._started: dict[int, float] = {}  # by thread, when its present image was begun
+        self._started: dict[int, float] = {}  # by thread, the start time of its current image
 
-    async def prepare(
+    async def decode(
         self,
         data: bytes,
-        prepare: Callable[[Image.Image], T],
+        transform: Callable[[Image.Image], T],
         flow: str,
-        enough_px: int | None = None,
+        min_side_px: int | None = None,
         count_pixels: Callable[[int], None] = lambda _: None,
-    ) -> Prepared[T]:
-        """Decode an image and make of it what is needed.
+    ) -> DecodedImage[T]:
+        """Decode an image and transform it.
 
         Args:
             data: the encoded image.
-            prepare: maps an RGB image to, for instance, a model's input; called in the pool.
-            flow: the images that share one turn with this one.
-            enough_px: the shorter side that this needs at least; None is all that there is.
-            count_pixels: told how many the image has, in a thread, before it is decoded.
+            transform: maps an RGB image to, for instance, a model's input; called in the pool.
+            flow: the flow of the image, such as its caller.
+            min_side_px: the shorter side that `transform` needs at least; None means full size.
+            count_pixels: called in a thread with the number of pixels, before decoding.
 
         Raises:
             QueueFullError: too many images are waiting.
@@ -113,9 +114,9 @@ class Decoder:
             header = read_header(data, self._limits)
             if header.pixels <= _TINY_PX:
                 count_pixels(header.pixels)
-                return self._prepared(header, prepare, enough_px)
-        done: Future[Prepared[T]] = Future()
-        work = partial(self._prepare, data, prepare, flow, enough_px, count_pixels)
+                return self._decode_pixels(header, transform, min_side_px)
+        done: Future[DecodedImage[T]] = Future()
+        work = partial(self._decode, data, transform, flow, min_side_px, count_pixels)
         task = _Task(work, len(data), done, time.monotonic())
         self._put(flow, task)
         try:
@@ -124,100 +125,105 @@ class Decoder:
             self._drop(flow, task)
             raise
         finally:
-            del done, task  # they hold the error, whose traceback holds this frame
+            del (
+                done,
+                task,
+            )  # breaks a reference cycle: they hold the error, whose traceback holds this frame
 
-    async def until_lost(self) -> None:
-        """Return when every thread is lost in an image; only the end of the process frees them.
+    async def wait_until_hung(self) -> None:
+        """Return when every thread hangs in an image. Only the end of the process stops them.
 
-        A decoder that hangs in native code cannot be stopped.
+        A decoder that hangs in native code cannot be interrupted.
         """
-        lost = 0
-        while lost < self._threads:
+        hung = 0
+        while hung < self._threads:
             await asyncio.sleep(min(1.0, self._timeout_s))
             latest = time.monotonic() - self._timeout_s
-            lost = sum(started < latest for started in list(self._started.values()))
+            hung = sum(started < latest for started in list(self._started.values()))
 
     def close(self) -> None:
-        """Let the threads end; work that has not begun is dropped."""
+        """Stop the threads and drop all waiting images."""
         with self._lock:
             dropped = [self._queue.take() for _ in range(len(self._queue))]
-            self._show_length()
+            self._update_length()
         for _flow, task in dropped:
             task.done.cancel()
         self._pool.shutdown(wait=True)
 
     def _put(self, flow: str, task: _Task) -> None:
-        """Let a task wait, and call a thread for one of those that wait."""
-        pushed_out = None
+        """Queue a task, and call a thread for one of the waiting tasks."""
+        evicted = None
         with self._lock:
             if len(self._queue) >= self._max_queue:
-                pushed_out = self._queue.push_out(flow)
-                if pushed_out is None:
+                evicted = self._queue.evict_for(flow)
+                if evicted is None:
                     raise self._full()
             self._queue.put(flow, task)
             if self._calls < len(self._queue):
                 self._pool.submit(self._run_next)
                 self._calls += 1
-            self._show_length()
-        if pushed_out:
-            pushed_out.fail(self._full())
+            self._update_length()
+        if evicted:
+            evicted.fail(self._full())
 
     def _full(self) -> QueueFullError:
-        return QueueFullError(f"{self._max_queue} images are waiting to be decoded")
+        return QueueFullError(
+            f"{self._max_queue} images are waiting to be decoded. Try again later."
+        )
 
     def _drop(self, flow: str, task: _Task) -> None:
-        """Take a task that nobody awaits any more out of the queue."""
+        """Remove a canceled task from the queue."""
         with self._lock:
             self._queue.remove(flow, task)
-            self._show_length()
+            self._update_length()
         self._metrics.dropped_images.inc()
 
     def _run_next(self) -> None:
-        """Work in a thread of the pool on the task whose turn it is."""
+        """Run the next task, in a thread of the pool."""
         with self._lock:
             self._calls -= 1
-            if not self._queue:  # what it was called for has been dropped
+            if not self._queue:  # the task has been dropped
                 return
             flow, task = self._queue.take()
             self._queue.charge(flow, task.size_bytes)
-            self._show_length()
+            self._update_length()
         if task.done.set_running_or_notify_cancel():
-            self._wait_s.observe(time.monotonic() - task.since)
+            self._wait_s.observe(time.monotonic() - task.queued_at)
             try:
                 result = task.work()
-            except BaseException as error:  # as executors do: it belongs to whoever awaits the task
+            except BaseException as error:  # as executors do: the awaiting caller handles it
                 task.done.set_exception(error)
             else:
                 task.done.set_result(result)
         del task  # as above
 
-    def _show_length(self) -> None:
+    def _update_length(self) -> None:
         self._queued_images.set(len(self._queue))
 
-    def _prepare(
+    def _decode(
         self,
         data: bytes,
-        prepare: Callable[[Image.Image], T],
+        transform: Callable[[Image.Image], T],
         flow: str,
-        enough_px: int | None,
+        min_side_px: int | None,
         count_pixels: Callable[[int], None],
-    ) -> Prepared[T]:
-        """Work in a thread of the pool."""
+    ) -> DecodedImage[T]:
+        """Decode an image, in a thread of the pool."""
         thread = threading.get_ident()
         self._started[thread] = time.monotonic()
         try:
             header = read_header(data, self._limits)
             with self._lock:
-                self._queue.charge(flow, header.work)
+                self._queue.charge(flow, header.decode_cost)
             count_pixels(header.pixels)
             with self._pixels.reserve(header.pixels):
-                return self._prepared(header, prepare, enough_px)
+                return self._decode_pixels(header, transform, min_side_px)
         finally:
             del self._started[thread]
 
-    def _prepared(
-        self, header: EncodedImage, prepare: Callable[[Image.Image], T], enough_px: int | None
-    ) -> Prepared[T]:
+    def _decode_pixels(
+        self, header: EncodedImage, transform: Callable[[Image.Image], T], min_side_px: int | None
+    ) -> DecodedImage[T]:
         with self._metrics.decode_s.time():
-            picture = prepare(header.decode(enough_px=enough_px))
-            return Prepared(picture, *header.upright_size, header.format)
+            value = transform(header.decode(min_side_px=min_side_px))
+            return DecodedImage(value, *header.upright_size, header.format)

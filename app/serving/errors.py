@@ -1,10 +1,10 @@
-"""Errors between a decoded picture and its prediction, one class per cause.
+"""Errors of model serving, one class per cause.
 
 model name --registry.get--> model       UnknownModelError, ModelUnavailableError
 model --loader.select--> its engine      SelectionError
-bytes --decoder--> picture               QueueFullError (and vision's image errors)
-picture --batcher--> probabilities       QueueFullError, InferenceError
-both, within the time there is           DeadlineError
+bytes --decoder--> image                 QueueFullError (and the image errors of vision)
+image --batcher--> probabilities         QueueFullError, InferenceError
+both, before the deadline                DeadlineError
 """
 
 import signal
@@ -19,19 +19,19 @@ class UnknownModelError(AtelierError):
 
 
 class ModelUnavailableError(AtelierError):
-    """The model exists but cannot answer: it is still loading, or its checkpoint was refused."""
+    """The model is still loading, or its checkpoint was rejected."""
 
 
 class ReloadInProgressError(AtelierError):
-    """Models are being loaded already."""
+    """Models are already being loaded."""
 
 
 class SelectionError(AtelierError):
-    """No engine could be selected for a model, or the one that was selected cannot be built."""
+    """No engine could be selected for a model, or the selected engine cannot be built."""
 
 
 class QueueFullError(AtelierError):
-    """More work is waiting than the service accepts; about when there may be room again, s."""
+    """The queue is full. `retry_after_s` estimates when it will have room again."""
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
@@ -39,17 +39,17 @@ class QueueFullError(AtelierError):
 
 
 class DeadlineError(AtelierError):
-    """The answer was not ready when its client no longer waited for it."""
+    """The result was not ready before the deadline of the request."""
 
 
 class InferenceError(AtelierError):
-    """The forward pass of the batch failed; the cause is in the log."""
+    """The forward pass of the batch failed; the log has the cause."""
 
 
-def end_if_poisoned(error: Exception) -> None:
-    """After an error of the accelerator no call can succeed: end the process as by SIGTERM.
+def end_process_on_device_error(error: Exception) -> None:
+    """End the process with SIGTERM after an accelerator error, because no later call can succeed.
 
-    The supervisor starts it again. Out of memory is no such error.
+    The supervisor restarts the process. Running out of memory is not such an error.
     """
     if isinstance(error, torch.AcceleratorError):
         signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Loads checkpoints as models that answer, and selects their engines."""
+"""Loading of checkpoints for serving, and selection of their engines."""
 
 import asyncio
 import hashlib
@@ -12,12 +12,18 @@ from typing import TypeVar
 import torch
 
 from app.engines.options import EngineOptions
-from app.engines.pytorch import Reference
-from app.engines.selection import Choice, Selection, build, chosen_before, reference
+from app.engines.pytorch import ReferenceEngine
+from app.engines.selection import (
+    EngineSelection,
+    SelectionState,
+    build_selection,
+    reference_selection,
+    restore_selection,
+)
 from app.metrics import Metrics
 from app.serving.batcher import Batcher, BatchLimits
-from app.serving.engine_selection import select_engine
 from app.serving.errors import SelectionError
+from app.serving.selection_process import select_engine_in_subprocess
 from app.vision.classifier import Classifier
 from app.vision.errors import CheckpointError, MissingCheckpointError
 from app.vision.layers import Layer, layer_table
@@ -27,17 +33,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that answers; `files` is the fingerprint of what it was loaded from."""
+    """A loaded model; `files` is the fingerprint of the files that it was loaded from."""
 
     classifier: Classifier
-    choice: Choice
+    selection: EngineSelection
     layers: list[Layer]
     batcher: Batcher
     files: str
 
     @property
     def name(self) -> str:
-        """Name under which clients ask for it."""
+        """Name of the model in requests."""
         return self.classifier.card.spec.name
 
     @property
@@ -45,13 +51,14 @@ class ServedModel:
         """Short name of the weights."""
         return self.classifier.card.version
 
-    def without_selection(self, reason: str) -> "ServedModel":
-        """Return the model as it is after its selection has failed."""
-        reason = f"no other engine could be selected: {reason}"
-        return replace(self, choice=replace(self.choice, reason=reason, selection=Selection.FAILED))
+    def with_failed_selection(self, reason: str) -> "ServedModel":
+        """Return this model, marked as one whose engine selection has failed."""
+        reason = f"No other engine could be selected: {reason}"
+        failed = replace(self.selection, reason=reason, state=SelectionState.FAILED)
+        return replace(self, selection=failed)
 
 
-class Loader:
+class ModelLoader:
     """Loads the models of one folder onto one device."""
 
     def __init__(
@@ -65,11 +72,11 @@ class Loader:
         """Create a loader.
 
         Args:
-            device: where the models run.
-            thread: the device's one thread; all forward passes of what is served run there.
-            metrics: where the models count.
-            engines: what may execute the models, and where these are.
-            limits: of each model's batches and queue.
+            device: the device of the models.
+            thread: the device's one thread; all forward passes of served models run there.
+            metrics: the metrics that the models update.
+            engines: engine settings, and the folder of the checkpoints.
+            limits: limits of each model's batches and queue.
         """
         self._device = device
         self._thread = thread
@@ -81,7 +88,7 @@ class Loader:
         """Return a SHA-256 of all files of a model.
 
         Raises:
-            MissingCheckpointError: the weights or their card are not there.
+            MissingCheckpointError: the weights or their card are missing.
         """
         folder = self._engines.models
         parts = [_sha256(folder / f"{name}.{suffix}") for suffix in ("json", "pt")]
@@ -90,82 +97,88 @@ class Loader:
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     async def load(self, name: str) -> ServedModel:
-        """Load a model, for which the reference engine answers.
+        """Load a model with the reference engine.
 
         Raises:
-            CheckpointError: it is missing or damaged.
+            CheckpointError: the checkpoint is missing or damaged.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="load") as beside:
-            return await _run(beside, partial(self._load, name))
+        with ThreadPoolExecutor(1, thread_name_prefix="load") as helper_thread:
+            return await _run(helper_thread, partial(self._load, name))
 
     async def select(self, model: ServedModel) -> ServedModel:
-        """Select the engine of a loaded model, which goes on answering meanwhile.
+        """Select the engine of a loaded model, which continues to serve meanwhile.
 
-        The engine that was selected at an earlier start is built at once. Without one, another
-        process selects, as converting the network and comparing engines take long.
+        A cached selection is built at once. Otherwise a subprocess selects the engine, because
+        converting the network and comparing engines take long.
 
         Raises:
             SelectionError: no engine can be used, or the files of the model have changed.
         """
         name = model.name
-        with ThreadPoolExecutor(1, thread_name_prefix="select") as beside:
-            where = self._thread if self.is_thread_needed else beside
-            choice = await _run(where, partial(chosen_before, model.classifier, self._engines))
-            if choice is None:
-                verdict = await select_engine(name)
-                choice = await _run(where, partial(build, verdict, model.classifier, self._engines))
-            if await _run(beside, partial(self._is_changed, model)):
-                raise SelectionError("the files of the model have changed meanwhile; reload it")
-            if choice is None:
-                raise SelectionError("the engine that was selected cannot be built; see the log")
-            await _run(where, partial(self._warm_up, model.classifier, choice))
-        return replace(model, choice=choice, batcher=self._batcher(name, choice))
+        with ThreadPoolExecutor(1, thread_name_prefix="select") as helper_thread:
+            executor = self._thread if self.builds_on_device_thread else helper_thread
+            selection = await _run(
+                executor, partial(restore_selection, model.classifier, self._engines)
+            )
+            if selection is None:
+                selected = await select_engine_in_subprocess(name)
+                selection = await _run(
+                    executor, partial(build_selection, selected, model.classifier, self._engines)
+                )
+            if await _run(helper_thread, partial(self._is_changed, model)):
+                raise SelectionError(
+                    "The files of the model have changed meanwhile. Reload the model."
+                )
+            if selection is None:
+                raise SelectionError("The selected engine cannot be built; see the log.")
+            await _run(executor, partial(self._warm_up, model.classifier, selection))
+        return replace(model, selection=selection, batcher=self._batcher(name, selection))
 
     @property
-    def is_thread_needed(self) -> bool:
-        """Tell whether engines are built in the device's thread, where nothing else runs meanwhile.
+    def builds_on_device_thread(self) -> bool:
+        """True if engines are built on the device's thread, which blocks inference meanwhile.
 
-        A compiled network belongs to the thread that compiled it.
+        A compiled network is bound to the thread that compiled it.
         """
         return self._engines.compiled and self._device.type == "cuda"
 
     def _load(self, name: str) -> ServedModel:
         files = self.fingerprint(name)
         classifier = Classifier.load(name, self._engines.models, self._device)
-        choice = reference(classifier, self._engines)
-        self._warm_up(classifier, choice)
+        selection = reference_selection(classifier, self._engines)
+        self._warm_up(classifier, selection)
         layers = layer_table(classifier.network, _shape(classifier))
-        return ServedModel(classifier, choice, layers, self._batcher(name, choice), files)
+        return ServedModel(classifier, selection, layers, self._batcher(name, selection), files)
 
     def _is_changed(self, model: ServedModel) -> bool:
-        """Tell whether the files of a model are no longer those that it was loaded from."""
+        """Return whether the files of a model have changed since it was loaded."""
         try:
             return self.fingerprint(model.name) != model.files
         except CheckpointError:
             return True
 
-    def _batcher(self, name: str, choice: Choice) -> Batcher:
-        run = choice.engine.probabilities
+    def _batcher(self, name: str, selection: EngineSelection) -> Batcher:
+        run = selection.engine.probabilities
         return Batcher(name, run, self._thread, self._metrics, self._limits)
 
-    def _warm_up(self, classifier: Classifier, choice: Choice) -> None:
-        picture = torch.zeros(_shape(classifier), dtype=torch.uint8)
-        for batch in self._batch_sizes(choice):
-            choice.engine.probabilities([picture] * batch)
+    def _warm_up(self, classifier: Classifier, selection: EngineSelection) -> None:
+        image = torch.zeros(_shape(classifier), dtype=torch.uint8)
+        for size in self._batch_sizes(selection):
+            selection.engine.probabilities([image] * size)
 
-    def _batch_sizes(self, choice: Choice) -> set[int]:
-        """Return the sizes to warm up with; a network is compiled for each power of two."""
+    def _batch_sizes(self, selection: EngineSelection) -> set[int]:
+        """Return the batch sizes to warm up; a network is compiled for each power of two."""
         most = self._limits.max_batch
-        if self._device.type == "cpu" and choice.engine.kind == Reference.kind:
-            return {1}  # nothing is prepared for a size
-        if self.is_thread_needed:
+        if self._device.type == "cpu" and selection.engine.kind == ReferenceEngine.kind:
+            return {1}  # the reference engine caches nothing by batch size
+        if self.builds_on_device_thread:
             return {1, most} | {1 << power for power in range(most.bit_length())}
         return {1, most}
 
 
 def _shape(classifier: Classifier) -> tuple[int, int, int]:
-    picture = classifier.card.spec.input
-    return (picture.channels, picture.height, picture.width)
+    spec = classifier.card.spec.input
+    return (spec.channels, spec.height, spec.width)
 
 
 async def _run(executor: Executor, work: Callable[[], T]) -> T:
@@ -178,10 +191,10 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise MissingCheckpointError(
-            f"there is no {path.name} in {path.parent.name}/; train it"
+            f"There is no {path.name} in {path.parent.name}/. Train the model first."
         ) from None
     except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror}.") from error
 
 
 def _sha256_if_any(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The models that this process serves, by name."""
+"""Registry of the models that this process serves."""
 
 import time
 from collections.abc import Iterable
@@ -6,38 +6,38 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.engines.selection import Selection
+from app.engines.selection import SelectionState
 from app.metrics import Metrics
-from app.serving.errors import ModelUnavailableError, UnknownModelError, end_if_poisoned
-from app.serving.loader import Loader, ServedModel
+from app.serving.errors import ModelUnavailableError, UnknownModelError, end_process_on_device_error
+from app.serving.loader import ModelLoader, ServedModel
 from app.vision.errors import CheckpointError
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Unavailable:
-    """A model that cannot answer, and why."""
+class UnavailableModel:
+    """A model that cannot be used, and the reason."""
 
     reason: str
 
 
 class ModelRegistry:
-    """Knows each model; one that is missing or refused does not stop the others."""
+    """The served models by name. An unavailable model does not affect the others."""
 
     def __init__(
-        self, names: Iterable[str], default: str, loader: Loader, metrics: Metrics
+        self, names: Iterable[str], default: str, loader: ModelLoader, metrics: Metrics
     ) -> None:
-        """Create a registry of models that are yet to be loaded.
+        """Create a registry of models that have not been loaded yet.
 
         Args:
-            names: the models to serve, in the order in which they are listed.
-            default: the model used when a request names none.
-            loader: loads them.
-            metrics: where to count.
+            names: the models to serve, in listing order.
+            default: the model of requests without a model name.
+            loader: the loader of the models.
+            metrics: the metrics to update.
         """
-        self._models: dict[str, ServedModel | Unavailable] = dict.fromkeys(
-            names, Unavailable("it is being loaded; try again in a moment")
+        self._models: dict[str, ServedModel | UnavailableModel] = dict.fromkeys(
+            names, UnavailableModel("The model is being loaded. Try again in a moment.")
         )
         self._default = default
         self._loader = loader
@@ -46,64 +46,64 @@ class ModelRegistry:
 
     @property
     def ready(self) -> bool:
-        """Tell whether every model either answers or is known to be unavailable.
+        """True once every model is either available or known to be unavailable.
 
-        The engine of a model that answers may still be pending, unless the selection needs
-        the device's thread.
+        The engine selection of an available model may still be pending, unless it needs the
+        device's thread.
         """
-        return self._loaded and not (self._loader.is_thread_needed and self.selecting)
+        return self._loaded and not (self._loader.builds_on_device_thread and self.selecting)
 
     @property
     def selecting(self) -> list[str]:
-        """Names of the models whose selection is pending, the default model first."""
+        """Names of the models whose engine selection is pending, the default model first."""
         return [
             name
             for name in sorted(self._models, key=lambda each: each != self._default)
             if isinstance(model := self._models[name], ServedModel)
-            and model.choice.selection is Selection.PENDING
+            and model.selection.state is SelectionState.PENDING
         ]
 
     @property
-    def models(self) -> dict[str, ServedModel | Unavailable]:
-        """Every model by name, in the order given."""
+    def models(self) -> dict[str, ServedModel | UnavailableModel]:
+        """All models by name, in listing order."""
         return dict(self._models)
 
     async def load(self) -> None:
         """Load and check every model.
 
-        They answer once the last of them is loaded: until then, another model than the default one
-        would answer those who name none.
+        All models become available together. Otherwise another model could temporarily replace the
+        default model for requests without a model name.
         """
         started = time.perf_counter()
-        loaded = {name: await self._load_or_refuse(name) for name in self._models}
+        loaded = {name: await self._try_load(name) for name in self._models}
         for name, model in loaded.items():
             self.put(name, model)
         self._loaded = True
-        log.info("all models loaded", seconds=since(started))
+        log.info("all models loaded", seconds=elapsed_s(started))
 
-    def put(self, name: str, model: ServedModel | Unavailable) -> None:
-        """Answer new requests with this model.
+    def put(self, name: str, model: ServedModel | UnavailableModel) -> None:
+        """Use this model for new requests.
 
-        Requests that have the one before keep it until they are answered; then it is freed.
+        Running requests keep the previous model until they are done; then it is freed.
         """
         self._models[name] = model
         self._metrics.model_ready.labels(name).set(isinstance(model, ServedModel))
 
     def get(self, name: str | None) -> ServedModel:
-        """Return a model that can answer; None means the default.
+        """Return an available model; None means the default.
 
         Raises:
             UnknownModelError: there is no such model.
-            ModelUnavailableError: it is loading, or its checkpoint is missing or was refused.
+            ModelUnavailableError: the model is loading, or its checkpoint is missing or invalid.
         """
         if name is None:
             name = self._default_name()
         if name not in self._models:
             known = ", ".join(self._models)
-            raise UnknownModelError(f"there is no model {name!r}; the models are: {known}")
+            raise UnknownModelError(f"There is no model {name!r}. The models are: {known}.")
         model = self._models[name]
-        if isinstance(model, Unavailable):
-            raise ModelUnavailableError(f"model {name!r} is not available: {model.reason}")
+        if isinstance(model, UnavailableModel):
+            raise ModelUnavailableError(f"The model {name!r} is not available. {model.reason}")
         return model
 
     def _default_name(self) -> str:
@@ -111,27 +111,27 @@ class ModelRegistry:
         usable = (name for name in preferred if isinstance(self._models.get(name), ServedModel))
         return next(usable, next(iter(self._models)))
 
-    async def _load_or_refuse(self, name: str) -> ServedModel | Unavailable:
+    async def _try_load(self, name: str) -> ServedModel | UnavailableModel:
         started = time.perf_counter()
         try:
             model = await self._loader.load(name)
         except CheckpointError as error:
             log.warning("model refused", model=name, reason=str(error))
-            return Unavailable(str(error))
+            return UnavailableModel(str(error))
         except Exception as error:
             log.exception("model failed to load", model=name)
-            end_if_poisoned(error)
-            return Unavailable(f"it failed to load: {type(error).__name__}")
+            end_process_on_device_error(error)
+            return UnavailableModel(f"The model failed to load: {type(error).__name__}.")
         log.info(
             "model ready",
             model=name,
             device=str(model.classifier.device),
-            engine=str(model.choice.engine.kind),
-            seconds=since(started),
+            engine=str(model.selection.engine.kind),
+            seconds=elapsed_s(started),
         )
         return model
 
 
-def since(started: float) -> float:
-    """Seconds since a reading of `time.perf_counter`, for logs."""
+def elapsed_s(started: float) -> float:
+    """Return the seconds since a reading of `time.perf_counter`, rounded for logs."""
     return round(time.perf_counter() - started, 2)

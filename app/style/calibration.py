@@ -1,4 +1,4 @@
-"""Measures what a step costs on this device, for `app.style.estimate`."""
+"""Measurement of the cost of a step on this device, for `app.style.estimate`."""
 
 import time
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 from PIL import Image
 
-from app.style.checkpoint import Checkpoint
+from app.style.checkpoint import PaintingCheckpoint
 from app.style.estimate import Calibration
+from app.style.images import to_tensor
 from app.style.options import Quality, StyleOptions
-from app.style.pictures import to_tensor
 from app.style.schedule import plan
 from app.style.targets import StyleTargets
 from app.style.transfer import stylize
@@ -20,30 +20,32 @@ from app.vision.device import describe
 _SIZES_PX = (96, 320)
 _STEPS = 6
 
-# Peak per pixel, measured by benchmarks/memory.py
+# Peak memory per pixel, measured by benchmarks/memory.py
 _BYTES_PER_PX = {torch.bfloat16: 2200.0, torch.float32: 3600.0}
 _FIXED_BYTES = 1_000_000_000
 
 
-class GivenUpError(Exception):
-    """Something else was more urgent than the measurement."""
+class CalibrationInterruptedError(Exception):
+    """The measurement was interrupted by more urgent work."""
 
 
-def calibrate(targets: StyleTargets, is_urgent: Callable[[], bool] = lambda: False) -> Calibration:
-    """Take a few steps at two sizes; some seconds on a CPU.
+def calibrate(
+    targets: StyleTargets, should_stop: Callable[[], bool] = lambda: False
+) -> Calibration:
+    """Measure a few steps at two sizes, which takes some seconds on a CPU.
 
     Raises:
-        GivenUpError: something else `is_urgent`, which is asked after each step.
+        CalibrationInterruptedError: `should_stop`, which is called after each step, returned True.
     """
-    small, large = (_step_s(size, targets, is_urgent) for size in _SIZES_PX)
+    small, large = (_step_s(size, targets, should_stop) for size in _SIZES_PX)
     small_px, large_px = (size * size for size in _SIZES_PX)
     pixel_s = max(large - small, 0.1 * large) / (large_px - small_px)
     step_s = max(0.0, small - pixel_s * small_px)
-    return replace(untimed(targets.network), step_s=step_s, pixel_s=pixel_s)
+    return replace(memory_calibration(targets.network), step_s=step_s, pixel_s=pixel_s)
 
 
-def untimed(network: VGG19) -> Calibration:
-    """Measure the memory that painting holds; its time is left open."""
+def memory_calibration(network: VGG19) -> Calibration:
+    """Return the memory that painting needs, without times."""
     return Calibration(
         step_s=0,
         pixel_s=0,
@@ -52,27 +54,29 @@ def untimed(network: VGG19) -> Calibration:
     )
 
 
-def cost_key(network: VGG19) -> str:
-    """Name what a calibration holds for: device, precision, and version of PyTorch."""
+def calibration_key(network: VGG19) -> str:
+    """Return the device, precision and PyTorch version for which a calibration is valid."""
     dtype = str(network.dtype).removeprefix("torch.")
     return f"{describe(network.device)}, {dtype}, torch {torch.__version__}"
 
 
-def _step_s(size: int, targets: StyleTargets, is_urgent: Callable[[], bool]) -> float:
-    """Seconds per step: the fastest of a few, which other work on the host disturbs least."""
+def _step_s(size: int, targets: StyleTargets, should_stop: Callable[[], bool]) -> float:
+    """Return the seconds per step: the fastest of a few, least disturbed by other work."""
     options = StyleOptions(size=size, quality=Quality.HIGH, seed=0)
     photo = Image.effect_noise((size, size), 64).convert("RGB")
     style = Image.radial_gradient("L").convert("RGB")
     last = len(plan(options, *photo.size)) - 1
-    begun = Checkpoint(to_tensor(photo, photo.size, targets.network.device), last, 0, options.seed)
-    steps = stylize(photo, [style], options, targets=targets, resume=begun)
+    start = PaintingCheckpoint(
+        to_tensor(photo, photo.size, targets.network.device), last, 0, options.seed
+    )
+    steps = stylize(photo, [style], options, targets=targets, resume=start)
     durations = []
     before = None
     for _, _step in zip(range(_STEPS), steps, strict=False):
         now = time.perf_counter()
         if before is not None:
             durations.append(now - before)
-        if is_urgent():
-            raise GivenUpError
+        if should_stop():
+            raise CalibrationInterruptedError
         before = time.perf_counter()
     return min(durations)

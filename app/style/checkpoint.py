@@ -1,4 +1,4 @@
-"""Checkpoints of a painting in progress, from which another process can continue."""
+"""Checkpoints of unfinished paintings, from which another process can continue."""
 
 import io
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from app.errors import AtelierError
 
 
 class ResumeError(AtelierError):
-    """A painting in progress that cannot be gone on with."""
+    """A checkpoint from which the painting cannot continue."""
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class PaintingCheckpoint:
     """A painting after `step` steps of stage `stage` (of `schedule.plan`).
 
-    `picture` is float32 (1, 3, H, W), RGB, nominally 0..1, of any size: going on at another size
-    resizes it. The optimiser's curvature is not kept; it is learnt again within some steps.
+    `picture` is float32 (1, 3, H, W), RGB, nominally 0..1, of any size: it is resized if the
+    painting continues at another size. The optimizer's curvature is not saved; it is learned again
+    within some steps.
     """
 
     picture: Tensor
@@ -28,14 +29,14 @@ class Checkpoint:
     seed: int
 
     def to_bytes(self) -> bytes:
-        """Serialise, the inverse of `from_bytes`."""
+        """Serialize the checkpoint, the inverse of `from_bytes`."""
         buffer = io.BytesIO()
         torch.save({**vars(self), "picture": self.picture.cpu()}, buffer)
         return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read a checkpoint.
+        """Parse a checkpoint.
 
         Raises:
             ResumeError: the data is damaged.
@@ -44,7 +45,7 @@ class Checkpoint:
             checkpoint = cls(**torch.load(io.BytesIO(data), weights_only=True))
             whole = checkpoint.picture.ndim == 4 and bool(checkpoint.picture.isfinite().all())
         except Exception as error:  # on hostile files torch.load raises almost any type
-            raise ResumeError("the painting in progress is damaged") from error
+            raise ResumeError("The checkpoint of the painting is damaged.") from error
         if not whole or checkpoint.picture.shape[:2] != (1, 3):
-            raise ResumeError("the checkpoint has no whole picture")
+            raise ResumeError("The checkpoint of the painting has no valid image.")
         return checkpoint

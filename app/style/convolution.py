@@ -1,9 +1,9 @@
-"""A fixed 3x3 convolution with its ReLU, as cheap as the device allows.
+"""A fixed 3x3 convolution with a ReLU, optimized for the device.
 
-Only the gradient towards the input is ever needed. For a 3x3 convolution with a padding of one it
-is itself such a convolution, with the kernel turned by 180 degrees and its channels exchanged. On
-a CPU both directions run in oneDNN with kernels laid out in its own order beforehand, and with the
-ReLU fused.
+Only the gradient with respect to the input is needed. For a 3x3 convolution with a padding of one,
+the gradient is such a convolution too, with the kernel rotated by 180 degrees and its channels
+swapped. On a CPU, both directions run in oneDNN with kernels packed in its own layout beforehand,
+and with the ReLU fused.
 """
 
 from typing import Any
@@ -23,8 +23,8 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[
 class ConvReLU(nn.Module):
     """`relu(conv(x))`: (1, in, H, W) -> (1, out, H, W), computed in any dtype.
 
-    The result has the dtype that is asked for. A float32 input to a bfloat16 convolution (the
-    picture) is split into two bfloat16 parts, so that it is not rounded to 8 bits on the way in.
+    The result has the requested dtype. A float32 input of a bfloat16 convolution (the image) is
+    split into two bfloat16 parts, so that it is not rounded to 8 bits.
     """
 
     kernel: Tensor
@@ -37,18 +37,18 @@ class ConvReLU(nn.Module):
         self._packed: tuple[object, Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Convolve and rectify; differentiable once, towards `x` only."""
+        """Apply convolution and ReLU; differentiable once, with respect to `x` only."""
         is_split = x.dtype != dtype
         x = _split(x, dtype) if is_split else x
         bias = self.bias.to(dtype)
-        if not (x.requires_grad and _packs(x)):
+        if not (x.requires_grad and _can_pack(x)):
             kernel = self._kernel(dtype, is_split)
             return functional.relu_(functional.conv2d(x, kernel, bias, padding=1))
         key = (x.shape, dtype)
         if self._packed is None or self._packed[0] != key:
             kernel = self._kernel(dtype, is_split)
-            turned = kernel.flip(2, 3).transpose(0, 1)
-            self._packed = key, _pack(kernel, x), _pack(turned, x)
+            rotated = kernel.flip(2, 3).transpose(0, 1)
+            self._packed = key, _pack(kernel, x), _pack(rotated, x)
         _, forward, backward = self._packed
         result: Tensor = _PackedConvReLU.apply(x, forward, bias, backward)
         return result
@@ -58,7 +58,7 @@ class ConvReLU(nn.Module):
         return torch.cat((kernel, kernel), dim=1) if is_split else kernel
 
 
-def _packs(x: Tensor) -> bool:
+def _can_pack(x: Tensor) -> bool:
     if not _HAS_ONEDNN or x.device.type != "cpu":
         return False
     return x.dtype is torch.float32 or (x.dtype is torch.bfloat16 and runs_bfloat16_in_onednn())
@@ -94,7 +94,7 @@ def _pack(kernel: Tensor, x: Tensor) -> Tensor:
 
 
 def _split(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Write `x` as a sum of two tensors of another dtype, stacked as channels."""
+    """Split `x` into two tensors of another dtype that add up to it, stacked as channels."""
     coarse = x.to(dtype)
     fine = (x - coarse.detach()).to(dtype).detach()
     return torch.cat((coarse, fine), dim=1).contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Estimates of the cost of a painting. Plain arithmetic; imports no PyTorch."""
+"""Estimates of the time and memory of a painting. This module does not import PyTorch."""
 
 from dataclasses import dataclass, replace
 
@@ -6,23 +6,23 @@ from app.style.options import MIN_SIZE_PX, StyleOptions
 from app.style.schedule import HISTORY, LARGE_PX, Stage, first_stage, plan, remaining
 
 _TARGET_COST = 0.5
-"""A look at a target, without a gradient, costs about this share of a step."""
+"""Cost of computing a target, without a gradient, as a fraction of a step."""
 
-_LBFGS_BYTES_PER_PX = 12 * (2 * HISTORY + 12)  # three float32 channels; history and working copies
+_LBFGS_BYTES_PER_PX = 12 * (2 * HISTORY + 12)  # three float32 channels: history and working copies
 _ADAM_BYTES_PER_PX = 12 * 10
-_TARGET_HELD = 0.35
-"""What the network holds of a style picture, without a gradient, as a share."""
+_TARGET_MEMORY = 0.35
+"""Memory of the network for a style image, without a gradient, as a fraction of a step's."""
 
-_FRUGAL = 0.55
-"""What the network holds of a large picture, where it saves memory, as a share."""
+_RECOMPUTE_MEMORY = 0.55
+"""Memory of the network when it recomputes its first block, as a fraction of the usual."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Costs of one device, as `style.calibrate` measures them.
+    """Costs of a painting on one device, as measured by `style.calibration.calibrate`.
 
-    A step takes `step_s + pixel_s * pixels` seconds. `network_bytes_per_px` is what the network
-    holds during a step, per pixel of the picture; `fixed_bytes` is the process with its weights.
+    A step takes `step_s + pixel_s * pixels` seconds. `network_bytes_per_px` is the memory of the
+    network during a step, per pixel of the image; `fixed_bytes` is the process with the weights.
     """
 
     step_s: float
@@ -33,7 +33,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Estimate:
-    """An upper bound of the time (stages may end early) and of the memory."""
+    """Upper bounds of the time (stages may end early) and the memory."""
 
     seconds: float
     bytes: int
@@ -44,18 +44,18 @@ def estimate(
     size: tuple[int, int],
     device: Calibration,
     style_count: int = 1,
-    begun_px: int | None = None,
+    resume_px: int | None = None,
 ) -> Estimate:
-    """Estimate the painting of a photograph of (width, height) px.
+    """Estimate the cost of painting a photograph of (width, height) px.
 
-    `begun_px` is the longest side of a painting that is gone on with.
+    `resume_px` is the longest side of the painting to continue, if any.
 
     Raises:
-        ValueError: such a photograph cannot be painted, see `schedule.plan`.
+        ValueError: the photograph cannot be painted, see `schedule.plan`.
     """
     stages = plan(options, *size)
-    if begun_px is not None:
-        stages = stages[first_stage(stages, begun_px) :]
+    if resume_px is not None:
+        stages = stages[first_stage(stages, resume_px) :]
     return Estimate(
         seconds=sum(_seconds(stage, options, device, style_count) for stage in stages),
         bytes=device.fixed_bytes
@@ -64,7 +64,7 @@ def estimate(
 
 
 def remaining_s(stages: tuple[Stage, ...], step: int, device: Calibration) -> float:
-    """Seconds that the steps after `step` will take; `step` counts over all stages."""
+    """Return the time of the steps after `step`, in seconds; `step` counts over all stages."""
     return sum(left * _step_s(stage.pixels, device) for stage, left in remaining(stages, step))
 
 
@@ -75,7 +75,7 @@ def largest_size(
     device: Calibration,
     style_count: int = 1,
 ) -> int:
-    """Largest size below that of the options with which the painting fits; 0 if none does."""
+    """Return the largest size below that of the options that fits the memory, or 0."""
 
     def fits(smaller: int) -> bool:
         return (
@@ -87,25 +87,26 @@ def largest_size(
         while top >= 2 * MIN_SIZE_PX and not fits(top // 2):
             top //= 2
         return next(filter(fits, range(top, MIN_SIZE_PX - 1, -1)), 0)
-    except ValueError:  # smaller than such a photograph can be painted
+    except ValueError:  # the photograph cannot be painted that small
         return 0
 
 
-def shortage(
+def memory_shortage(
     options: StyleOptions,
     size: tuple[int, int],
     spare_bytes: int,
     device: Calibration,
     style_count: int = 1,
 ) -> str | None:
-    """Say what would fit where the painting does not; None where it does."""
+    """Return an error message if the painting does not fit the memory, else None."""
     needed = estimate(options, size, device, style_count).bytes
     if needed <= spare_bytes:
         return None
     fits = largest_size(options, size, spare_bytes, device, style_count)
     return (
-        f"size {options.size} needs {needed / 1e9:.1f} GB, there are {spare_bytes / 1e9:.1f} GB; "
-        + (f"{fits} would fit" if fits else "no size would fit")
+        f"Size {options.size} needs {needed / 1e9:.1f} GB of memory; "
+        f"{spare_bytes / 1e9:.1f} GB are available. "
+        + (f"Choose a size of {fits} or less." if fits else "No size fits.")
     )
 
 
@@ -121,13 +122,13 @@ def _step_s(pixels: float, device: Calibration) -> float:
 
 
 def _bytes(stage: Stage, options: StyleOptions, device: Calibration, style_count: int) -> float:
-    """Return the bytes of a step, or of analyzing a square style picture, whichever is more."""
+    """Return the memory of a step or of a square style image, whichever is larger."""
     style_px = (max(stage.width, stage.height) * options.style_scale) ** 2
-    target = style_px * (_TARGET_HELD * device.network_bytes_per_px + 3 * style_count)
+    target = style_px * (_TARGET_MEMORY * device.network_bytes_per_px + 3 * style_count)
     return max(stage.pixels * _bytes_per_px(stage.pixels, device), target)
 
 
 def _bytes_per_px(pixels: int, device: Calibration) -> float:
     if pixels > LARGE_PX:
-        return _FRUGAL * device.network_bytes_per_px + _ADAM_BYTES_PER_PX
+        return _RECOMPUTE_MEMORY * device.network_bytes_per_px + _ADAM_BYTES_PER_PX
     return device.network_bytes_per_px + _LBFGS_BYTES_PER_PX

@@ -1,8 +1,9 @@
-"""The loss of Gatys et al. with two ways to weight its terms.
+"""The loss of Gatys et al. with two weightings of its terms.
 
 Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
-`Literal` is the paper's, for pictures in 0..255. `Normalised` divides every term by the size of its
-target first, so that one strength means the same for every picture, size and network.
+`PaperWeighting` is that of the paper, for images in 0..255. `NormalizedWeighting` divides every
+term by the magnitude of its target first, so that a strength means the same for every image, size
+and network.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,38 +19,38 @@ from app.style.vgg import VGG19
 CONTENT_LAYER = "conv4_2"
 
 STYLE_BALANCE = 4.0
-"""How much the style weighs against the content at strength 0.5; chosen once, by eye."""
+"""Weight of the style relative to the content at strength 0.5; chosen by eye."""
 
 
 @dataclass(frozen=True)
-class Literal:
+class PaperWeighting:
     """alpha * mean((F - P)^2) + beta * sum_l (w_l / C_l^2) * mean((G_l - A_l)^2)."""
 
     alpha: float
     beta: float
 
     def content(self, features: Tensor) -> float:
-        """Weight of the content term for the photograph's features P."""
+        """Return the weight of the content term for the photograph's features P."""
         del features
         return self.alpha
 
     def style(self, target: Tensor) -> float:
-        """Weight of a layer's style term for its target A (C, C)."""
+        """Return the weight of a layer's style term for its target A (C, C)."""
         return self.beta / target.shape[0] ** 2
 
 
 @dataclass(frozen=True)
-class Normalised:
+class NormalizedWeighting:
     """(1 - s) * mean((F - P)^2) / mean(P^2) + s * k / 5 * sum_l w_l mean((G - A)^2) / mean(A^2)."""
 
     strength: float
 
     def content(self, features: Tensor) -> float:
-        """Weight of the content term for the photograph's features P."""
+        """Return the weight of the content term for the photograph's features P."""
         return (1 - self.strength) / _mean_square(features)
 
     def style(self, target: Tensor) -> float:
-        """Weight of a layer's style term for its target A (C, C)."""
+        """Return the weight of a layer's style term for its target A (C, C)."""
         return self.strength * STYLE_BALANCE / 5 / _mean_square(target)
 
 
@@ -85,10 +86,10 @@ class StyleLoss(nn.Module):
 
 
 class StyleTransferLoss(nn.Module):
-    """All terms together, by the name of the layer each belongs to.
+    """The sum of all terms, which are keyed by layer.
 
-    The terms are what the network is tapped with, so that no features need to be kept for them.
-    A term whose weight is zero is left out.
+    The network evaluates the terms as taps on its layers, so that no features have to be stored.
+    Terms of weight zero are omitted.
     """
 
     def __init__(self, content: ContentLoss, styles: Mapping[str, StyleLoss]) -> None:
@@ -96,31 +97,36 @@ class StyleTransferLoss(nn.Module):
         terms: dict[str, ContentLoss | StyleLoss] = {CONTENT_LAYER: content, **styles}
         self.terms = nn.ModuleDict({name: term for name, term in terms.items() if term.weight})
 
-    def forward(self, picture: Tensor, network: VGG19) -> tuple[Tensor, Tensor]:
-        """Return content and style loss of a picture (1, 3, H, W), two weighted scalars."""
-        values = network(picture, dict(self.terms.items()))
-        content = values.pop(CONTENT_LAYER, picture.new_zeros(()))
-        return content, sum(values.values(), picture.new_zeros(()))
+    def forward(
+        self, image: Tensor, network: VGG19, *, recompute: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Return the content and style loss of an image (1, 3, H, W), two weighted scalars.
+
+        `recompute` saves memory, see `VGG19.forward`.
+        """
+        values = network(image, dict(self.terms.items()), recompute=recompute)
+        content = values.pop(CONTENT_LAYER, image.new_zeros(()))
+        return content, sum(values.values(), image.new_zeros(()))
 
 
 def gram(features: Tensor) -> Tensor:
-    """Gram matrix F F^T / (H W) of features (1, C, H, W): (C, C), at least float32."""
+    """Return the Gram matrix F F^T / (H W) of features (1, C, H, W): (C, C), at least float32."""
     result: Tensor = _Gram.apply(features)
     return result
 
 
-_ROWS_AT_ONCE = 1 << 15
+_CHUNK_ROWS = 1 << 15
 
 
 class _Gram(torch.autograd.Function):
-    """Saves the second of the two products that autograd would do: the matrix is symmetric."""
+    """Gram matrix with one product in the backward pass; autograd would compute two."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
         flat = _flatten(features)  # (H * W, C)
         with _exact_products(features.dtype):
-            parts = map(_at_least_float32, torch.split(flat, _ROWS_AT_ONCE))
+            parts = map(_at_least_float32, torch.split(flat, _CHUNK_ROWS))
             products = (part.T @ part for part in parts)
             return sum(products, next(products)) / flat.shape[0]
 
@@ -135,9 +141,9 @@ class _Gram(torch.autograd.Function):
 
 @contextmanager
 def _exact_products(dtype: torch.dtype) -> Iterator[None]:
-    """Let float32 products of values that came from bfloat16 run in bfloat16 hardware.
+    """Allow bfloat16 hardware for float32 products of values that were bfloat16.
 
-    The values are exact in bfloat16 and the sums stay in float32, so nothing is lost.
+    The values are exact in bfloat16 and the sums stay in float32, so no precision is lost.
     """
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
@@ -150,7 +156,7 @@ def _exact_products(dtype: torch.dtype) -> Iterator[None]:
 
 
 def blend(grams: Sequence[Sequence[Tensor]], shares: Sequence[float]) -> list[Tensor]:
-    """Average the Gram matrices of several styles, layer by layer."""
+    """Average the Gram matrices of several styles for each layer."""
     return [
         torch.stack([share * matrix for share, matrix in zip(shares, layer, strict=True)]).sum(0)
         for layer in zip(*grams, strict=True)

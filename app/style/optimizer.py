@@ -1,8 +1,8 @@
-"""Two ways down: L-BFGS, and Adam for pictures whose L-BFGS history would not fit.
+"""Optimizers: L-BFGS, and Adam for images whose L-BFGS history does not fit into memory.
 
-A step takes the picture with its loss and gradient and returns the next picture, a new tensor, so
-that whoever holds the old one may keep it. Pictures are clipped to 0..1: what counts is the picture
-that is delivered, and values out of range are lost there.
+A step takes the image with its loss and gradient and returns the next image as a new tensor, so
+that callers may keep the old one. Images are clipped to 0..1, because values out of range are lost
+in the delivered image.
 """
 
 from typing import Protocol
@@ -14,34 +14,34 @@ from app.style.schedule import HISTORY
 from app.style.spectrum import Spectrum
 
 _FIRST_STEP = 0.001
-"""Root mean square of the first change, before anything is known of the curvature."""
+"""Root mean square of the first step, before any curvature is known."""
 
-_SHARE = 0.5
-"""How much of a quasi-Newton step is taken: whole ones overshoot, since the loss has kinks."""
+_STEP_LENGTH = 0.5
+"""Fraction of a quasi-Newton step; full steps overshoot, because the loss has kinks."""
 
-_WORSE = 1.1
-"""A loss that grows by this factor was a step too far."""
+_MAX_LOSS_GROWTH = 1.1
+"""A step that increases the loss by more than this factor is rejected."""
 
-_FADING = 0.6
-"""What an earlier step counts in the scale of a band, against the one after it."""
+_DECAY = 0.6
+"""Weight of a step in the scale of a band, relative to the next step."""
 
-_SPREAD = 50
-"""How far the scale of a band may lie from that of all bands together."""
+_MAX_SCALE_RATIO = 50
+"""Maximum ratio between the scale of a band and the scale of all bands together."""
 
 
-class Optimiser(Protocol):
-    """Moves a picture down its loss."""
+class Optimizer(Protocol):
+    """Minimizes the loss of an image, step by step."""
 
     def accepts(self, loss: float) -> bool:
-        """Return whether the picture with this loss is good enough to go on from."""
+        """Return whether to keep the image with this loss rather than backtrack."""
         ...
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
-        """Return the next picture."""
+        """Return the next image."""
         ...
 
     def result(self, x: Tensor) -> Tensor:
-        """Return the best picture known when the present one is `x`."""
+        """Return the best known image; `x` is the current one."""
         ...
 
 
@@ -50,11 +50,11 @@ class LBFGS:
 
     The inverse Hessian has the compact form of Byrd, Nocedal and Schnabel, "Representations of
     quasi-Newton matrices and their use in limited memory methods", 1994, on Fourier coefficients:
-    two (m, n) matrices hold the last m steps, so that a step is a few matrix-vector products; the
-    (m, m) systems are solved on the CPU in float64. It starts from a diagonal with one value per
-    band of frequencies: |step| / |change of the gradient| of the last steps, the geometric mean of
-    the two lengths of Barzilai and Borwein (1988). Values at a bound that the gradient pushes
-    outwards are held there, and do not take part in the step.
+    two (m, n) matrices hold the last m steps, so that a step takes a few matrix-vector products;
+    the (m, m) systems are solved on the CPU in float64. The initial matrix is a diagonal with one
+    value per band of frequencies: |step| / |change of the gradient| of the last steps, the
+    geometric mean of the two step lengths of Barzilai and Borwein (1988). Values at a bound
+    that the gradient pushes outwards are held there and excluded from the step.
     """
 
     def __init__(self, like: Tensor, history: int = HISTORY, bands: int = 12) -> None:
@@ -69,36 +69,38 @@ class LBFGS:
         self._squares = torch.zeros(2, bands, dtype=torch.float64)  # of steps and of changes
         self._order: list[int] = []  # rows in use, oldest first
         self._last: tuple[Tensor, float, Tensor] | None = None
-        self._went_back = False
+        self._backtracked = False
 
     def accepts(self, loss: float) -> bool:
-        """Return whether the last step did not go too far."""
-        return self._last is None or loss < _WORSE * self._last[1]
+        """Return whether the last step did not increase the loss too much."""
+        return self._last is None or loss < _MAX_LOSS_GROWTH * self._last[1]
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
-        """Return the next picture; after a step that went too far, one most of the way back."""
+        """Return the next image; after a rejected step, backtrack most of the way."""
         if self._last is not None and not self.accepts(loss):
-            if self._went_back:
+            if self._backtracked:
                 self._order.clear()
-            self._went_back = True
+            self._backtracked = True
             return torch.lerp(self._last[0], x, 0.25).clamp(0, 1)
-        self._went_back = False
+        self._backtracked = False
         held = ((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
-        g = self._spectrum.analyse(gradient.masked_fill(held, 0))
+        g = self._spectrum.to_coefficients(gradient.masked_fill(held, 0))
         if self._last is not None:
-            self._learn(self._spectrum.analyse(x - self._last[0]), g - self._last[2], g)
+            self._update_history(
+                self._spectrum.to_coefficients(x - self._last[0]), g - self._last[2], g
+            )
         self._last = x, loss, g
-        direction = self._spectrum.synthesise(self._direction(g)).masked_fill(held, 0)
+        direction = self._spectrum.to_image(self._direction(g)).masked_fill(held, 0)
         return (x + direction).clamp(0, 1)
 
     def result(self, x: Tensor) -> Tensor:
-        """Return the picture itself."""
+        """Return the image itself."""
         return x
 
-    def _learn(self, step: Tensor, change: Tensor, g: Tensor) -> None:
-        """Remember the last step, and what all steps remembered have in common with `g`.
+    def _update_history(self, step: Tensor, change: Tensor, g: Tensor) -> None:
+        """Store the last step and the products of all stored steps with `g`.
 
-        What they have in common with `change` is what that differs by from the time before.
+        Products with `change` are the differences from the previous products with `g`.
         """
         curvature = step.dot(change).item()
         squares = self._squares_of(step), self._squares_of(change)
@@ -106,7 +108,7 @@ class LBFGS:
         if curvature > 1e-10 * squares[1].sum().item():
             row = self._next_row()
             self._steps[row], self._changes[row] = step, change
-            self._squares.mul_(_FADING).add_(torch.stack(squares))
+            self._squares.mul_(_DECAY).add_(torch.stack(squares))
         n = len(self._order)
         sg, yg = self._products(g)
         if row is not None:
@@ -122,7 +124,7 @@ class LBFGS:
         return row
 
     def _direction(self, g: Tensor) -> Tensor:
-        """Minus a share of the inverse Hessian times the gradient."""
+        """Return a fraction of minus the inverse Hessian times the gradient."""
         if not self._order:
             return -g * (_FIRST_STEP / g.square().mean().sqrt().clamp_min(1e-30))
         n, order = len(self._order), self._order
@@ -138,11 +140,13 @@ class LBFGS:
         weights[1, order] = p[:, 0]
         of_steps, of_changes = weights.to(g)
         scales = self._spectrum.spread(scale.to(g))
-        whole: Tensor = scales * (of_changes @ self._changes[:n] - g) - of_steps @ self._steps[:n]
-        return whole * _SHARE
+        direction: Tensor = (
+            scales * (of_changes @ self._changes[:n] - g) - of_steps @ self._steps[:n]
+        )
+        return direction * _STEP_LENGTH
 
     def _products(self, g: Tensor) -> tuple[Tensor, Tensor]:
-        """Products of `g` with the n rows in use: (n,) of steps, (bands, n) of changes."""
+        """Return the products of `g` with the n rows in use: (n,) steps, (bands, n) changes."""
         n = len(self._order)
         pieces = zip(self._bands(self._changes[:n]), self._bands(g), strict=True)
         of_changes = torch.stack([changes @ piece for changes, piece in pieces])
@@ -153,18 +157,18 @@ class LBFGS:
         return squares.double().cpu()
 
     def _scale(self) -> Tensor:
-        """Return the diagonal that the inverse Hessian starts from: float64 (bands,)."""
+        """Return the diagonal of the initial inverse Hessian: float64 (bands,)."""
         of_steps, of_changes = self._squares
         overall = (of_steps.sum() / of_changes.sum()).sqrt()
         scale = torch.where(of_changes > 0, (of_steps / of_changes).sqrt(), overall)
-        return scale.clamp(overall / _SPREAD, overall * _SPREAD)
+        return scale.clamp(overall / _MAX_SCALE_RATIO, overall * _MAX_SCALE_RATIO)
 
     def _bands(self, coefficients: Tensor) -> tuple[Tensor, ...]:
         return torch.split(coefficients, self._spectrum.counts, dim=-1)
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015) with a running average of the pictures as its result."""
+    """Adam (Kingma and Ba 2015), whose result is a running average of the images."""
 
     def __init__(self, like: Tensor, rate: float = 0.02) -> None:
         self._rate = rate
@@ -174,12 +178,12 @@ class Adam:
         self._count = 0
 
     def accepts(self, loss: float) -> bool:
-        """Accept everything: the average is the result."""
+        """Accept every step, because the result is an average."""
         del loss
         return True
 
     def step(self, x: Tensor, loss: float, gradient: Tensor) -> Tensor:
-        """Return the next picture."""
+        """Return the next image."""
         del loss
         self._count += 1
         self._mean.lerp_(gradient, 1 - 0.9)
@@ -190,5 +194,5 @@ class Adam:
         return (x - self._rate * mean / spread).clamp_(0, 1)
 
     def result(self, x: Tensor) -> Tensor:
-        """Return the average of the last pictures, this one included."""
+        """Return the average of the last images, including `x`."""
         return torch.lerp(self._average, x, 1 - 0.9) / (1 - 0.9 ** (self._count + 1))

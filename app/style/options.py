@@ -1,4 +1,4 @@
-"""Options of a painting. Importing this does not import PyTorch."""
+"""Options of a painting. This module does not import PyTorch."""
 
 import secrets
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ MAX_ASPECT_RATIO = 8
 MIN_STYLE_SCALE = 0.1
 MAX_STYLE_SCALE = 4
 LARGEST_SEED = 2**63 - 1
-LARGEST_WEIGHT = 1e12  # losses stay far from overflow
+LARGEST_WEIGHT = 1e12  # keeps losses far from overflow
 
 
 class Quality(StrEnum):
-    """The quality of a painting, which decides its number of steps."""
+    """Effort spent on a painting."""
 
     PREVIEW = "preview"  # painted at half the size, then enlarged
     STANDARD = "standard"
@@ -24,15 +24,15 @@ class Quality(StrEnum):
 
 
 class Color(StrEnum):
-    """The source of the result's colors."""
+    """Source of the result's colors."""
 
     STYLE = "style"
-    CONTENT = "content"  # brightness is painted, the photograph's colours are kept
-    MATCH = "match"  # the style image is recoloured like the photograph before it is used
+    CONTENT = "content"  # only the brightness is painted; the photograph's colors are kept
+    MATCH = "match"  # the style image is recolored to match the photograph first
 
 
 class Init(StrEnum):
-    """The picture that the optimization starts from."""
+    """Initial image of a painting."""
 
     CONTENT = "content"
     NOISE = "noise"
@@ -40,14 +40,13 @@ class Init(StrEnum):
 
 @dataclass(frozen=True)
 class StyleOptions:
-    """All options of a painting. The defaults stand here and nowhere else.
+    """All options of a painting. The defaults are defined only here.
 
-    `size` is the longest side of the result in pixels. `strength` (0..1) shares the picture between
-    photograph and style; naming `content_weight` and `style_weight` (alpha and beta of Gatys et
-    al. 2016) replaces it. `style_weights` blends several style images and is equal shares when left
-    out; `layer_weights` belong to `STYLE_LAYERS`. `style_scale` is the longest side of the style
-    image relative to the result's. The seed decides the noise that `Init.NOISE` starts from; it is
-    drawn unless given.
+    `size` is the longest side of the result in pixels. `strength` (0..1) balances photograph and
+    style; `content_weight` and `style_weight` (alpha and beta of Gatys et al. 2016) replace it.
+    `style_weights` blends several style images, equally by default; `layer_weights` belong to
+    `STYLE_LAYERS`. `style_scale` is the longest side of the style image relative to the result's.
+    The seed determines the noise of `Init.NOISE`; it is random by default.
 
     Raises:
         ValueError: an option is out of range; the message names it.
@@ -69,17 +68,15 @@ class StyleOptions:
         if self.size < MIN_SIZE_PX:
             raise ValueError(f"size must be at least {MIN_SIZE_PX} px")
         if not 0 <= self.strength <= 1:
-            raise ValueError("strength must lie between 0 and 1")
+            raise ValueError("strength must be between 0 and 1")
         if (self.content_weight is None) != (self.style_weight is None):
-            raise ValueError("content_weight and style_weight go together")
+            raise ValueError("content_weight and style_weight must be set together")
         if len(self.layer_weights) != len(STYLE_LAYERS):
-            raise ValueError(f"layer_weights needs {len(STYLE_LAYERS)} numbers")
+            raise ValueError(f"layer_weights must have {len(STYLE_LAYERS)} numbers")
         if not MIN_STYLE_SCALE <= self.style_scale <= MAX_STYLE_SCALE:
-            raise ValueError(
-                f"style_scale must lie between {MIN_STYLE_SCALE} and {MAX_STYLE_SCALE}"
-            )
+            raise ValueError(f"style_scale must be between {MIN_STYLE_SCALE} and {MAX_STYLE_SCALE}")
         if not 0 <= self.seed <= LARGEST_SEED:
-            raise ValueError(f"seed must lie between 0 and {LARGEST_SEED}")
+            raise ValueError(f"seed must be between 0 and {LARGEST_SEED}")
         _check_weights("layer_weights", self.layer_weights)
         if self.style_weights is not None:
             _check_weights("style_weights", self.style_weights)
@@ -90,12 +87,12 @@ class StyleOptions:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Build the options from what `dataclasses.asdict` and JSON made of them.
+        """Parse options that were serialized with `dataclasses.asdict` and JSON.
 
-        Other values are left out.
+        Unknown keys are ignored.
 
         Raises:
-            ValueError: an option is out of range or has no such name.
+            ValueError: an option is out of range or invalid.
         """
         given = {each.name: values[each.name] for each in fields(cls) if each.name in values}
         for name in ("layer_weights", "style_weights"):
@@ -110,7 +107,7 @@ class StyleOptions:
         """Return the share of each of `style_count` style images; the shares add up to 1.
 
         Raises:
-            ValueError: `style_weights` was given for another number of styles.
+            ValueError: `style_weights` has another number of values.
         """
         weights = self.style_weights or (1.0,) * style_count
         if style_count < 1 or len(weights) != style_count:
@@ -120,6 +117,6 @@ class StyleOptions:
 
 def _check_weights(name: str, weights: tuple[float, ...]) -> None:
     if not all(0 <= weight <= LARGEST_WEIGHT for weight in weights):
-        raise ValueError(f"{name} must lie between 0 and {LARGEST_WEIGHT:g}")
+        raise ValueError(f"{name} must be between 0 and {LARGEST_WEIGHT:g}")
     if not any(weights):
         raise ValueError(f"{name} must not all be zero")

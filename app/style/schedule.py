@@ -1,4 +1,4 @@
-"""At which sizes a painting is worked on, and for how many steps. Imports no PyTorch."""
+"""Schedule of a painting: sizes and numbers of steps. This module does not import PyTorch."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from app.style.options import MAX_ASPECT_RATIO, MIN_SIZE_PX, Quality, StyleOptions
 
 MIN_SHORT_SIDE_PX = 16
-"""The network halves a picture four times."""
+"""The network halves an image four times."""
 
 LARGE_PX = 1_000_000
-"""Above this many pixels one more halving is added at the coarse end."""
+"""Above this number of pixels, one more stage is added at half the coarsest size."""
 
 HISTORY = 60
-"""Steps that L-BFGS remembers, each with two copies of the picture."""
+"""Number of steps that L-BFGS stores, each with two copies of the image."""
 
 # (fraction of the result's size, steps), coarse to fine
 _PRESETS = {
@@ -25,7 +25,7 @@ _PRESETS = {
 
 @dataclass(frozen=True)
 class Stage:
-    """Some steps at one size."""
+    """A number of steps at one size."""
 
     width: int
     height: int
@@ -33,12 +33,12 @@ class Stage:
 
     @property
     def pixels(self) -> int:
-        """Number of pixels of the picture at this stage."""
+        """Number of pixels of the image at this stage."""
         return self.width * self.height
 
 
 def fit(width: int, height: int, longest: int) -> tuple[int, int]:
-    """Scale (width, height) so that the longest side becomes `longest` px, at least 1 px each."""
+    """Scale (width, height) to a longest side of `longest` px; each side is at least 1 px."""
     scale = longest / max(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -47,7 +47,7 @@ def plan(options: StyleOptions, width: int, height: int) -> tuple[Stage, ...]:
     """Plan the stages for a photograph of `width` x `height` px, coarse to fine.
 
     Raises:
-        ValueError: the photograph is too long and thin, for any size or for this one.
+        ValueError: the aspect ratio is too extreme, for any size or for this one.
     """
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise ValueError(f"the photograph is more than {MAX_ASPECT_RATIO} times as long as wide")
@@ -59,7 +59,7 @@ def plan(options: StyleOptions, width: int, height: int) -> tuple[Stage, ...]:
     least = math.ceil(MIN_SHORT_SIDE_PX * max(width, height) / min(width, height))
     if options.size < least:
         raise ValueError(
-            f"size must be at least {least}: the shorter side would have less than "
+            f"size must be at least {least}, so that the shorter side has at least "
             f"{MIN_SHORT_SIDE_PX} px"
         )
     merged: dict[int, int] = {}
@@ -70,7 +70,7 @@ def plan(options: StyleOptions, width: int, height: int) -> tuple[Stage, ...]:
 
 
 def first_stage(stages: Sequence[Stage], longest: int) -> int:
-    """Index of the stage to begin with when a painting of `longest` px is there already."""
+    """Return the index of the first stage when a painting of `longest` px is continued."""
     larger = (
         index for index, stage in enumerate(stages) if max(stage.width, stage.height) > longest
     )
@@ -78,7 +78,7 @@ def first_stage(stages: Sequence[Stage], longest: int) -> int:
 
 
 def remaining(stages: tuple[Stage, ...], step: int) -> Iterator[tuple[Stage, int]]:
-    """Yield each stage with the steps it still has after `step`, which counts over all stages."""
+    """Yield each stage with its steps after `step`, which counts over all stages."""
     for stage in stages:
         yield stage, min(stage.steps, max(0, stage.steps - step))
         step -= stage.steps

@@ -1,4 +1,4 @@
-"""Targets of a painting: the activations and Gram matrices of its inputs, computed once."""
+"""Targets of the loss, with a cache of the Gram matrices of style images."""
 
 import hashlib
 from collections import OrderedDict
@@ -8,28 +8,28 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from app.style.images import to_tensor
 from app.style.losses import (
     CONTENT_LAYER,
     ContentLoss,
-    Literal,
-    Normalised,
+    NormalizedWeighting,
+    PaperWeighting,
     StyleLoss,
     StyleTransferLoss,
     blend,
     gram,
 )
 from app.style.options import STYLE_LAYERS, StyleOptions
-from app.style.pictures import to_tensor
 from app.style.vgg import VGG19
 
 Grams = tuple[Tensor, ...]
 
 
 class StyleTargets:
-    """A network, with the Gram matrices of the style images it has seen.
+    """A network with a cache of the Gram matrices of style images.
 
-    Keeps those of the last `capacity` pairs of image and size (2.4 MB each), so that painting many
-    photographs in one style looks at that style once.
+    The cache holds those of the last `capacity` pairs of image and size (2.4 MB each), so that
+    painting many photographs in one style computes them once.
     """
 
     def __init__(self, network: VGG19, capacity: int = 32) -> None:
@@ -39,7 +39,7 @@ class StyleTargets:
 
     @torch.no_grad()
     def grams(self, style: Image.Image, size: tuple[int, int]) -> Grams:
-        """Gram matrices of an RGB image at (width, height): float32 (C, C) per style layer."""
+        """Return the Gram matrices of an RGB image at (width, height): float32 (C, C) per layer."""
         key = hashlib.sha256(style.tobytes()).digest() + repr(style.size).encode(), size
         if key not in self._grams:
             picture = to_tensor(style, size, self.network.device)
@@ -56,17 +56,17 @@ class StyleTargets:
         content: Tensor,
         styles: Sequence[Grams],
         options: StyleOptions,
-        emphasis: float = 1.0,
+        content_scale: float = 1.0,
     ) -> StyleTransferLoss:
-        """Build the loss for a photograph (1, 3, H, W) and the Grams of each style.
+        """Build the loss for a photograph (1, 3, H, W) and the Gram matrices of each style.
 
-        The content term weighs `emphasis` times what the options say.
+        The weight of the content term is multiplied by `content_scale`.
         """
         weighting = _weighting(options)
         photo = self.network(content, {CONTENT_LAYER: Tensor.detach})[CONTENT_LAYER]
         mixed = blend(styles, options.blend(len(styles)))
         return StyleTransferLoss(
-            ContentLoss(photo, emphasis * weighting.content(photo)),
+            ContentLoss(photo, content_scale * weighting.content(photo)),
             {
                 name: StyleLoss(target, weight * weighting.style(target))
                 for name, target, weight in zip(
@@ -76,7 +76,7 @@ class StyleTargets:
         )
 
 
-def _weighting(options: StyleOptions) -> Literal | Normalised:
+def _weighting(options: StyleOptions) -> PaperWeighting | NormalizedWeighting:
     if options.content_weight is not None and options.style_weight is not None:
-        return Literal(options.content_weight, options.style_weight)
-    return Normalised(options.strength)
+        return PaperWeighting(options.content_weight, options.style_weight)
+    return NormalizedWeighting(options.strength)

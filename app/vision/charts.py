@@ -1,4 +1,4 @@
-"""Charts that training and evaluation share, drawn into axes of matplotlib."""
+"""Charts shared by training and evaluation, drawn into matplotlib axes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ def draw_confusion(axes: "Axes", counts: Sequence[Sequence[int]], classes: Seque
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, columns in enumerate(counts):
         for column, count in enumerate(columns):
-            colour = "white" if shares[row][column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+            text_color = "white" if shares[row][column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=text_color)
     ticks = range(len(classes))
     axes.set_xticks(ticks, classes, rotation=45, ha="right")
     axes.set_yticks(ticks, classes)

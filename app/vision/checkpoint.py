@@ -1,4 +1,4 @@
-"""Checkpoints on disk: NAME.pt holds the state_dict, NAME.json beside it says what it is."""
+"""Checkpoints on disk: the state_dict in NAME.pt, its description in NAME.json."""
 
 import contextlib
 import hashlib
@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from app.vision.errors import CheckpointError, MissingCheckpointError
-from app.vision.evaluation import Scores
+from app.vision.scores import Scores
 from app.vision.specs import ModelSpec
 
 _UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
-class Data:
-    """The training data of a model. `split` identifies the exact train/validation split."""
+class TrainingData:
+    """Training set of a model. `split` identifies the exact train/validation split."""
 
     name: str
     source: str
@@ -32,15 +32,15 @@ class Data:
     def __post_init__(self) -> None:
         texts = (self.name, self.source, self.split)
         if not all(isinstance(text, str) for text in texts) or type(self.train_count) is not int:
-            raise TypeError("name, source and split must be texts, train_count a whole number")
+            raise TypeError("name, source and split must be strings, and train_count an integer")
 
 
 @dataclass(frozen=True)
-class Card:
-    """The sidecar: everything about a checkpoint but its weights."""
+class ModelCard:
+    """The sidecar: everything about a checkpoint except its weights."""
 
     spec: ModelSpec
-    data: Data
+    data: TrainingData
     validation: Scores
     test: Scores
     training: dict[str, Any]
@@ -50,18 +50,18 @@ class Card:
 
     def __post_init__(self) -> None:
         if not isinstance(self.sha256, str):
-            raise TypeError("sha256 must be a text")
+            raise TypeError("sha256 must be a string")
         if not self.spec.classes == tuple(self.validation.classes) == tuple(self.test.classes):
-            raise ValueError("the scores are not those of the spec's classes")
+            raise ValueError("the classes of the scores differ from those of the spec")
 
     @property
     def version(self) -> str:
-        """Short name of these weights."""
+        """Short identifier of these weights."""
         return self.sha256[:12]
 
     @property
     def digest(self) -> str:
-        """Short name of these weights with this spec."""
+        """Short identifier of these weights together with this spec."""
         spec = json.dumps(self.spec.to_json(), sort_keys=True)
         return hashlib.sha256(f"{self.sha256} {spec}".encode()).hexdigest()[:12]
 
@@ -71,40 +71,40 @@ class Card:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Read a card; raises KeyError, TypeError or ValueError on anything else."""
+        """Parse a card; raise KeyError, TypeError or ValueError if it is invalid."""
         return cls(
             **{
                 **value,
                 "spec": ModelSpec.from_json(value["spec"]),
-                "data": Data(**value["data"]),
+                "data": TrainingData(**value["data"]),
                 "validation": Scores.from_json(value["validation"]),
                 "test": Scores.from_json(value["test"]),
             }
         )
 
 
-def load_card(name: str, folder: Path) -> Card:
+def load_card(name: str, folder: Path) -> ModelCard:
     """Read `NAME.json`.
 
     Raises:
-        CheckpointError: missing, not a card, or the card of another model.
+        CheckpointError: the file is missing, not a card, or the card of another model.
     """
     path = folder / f"{name}.json"
     try:
-        card = Card.from_json(json.loads(path.read_text(encoding="utf-8")))
+        card = ModelCard.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise MissingCheckpointError(
-            f"there is no {path.name} in {folder.name}/; train it"
+            f"There is no {path.name} in {folder.name}/. Train the model first."
         ) from None
-    except Exception as error:  # what is not a card may fail in almost any way
-        raise CheckpointError(f"{path.name} cannot be read: {error!r}") from error
+    except Exception as error:  # an invalid card may raise almost any type
+        raise CheckpointError(f"{path.name} cannot be read: {error!r}.") from error
     if card.spec.name != name:
-        raise CheckpointError(f"{path.name} describes the model {card.spec.name!r}")
+        raise CheckpointError(f"{path.name} describes the model {card.spec.name!r}.")
     return card
 
 
-def load(name: str, folder: Path) -> tuple[Card, nn.Module]:
-    """Load a checkpoint onto the CPU, in eval mode, after checking it against its card.
+def load(name: str, folder: Path) -> tuple[ModelCard, nn.Module]:
+    """Load a checkpoint onto the CPU, in eval mode, and check it against its card.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the weights do not fit the network.
@@ -114,9 +114,9 @@ def load(name: str, folder: Path) -> tuple[Card, nn.Module]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror}.") from error
     if hashlib.sha256(data).hexdigest() != card.sha256:
-        raise CheckpointError(f"{path.name} does not have the SHA-256 that {name}.json names")
+        raise CheckpointError(f"{path.name} does not match the SHA-256 in {name}.json.")
     network = card.spec.build()
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -124,21 +124,21 @@ def load(name: str, folder: Path) -> tuple[Card, nn.Module]:
     except Exception as error:  # on hostile files torch.load raises almost any type
         reason = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"{path.name} is not a state_dict of this network: {reason}"
+            f"{path.name} is not a state_dict of this network: {reason}."
         ) from error
     _check_runs(network, card)
     return card, network.eval().requires_grad_(False)
 
 
-def save(card: Card, state: Mapping[str, Tensor], folder: Path) -> Card:
-    """Write `NAME.pt` and `NAME.json`, each whole or not at all; returns the card with its hash."""
+def save(card: ModelCard, state: Mapping[str, Tensor], folder: Path) -> ModelCard:
+    """Write `NAME.pt` and `NAME.json`, each atomically; return the card with its hash."""
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     card = replace(card, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
     sidecar = json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n"
-    # Both are on disk before either is renamed; who reads between the two renames, or after a crash
-    # there, finds a hash that does not match, and `load` says so.
+    # Both files are on disk before either is renamed. After a crash between the two renames the
+    # hash does not match, and `load` reports it.
     with (
         atomic_write(folder / f"{card.spec.name}.pt") as weights_file,
         atomic_write(folder / f"{card.spec.name}.json") as sidecar_file,
@@ -151,7 +151,7 @@ def save(card: Card, state: Mapping[str, Tensor], folder: Path) -> Card:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that takes the place of `path` once it is written and synced."""
+    """Open a temporary file that replaces `path` once it is written and synced."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
     try:
         with temporary.open("wb") as file:
@@ -163,7 +163,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed; nobody may write there now."""
+    """Remove the temporary files of killed writers; there must be no active writer."""
     for path in folder.glob(f".*{_UNFINISHED}"):
         path.unlink(missing_ok=True)
 
@@ -173,16 +173,14 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _check_runs(network: nn.Module, card: Card) -> None:
+def _check_runs(network: nn.Module, card: ModelCard) -> None:
     if not all(tensor.isfinite().all() for tensor in network.state_dict().values()):
-        raise CheckpointError(f"{card.spec.name}.pt has weights that are not finite numbers")
-    picture = card.spec.input
+        raise CheckpointError(f"{card.spec.name}.pt has weights that are not finite.")
+    spec = card.spec.input
     try:
         with torch.inference_mode():
-            shape = network.eval()(
-                torch.zeros(1, picture.channels, picture.height, picture.width)
-            ).shape
+            shape = network.eval()(torch.zeros(1, spec.channels, spec.height, spec.width)).shape
     except RuntimeError as error:
-        raise CheckpointError(f"{card.spec.name}.pt does not take its input: {error}") from error
+        raise CheckpointError(f"{card.spec.name}.pt does not accept its input: {error}.") from error
     if shape != (1, len(card.spec.classes)):
-        raise CheckpointError(f"{card.spec.name}.pt answers in the wrong shape {tuple(shape)}")
+        raise CheckpointError(f"{card.spec.name}.pt returns the wrong shape {tuple(shape)}.")

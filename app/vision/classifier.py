@@ -1,4 +1,4 @@
-"""A loaded model: pictures in, class probabilities out."""
+"""A loaded model: images in, class probabilities out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from app.vision import checkpoint
-from app.vision.checkpoint import Card
-from app.vision.preprocess import normalise, prepare
+from app.vision.checkpoint import ModelCard
+from app.vision.preprocess import normalize, preprocess
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Prediction:
 
 
 class Classifier:
-    """A checkpoint's network on a device, with everything needed to use it."""
+    """The network of a checkpoint on a device, with its preprocessing and class names."""
 
-    def __init__(self, card: Card, network: nn.Module, device: torch.device) -> None:
+    def __init__(self, card: ModelCard, network: nn.Module, device: torch.device) -> None:
         self.card = card
         self.network = network.to(device).eval()
         self.device = device
@@ -33,19 +33,19 @@ class Classifier:
 
     @classmethod
     def load(cls, name: str, folder: Path, device: torch.device) -> "Classifier":
-        """Load `folder/NAME.pt`; raises CheckpointError as `checkpoint.load` does."""
+        """Load `folder/NAME.pt`; raise CheckpointError as `checkpoint.load` does."""
         card, network = checkpoint.load(name, folder)
         return cls(card, network, device)
 
-    def prepare(self, image: Image.Image) -> Tensor:
-        """Bring an RGB image of any size to the network's: uint8 (C, H, W), 0..255."""
-        return prepare(image, self.card.spec.input)
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Convert an RGB image of any size to network input: uint8 (C, H, W), 0..255."""
+        return preprocess(image, self.card.spec.input)
 
     @torch.inference_mode()
-    def probabilities(self, pictures: Sequence[Tensor]) -> Tensor:
-        """Classify prepared pictures, each uint8 (C, H, W): float32 (B, classes) on the CPU."""
-        batch = torch.stack(list(pictures)).to(self.device)  # (B, C, H, W)
-        outputs: Tensor = self.network(normalise(batch, self.card.spec.input))
+    def probabilities(self, images: Sequence[Tensor]) -> Tensor:
+        """Classify preprocessed images, each uint8 (C, H, W): float32 (B, classes) on the CPU."""
+        batch = torch.stack(list(images)).to(self.device)  # (B, C, H, W)
+        outputs: Tensor = self.network(normalize(batch, self.card.spec.input))
         return outputs.float().softmax(dim=1).cpu()
 
     def top_k(self, probabilities: Tensor, k: int) -> list[Prediction]:

@@ -1,4 +1,4 @@
-"""The CIFAR-10 network: three convolutions and two linear layers."""
+"""The CIFAR-10 network, three convolutions and two linear layers."""
 
 from collections import OrderedDict
 
@@ -8,7 +8,7 @@ from torch import nn
 def cnn(class_count: int) -> nn.Sequential:
     """Build the network.
 
-    Input float32 (B, 3, 32, 32), normalised; output float32 (B, class_count), logits.
+    Input float32 (B, 3, 32, 32), normalized; output float32 (B, class_count), logits.
     """
     return nn.Sequential(
         OrderedDict(

@@ -1,7 +1,7 @@
 """The cat and dog network: DenseNet-121 (Huang et al. 2017) with a small head.
 
-The layers have torchvision's names, so that weights of its `densenet121` fit. They are written out
-here because importing torchvision takes more than a second of processor time, at every start.
+The layers have torchvision's names, so that weights of its `densenet121` can be loaded. They are
+defined here because importing torchvision takes more than a second of CPU time at every start.
 """
 
 from collections import OrderedDict
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 FEATURES = 1024
-"""Number of features that the convolutions return, and that the head takes."""
+"""Number of features between the convolutions and the head."""
 
-_STEM = 64  # channels of the first convolution
+_STEM = 64  # output channels of the first convolution
 _GROWTH = 32  # channels that each layer of a dense block adds
 _BOTTLENECK = 4 * _GROWTH
 _BLOCKS = (6, 12, 24, 16)  # layers of each dense block
@@ -22,7 +22,7 @@ _BLOCKS = (6, 12, 24, 16)  # layers of each dense block
 def densenet(class_count: int) -> nn.Module:
     """Build the network.
 
-    Input float32 (B, 3, H, W), normalised, 32 px a side or more; output float32 (B, class_count),
+    Input float32 (B, 3, H, W), normalized, H and W at least 32; output float32 (B, class_count),
     log-probabilities.
     """
     return _DenseNet(head(class_count))
@@ -47,14 +47,14 @@ class _DenseNet(nn.Module):
         self.features = _features()
         self.classifier = classifier
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        maps = functional.relu(self.features(pictures), inplace=True)  # (B, 1024, H / 32, W / 32)
+    def forward(self, images: Tensor) -> Tensor:
+        maps = functional.relu(self.features(images), inplace=True)  # (B, 1024, H / 32, W / 32)
         outputs: Tensor = self.classifier(functional.adaptive_avg_pool2d(maps, 1).flatten(1))
         return outputs
 
 
 class _DenseBlock(nn.Sequential):
-    """A sequence of layers, each of which takes the outputs of all layers before it."""
+    """A sequence of layers; each takes the concatenated outputs of all layers before it."""
 
     def forward(self, maps: Tensor) -> Tensor:
         outputs = [maps]
@@ -104,7 +104,7 @@ def _dense_layer(channels: int) -> nn.Sequential:
 
 
 def _transition(channels: int) -> nn.Sequential:
-    """Build the layers between two dense blocks, which halve channels, height and width."""
+    """Build the layers between two dense blocks; they halve channels, height and width."""
     return nn.Sequential(
         OrderedDict(
             norm=nn.BatchNorm2d(channels),

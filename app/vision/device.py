@@ -1,4 +1,4 @@
-"""The choice of the device, made once at start."""
+"""Choice and properties of the device that tensors live on."""
 
 import os
 import re
@@ -13,31 +13,31 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists.
+    """Resolve `auto`, `cpu`, `cuda` or `cuda:N` to an existing device.
 
-    `auto` is the first CUDA device where there is one, else the CPU.
+    `auto` is the first CUDA device if there is one, else the CPU.
 
     Raises:
-        DeviceError: the name is unknown or the host has no such device.
+        DeviceError: the name is invalid or the host has no such device.
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
         return torch.device("cpu")
     if not re.fullmatch(r"cuda(:\d+)?", name):
-        raise DeviceError(f"unknown device {name!r}; use auto, cpu, cuda or cuda:N")
+        raise DeviceError(f"The device {name!r} is unknown. Use auto, cpu, cuda or cuda:N.")
     index = int(name.partition(":")[2] or 0)
     found = torch.cuda.device_count()
     if index >= found:
         raise DeviceError(
-            f"device {name!r} is not there: this host has {found} usable CUDA devices; "
-            "use auto or cpu, or check the NVIDIA driver"
+            f"The device {name!r} does not exist: this host has {found} usable CUDA devices. "
+            "Use auto or cpu, or check the NVIDIA driver."
         )
     return torch.device("cuda", index)
 
 
 def supports_bfloat16(device: torch.device) -> bool:
-    """Return whether the device multiplies bfloat16 in hardware, so that it is worth using."""
+    """Return whether the device has bfloat16 hardware, which makes bfloat16 worth using."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
@@ -46,9 +46,9 @@ def supports_bfloat16(device: torch.device) -> bool:
 
 
 def runs_bfloat16_in_onednn() -> bool:
-    """Return whether oneDNN's operators take bfloat16 here; slowly perhaps, or not at all.
+    """Return whether oneDNN's operators accept bfloat16 on this CPU, even if slowly.
 
-    It follows ONEDNN_MAX_CPU_ISA, as the operators do.
+    The result respects ONEDNN_MAX_CPU_ISA, as the operators do.
     """
     return bool(torch.backends.mkldnn.is_available()) and bool(  # type: ignore[no-untyped-call]
         torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -56,17 +56,17 @@ def runs_bfloat16_in_onednn() -> bool:
 
 
 def memory_bytes(device: torch.device, cgroup_limit: Path = _CGROUP_LIMIT) -> int:
-    """Return how much memory the device has in all; of a CPU's, what a container allows."""
+    """Return the total memory of the device; for a CPU, at most the container's limit."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with suppress(OSError, ValueError):  # no such limit: "max", or no cgroups
+    with suppress(OSError, ValueError):  # no limit ("max"), or no cgroups
         return min(installed, int(cgroup_limit.read_text()))
     return installed
 
 
 def describe(device: torch.device) -> str:
-    """Name the kind of device; measurements on one hold for others of the same name."""
+    """Return a name for the device type; measurements hold for all devices of that name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.cpu.get_capabilities().get('architecture', 'cpu')} x{torch.get_num_threads()}"

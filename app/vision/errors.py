@@ -1,4 +1,4 @@
-"""Errors between bytes and a prediction, one class per cause.
+"""Errors of the vision library, one class per cause.
 
     file --checkpoint.load--> network        CheckpointError (and MissingCheckpointError)
     bytes --images.read_header--> header     UnsupportedFormatError, UndecodableImageError,
@@ -6,31 +6,30 @@
     header --decode--> pixels                UndecodableImageError
     device name --device.choose--> device    DeviceError
 
-Messages are written for the person who sent the bytes or runs the program: they say what is
-wrong and what to do.
+Messages are written for users and operators: they say what is wrong and what to do.
 """
 
 from app.errors import AtelierError
 
 
 class ImageError(AtelierError):
-    """An image that cannot be used. Its neighbours in the same request are not concerned."""
+    """An image that cannot be used. Other images of the same request are not affected."""
 
 
 class UnsupportedFormatError(ImageError):
-    """The bytes are not an image in one of the formats that are read."""
+    """The bytes are not an image in a supported format."""
 
 
 class UndecodableImageError(ImageError):
-    """The bytes start like a supported format but are broken, cut short or empty."""
+    """The bytes start like a supported format but are damaged, truncated or empty."""
 
 
 class ImageTooLargeError(ImageError):
-    """More bytes or more pixels than the limit allows."""
+    """The image has more bytes or pixels than the limit."""
 
 
 class CheckpointError(AtelierError):
-    """A checkpoint that is missing, damaged or not what its sidecar says."""
+    """A checkpoint that is missing, damaged or does not match its sidecar."""
 
 
 class MissingCheckpointError(CheckpointError):

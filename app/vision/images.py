@@ -1,7 +1,7 @@
-"""From untrusted bytes to RGB pixels.
+"""Decoding of untrusted bytes to RGB images.
 
-Two steps, so that the caller can hold memory back in between: `read_header` looks at the first
-bytes only and refuses what is too large; `EncodedImage.decode` does the work.
+Decoding has two steps, so that the caller can limit memory in between: `read_header` reads only the
+header and rejects images that are too large; `EncodedImage.decode` decodes the pixels.
 """
 
 import io
@@ -37,11 +37,11 @@ _SIGNATURES = (
     b"MM\0+",
 )
 _MAX_HEADER_READS = 100_000  # most plugins read headers a few bytes at a time, in Python
-_SCANS_OF_PIXELS = 10  # scans that take as long as all other work on the pixels, as measured
-_PYTHON_SLOWNESS = 20  # of a decoder written in Python, likewise
+_FIXED_COST_SCANS = 10  # scans that take as long as all other work on the pixels; measured
+_PYTHON_SLOWDOWN = 20  # of a decoder written in Python; measured
 _ORIENTATION_TAG = 0x0112
-_TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
-_UPRIGHT = {
+_ROTATED = (5, 6, 7, 8)  # orientations that swap width and height
+_TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -54,18 +54,18 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """Limits on one image."""
+    """Size limits of one image."""
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
 
 
-def set_up_pillow() -> None:
-    """Prepare this process for untrusted images; call it once at start.
+def configure_pillow() -> None:
+    """Configure Pillow for untrusted images; call this once at process start.
 
-    Pillow warns about oddities in the words of the file, and Python remembers every different
-    warning, so that damaged files would fill the memory. Its warning about bombs is an error.
-    libtiff by itself takes up to 100 scans of a progressive JPEG image within a TIFF file.
+    Pillow's warnings quote the file, and Python remembers every distinct warning, so that damaged
+    files would fill the memory. Its warning about decompression bombs becomes an error. By default
+    libtiff accepts up to 100 scans of a progressive JPEG image within a TIFF file.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -73,7 +73,7 @@ def set_up_pillow() -> None:
 
 
 class PixelBudget:
-    """Bounds the pixels that all threads together hold decoded at one time."""
+    """A limit on the decoded pixels that all threads together hold at one time."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
@@ -82,7 +82,7 @@ class PixelBudget:
 
     @contextmanager
     def reserve(self, pixels: int) -> Iterator[None]:
-        """Wait until `pixels` fit (more than the whole budget: until all of it is free)."""
+        """Wait until `pixels` fit; if they exceed the whole budget, until all of it is free."""
         pixels = min(pixels, self._max_pixels)
         with self._changed:
             self._changed.wait_for(lambda: self._free_pixels >= pixels)
@@ -96,9 +96,9 @@ class PixelBudget:
 
 
 class EncodedImage:
-    """An image whose header has been read and whose pixels have not.
+    """An image whose header has been read but whose pixels have not been decoded.
 
-    `pixels` is how many a decoder will hold at one time, `scans` how often it goes over them.
+    `pixels` is the number that the decoder holds at one time, `scans` the number of its passes.
     """
 
     def __init__(self, image: Image.Image, pixels: int, scans: int) -> None:
@@ -106,14 +106,14 @@ class EncodedImage:
         self._size = image.size
         self.pixels = pixels
         self.scans = scans
-        # Phones write several pictures into one JPEG file; Pillow calls that MPO.
+        # Phones write several images into one JPEG file; Pillow calls that MPO.
         self.format = "JPEG" if image.format == "MPO" else str(image.format)
 
     @property
-    def work(self) -> int:
-        """The time that decoding takes, in units of a pixel of an ordinary image."""
-        slowness = _PYTHON_SLOWNESS if self._has_python_decoder else 1
-        return slowness * self.pixels * (_SCANS_OF_PIXELS + self.scans) // (_SCANS_OF_PIXELS + 1)
+    def decode_cost(self) -> int:
+        """Estimated decoding time, in units of one pixel of an ordinary image."""
+        slowdown = _PYTHON_SLOWDOWN if self._has_python_decoder else 1
+        return slowdown * self.pixels * (_FIXED_COST_SCANS + self.scans) // (_FIXED_COST_SCANS + 1)
 
     @property
     def _has_python_decoder(self) -> bool:
@@ -122,27 +122,27 @@ class EncodedImage:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height in px, once it has been decoded: some formats end with the EXIF."""
-        return self._size[::-1] if _orientation(self._image) in _TURNED else self._size
+        """Width and height in px, upright. Valid after decoding: some formats end with the EXIF."""
+        return self._size[::-1] if _orientation(self._image) in _ROTATED else self._size
 
-    def decode(self, *, to_srgb: bool = False, enough_px: int | None = None) -> Image.Image:
-        """Decode the first frame: RGB, 8 bits, upright, transparency laid over white.
+    def decode(self, *, to_srgb: bool = False, min_side_px: int | None = None) -> Image.Image:
+        """Decode the first frame: RGB, 8 bits, upright, on a white background.
 
-        With `to_srgb`, colours are converted from the file's ICC profile where it has one. Where a
-        shorter side of `enough_px` is enough, a JPEG is scaled to an eighth, a quarter or half
-        while it is decoded, as long as that leaves so much: far less work for a large photograph.
+        With `to_srgb`, colors are converted from the file's ICC profile, if it has one. With
+        `min_side_px`, a JPEG is scaled to 1/8, 1/4 or 1/2 while it is decoded, as long as its
+        shorter side keeps that many pixels: far less work for a large photograph.
 
         Raises:
-            UndecodableImageError: the file is broken or cut short.
-            UnsupportedFormatError: pixels that have no 8-bit meaning (floating point, 32 bits).
+            UndecodableImageError: the file is damaged or truncated.
+            UnsupportedFormatError: the pixels are floating point or 32-bit.
         """
         with _pillow_errors():
-            if enough_px and self.format == "JPEG":
-                self._image.draft(None, (enough_px, enough_px))
+            if min_side_px and self.format == "JPEG":
+                self._image.draft(None, (min_side_px, min_side_px))
             self._image.load()
         if self._image.mode in ("F", "I"):
             raise UnsupportedFormatError(
-                "pixels of floating point or 32 bits are not read; save it with 8 or 16 bits"
+                "The image has floating-point or 32-bit pixels. Save it with 8 or 16 bits."
             )
         with _pillow_errors():
             image = _upright(self._image)
@@ -150,44 +150,46 @@ class EncodedImage:
 
 
 def read_header(data: bytes, limits: ImageLimits) -> EncodedImage:
-    """Read format and size of an encoded image without decoding it.
+    """Read the format and size of an encoded image without decoding it.
 
     Raises:
-        ImageTooLargeError: more bytes or pixels than `limits` allow.
-        UnsupportedFormatError: not one of `FORMATS`.
-        UndecodableImageError: empty, or one of `FORMATS` with a broken header.
+        ImageTooLargeError: the image has more bytes or pixels than `limits` allow.
+        UnsupportedFormatError: the format is not one of `FORMATS`.
+        UndecodableImageError: the data is empty or the header is damaged.
     """
     if not data:
-        raise UndecodableImageError("the file is empty")
+        raise UndecodableImageError("The file is empty.")
     if len(data) > limits.max_bytes:
         raise ImageTooLargeError(
-            f"the file has more than the {limits.max_bytes:,} bytes that are accepted"
+            f"The file has {len(data):,} bytes; the limit is {limits.max_bytes:,}."
         )
     if not data.startswith(_SIGNATURES):
-        raise UnsupportedFormatError(f"not an image in a supported format ({', '.join(FORMATS)})")
-    demands = screening.screen(data)
-    _check_pixels(demands.pixels, limits)
+        raise UnsupportedFormatError(
+            f"The file is not an image in a supported format ({', '.join(FORMATS)})."
+        )
+    cost = screening.screen(data)
+    _check_pixels(cost.pixels, limits)
     file = _HeaderFile(data)
     with _pillow_errors():
         opened = Image.open(file, formats=FORMATS)
     file.reads_left = None
-    pixels = max(opened.width * opened.height, demands.pixels)
+    pixels = max(opened.width * opened.height, cost.pixels)
     _check_pixels(pixels, limits)
-    return EncodedImage(opened, pixels, demands.scans)
+    return EncodedImage(opened, pixels, cost.scans)
 
 
 class _HeaderFile(io.BytesIO):
-    """A file whose header may not take too many reads, such as for millions of empty blocks."""
+    """A file with a limited number of reads for its header, which may have endless empty blocks."""
 
-    reads_left: int | None = _MAX_HEADER_READS  # None when the header has been read
+    reads_left: int | None = _MAX_HEADER_READS  # None once the header has been read
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as `BytesIO` does."""
+        """Read like `BytesIO.read`, but count the reads."""
         if self.reads_left is not None:
             self.reads_left -= 1
             if self.reads_left < 0:
                 raise ImageTooLargeError(
-                    "the file has too many parts before its pixels; save it again"
+                    "The file has too many parts before its pixels. Save it again."
                 )
         return super().read(size)
 
@@ -195,7 +197,8 @@ class _HeaderFile(io.BytesIO):
 def _check_pixels(pixels: int, limits: ImageLimits) -> None:
     if pixels > limits.max_pixels:
         raise ImageTooLargeError(
-            f"the image has {pixels:,} pixels; at most {limits.max_pixels:,} are accepted"
+            f"The image has {pixels:,} pixels; the limit is {limits.max_pixels:,}. "
+            "Send a smaller copy."
         )
 
 
@@ -206,21 +209,23 @@ def _pillow_errors() -> Iterator[None]:
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError("the image has far more pixels than are accepted") from error
+        raise ImageTooLargeError(
+            "The image has far more pixels than the limit. Send a smaller copy."
+        ) from error
     except UnidentifiedImageError as error:
-        raise UndecodableImageError("the image header is broken or cut short") from error
+        raise UndecodableImageError("The image header is damaged or truncated.") from error
     except Exception as error:  # on damaged files Pillow's plugins raise almost any type
-        raise UndecodableImageError(f"the image is broken or cut short: {error}") from error
+        raise UndecodableImageError(f"The image is damaged or truncated: {error}.") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation."""
-    method = _UPRIGHT.get(_orientation(image))
+    method = _TRANSPOSITIONS.get(_orientation(image))
     return image if method is None else image.transpose(method)
 
 
 def _orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation; 1, upright, where there is none that can be read."""
+    """Return the EXIF orientation; 1 (upright) if it is missing or unreadable."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # as above: damaged metadata raises almost any type
@@ -228,7 +233,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """Convert from the embedded ICC profile; one that cannot be used counts as none."""
+    """Convert from the embedded ICC profile; ignore a profile that cannot be used."""
     profile = image.info.get("icc_profile")
     if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
         return image
@@ -248,17 +253,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return _high_byte(image).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        paper = Image.new("RGB", image.size, "white")
-        paper.paste(rgba, mask=rgba.getchannel("A"))
-        return paper
+        background = Image.new("RGB", image.size, "white")
+        background.paste(rgba, mask=rgba.getchannel("A"))
+        return background
     return image.convert("RGB")
 
 
 def _high_byte(image: Image.Image) -> Image.Image:
-    """Reduce 16-bit grey to 8 bits; the one level that PNG may name as transparent is white."""
+    """Reduce 16-bit gray to 8 bits; the level that a PNG declares transparent becomes white."""
     levels = np.asarray(image)
-    grey = (levels >> 8).astype(np.uint8)
+    gray = (levels >> 8).astype(np.uint8)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey[levels == transparent] = 255
-    return Image.fromarray(grey)
+        gray[levels == transparent] = 255
+    return Image.fromarray(gray)

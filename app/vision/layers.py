@@ -1,4 +1,4 @@
-"""The layer table of a network: output shapes, parameters and receptive fields."""
+"""Layer table of a network: output shapes, parameter counts and receptive fields."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ Shape = tuple[int, ...]
 class Layer:
     """One row of the table.
 
-    Shapes leave out the batch. `receptive_field_px` is the side of the square of input pixels that
-    one output value sees along the longest path, at most the whole input.
+    Shapes exclude the batch. `receptive_field_px` is the side of the square of input pixels that
+    one output value depends on along the longest path, at most the whole input.
     """
 
     name: str
@@ -25,10 +25,10 @@ class Layer:
 
 
 def layer_table(network: nn.Module, input_shape: Shape) -> list[Layer]:
-    """List the layers of a network in the order in which they run.
+    """List the layers of a network in execution order.
 
-    Shapes of a sequential network come from arithmetic, those of any other from a forward pass on
-    zeros of `input_shape` (C, H, W).
+    The shapes of a sequential network are computed; those of any other network come from a forward
+    pass on zeros of `input_shape` (C, H, W).
     """
     sequential = isinstance(network, nn.Sequential)
     shapes = (_computed_shapes if sequential else _observed_shapes)(network, input_shape)
@@ -73,7 +73,7 @@ def _output_shape(module: nn.Module, shape: Shape) -> Shape:
 
 
 def _window(module: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) -> tuple[int, int, int, int]:
-    """Kernel, padding, stride and dilation; all windows here are square."""
+    """Return kernel, padding, stride and dilation of a square window."""
     dilation = 1 if isinstance(module, nn.AvgPool2d) else module.dilation
     values = (module.kernel_size, module.padding, module.stride, dilation)
     kernel, padding, stride, dilation = (

@@ -1,4 +1,4 @@
-"""The MNIST network: a multilayer perceptron, 784-512-512-10."""
+"""The MNIST network, a multilayer perceptron, 784-512-512-10."""
 
 from collections import OrderedDict
 
@@ -8,7 +8,7 @@ from torch import nn
 def mlp(class_count: int) -> nn.Sequential:
     """Build the network.
 
-    Input float32 (B, 1, 28, 28), normalised; output float32 (B, class_count), log-probabilities.
+    Input float32 (B, 1, 28, 28), normalized; output float32 (B, class_count), log-probabilities.
     """
     return nn.Sequential(
         OrderedDict(

@@ -1,36 +1,36 @@
-"""From RGB pixels to the network's input."""
+"""Preprocessing: from RGB images to network input."""
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from app.vision.digits import digit
-from app.vision.specs import InputSpec, Preparation
+from app.vision.digits import normalize_digit
+from app.vision.specs import InputSpec, Preprocessing
 
 
-def prepare(image: Image.Image, spec: InputSpec) -> Tensor:
-    """Bring an RGB image of any size to the input's: uint8 (C, H, W), 0..255."""
-    if spec.preparation is Preparation.DIGIT:
-        picture = digit(image)
+def preprocess(image: Image.Image, spec: InputSpec) -> Tensor:
+    """Convert an RGB image of any size to network input: uint8 (C, H, W), 0..255."""
+    if spec.preparation is Preprocessing.DIGIT:
+        processed = normalize_digit(image)
     else:
-        picture = _centre_crop(image.convert("RGB" if spec.channels == 3 else "L"), spec)
-    pixels = torch.from_numpy(np.array(picture))
+        processed = _center_crop(image.convert("RGB" if spec.channels == 3 else "L"), spec)
+    pixels = torch.from_numpy(np.array(processed))
     return pixels.reshape(spec.height, spec.width, -1).permute(2, 0, 1).contiguous()  # (C, H, W)
 
 
-def normalise(batch: Tensor, spec: InputSpec) -> Tensor:
-    """Scale uint8 (B, C, H, W) to 0..1, then to zero mean and unit spread: float32 (B, C, H, W)."""
+def normalize(batch: Tensor, spec: InputSpec) -> Tensor:
+    """Scale uint8 (B, C, H, W) to 0..1, zero mean and unit variance: float32 (B, C, H, W)."""
     mean = torch.tensor(spec.mean, device=batch.device).view(-1, 1, 1)  # (C, 1, 1)
     std = torch.tensor(spec.std, device=batch.device).view(-1, 1, 1)  # (C, 1, 1)
     return batch.float().div_(255).sub_(mean).div_(std)
 
 
-def _centre_crop(image: Image.Image, spec: InputSpec) -> Image.Image:
-    """Resize the shorter side to `resize_px` and cut the centre out.
+def _center_crop(image: Image.Image, spec: InputSpec) -> Image.Image:
+    """Resize the shorter side to `resize_px` and crop the center.
 
-    Both at once: only the pixels under the crop are resampled, so that an extreme aspect ratio
-    costs nothing.
+    Both happen in one step that resamples only the pixels under the crop, so that an extreme
+    aspect ratio costs nothing.
     """
     shorter = min(image.size)
     resized = [int(spec.resize_px * side / shorter) for side in image.size]

@@ -1,8 +1,8 @@
-"""Looks at a file's structure before a decoder does.
+"""Checks of a file's structure before decoding, against decompression bombs.
 
-A file of a few kilobytes, with a harmless width and height, can keep a decoder busy for hours or
-make it reserve gigabytes: by tiles far larger than the image, by millions of segments, by passes
-over all pixels that change nothing. What is refused here is far from what any program writes.
+A file of a few kilobytes with a harmless width and height can keep a decoder busy for hours or make
+it allocate gigabytes: by tiles far larger than the image, by millions of segments, or by passes
+over all pixels that change nothing. The limits are far above what any real program writes.
 """
 
 import re
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
 
 MAX_JPEG_SCANS = 32
-"""The limit on passes over the pixels of a JPEG image.
+"""Maximum number of passes over the pixels of a JPEG image.
 
 libjpeg's own progressive script (jpegtran, Pillow, most editors) makes 10 of a color image and 18
 of a CMYK image, and the optimizer of mozjpeg hardly more than 16.
 """
 
 _MAX_PNG_CHUNKS = 50_000
-_MAX_PACKED_PNG_CHUNKS = 128  # each is unpacked to as much as 1 MB
-_UNPACKED_PNG_CHUNKS = frozenset(
+_MAX_COMPRESSED_PNG_CHUNKS = 128  # each decompresses to as much as 1 MB
+_PLAIN_PNG_CHUNKS = frozenset(
     b"IHDR PLTE tRNS IDAT IEND cHRM gAMA sRGB pHYs bKGD sBIT tIME".split()
 )
 _MAX_JPEG_SEGMENTS = 1_000
@@ -32,12 +32,14 @@ _MAX_TIFF_VALUES = 65_536
 _MAX_RUN_LENGTH_BYTES = 4_000_000  # decoded in Python
 _MAX_RUN_LENGTH_PIXELS = 4_000_000
 
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of a segment: no stuffing, no restart
-_JPEG_FIRST_SEGMENT = 0xC0  # markers below have no length
+_JPEG_MARKER = re.compile(
+    rb"\xff[^\x00\xff\xd0-\xd7]"
+)  # starts a segment: no byte stuffing, no restart marker
+_JPEG_FIRST_SEGMENT = 0xC0  # lower markers have no length
 _JPEG_START, _JPEG_END, _JPEG_START_OF_SCAN = 0xD8, 0xD9, 0xDA
 _JPEG_APP1, _JPEG_APP13 = 0xE1, 0xED
-_PNG_PACKED_CHUNKS = (b"iCCP", b"zTXt", b"iTXt")
-_BMP_RUN_LENGTH_CODINGS = (1, 2)
+_PNG_COMPRESSED_CHUNKS = (b"iCCP", b"zTXt", b"iTXt")
+_BMP_RUN_LENGTH_ENCODINGS = (1, 2)
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 322, 323
 _TIFF_TABLES = (273, 279, 324, 325)  # offsets and lengths of strips and tiles
 _TIFF_BYTE_TYPES = (1, 2, 6, 7)
@@ -45,65 +47,65 @@ _TIFF_SCALARS = {1: "B", 3: "H", 4: "L", 16: "Q"}
 
 
 @dataclass(frozen=True)
-class Demands:
-    """The work that a file asks of a decoder.
+class DecodeCost:
+    """The cost of decoding a file, from its structure.
 
-    `pixels` are those that it reserves at one time, as far as that differs from the image's width
-    times height; else 0. `scans` are its passes over all pixels.
+    `pixels` is the number that the decoder allocates at one time if it is not the image's width
+    times height; else 0. `scans` is the number of passes over all pixels.
     """
 
     pixels: int = 0
     scans: int = 1
 
 
-def screen(data: bytes) -> Demands:
-    """Screen a file of one of the supported formats.
+def screen(data: bytes) -> DecodeCost:
+    """Check a file of one of the supported formats and return the cost of decoding it.
 
     Raises:
-        ImageTooLargeError: the structure asks for more work than an image is worth.
-        UndecodableImageError: the structure is broken.
+        ImageTooLargeError: decoding the structure would take too much work.
+        UndecodableImageError: the structure is damaged.
     """
     try:
         if data.startswith(b"\x89PNG"):
             _screen_png(data)
         elif data.startswith(b"\xff\xd8"):
-            return Demands(scans=_jpeg_scans(data))
+            return DecodeCost(scans=_jpeg_scans(data))
         elif data.startswith(b"BM"):
             _screen_bmp(data)
         elif data.startswith((b"II", b"MM")):
-            return Demands(pixels=_tiled_pixels(data))
+            return DecodeCost(pixels=_tiled_pixels(data))
     except struct.error as error:
-        raise UndecodableImageError("the image header is broken or cut short") from error
-    return Demands()
+        raise UndecodableImageError("The image header is damaged or truncated.") from error
+    return DecodeCost()
 
 
 def is_plain(data: bytes) -> bool:
-    """Return whether this is a JPEG, or a PNG in which only the pixels are packed.
+    """Return whether this is a JPEG, or a PNG in which only the pixels are compressed.
 
-    How long such a file takes to decode follows from its size.
+    The decoding time of such a file follows from its size.
     """
     if data.startswith(b"\x89PNG"):
-        return all(kind in _UNPACKED_PNG_CHUNKS for kind in _png_chunks(data))
+        return all(chunk_type in _PLAIN_PNG_CHUNKS for chunk_type in _png_chunks(data))
     return data.startswith(b"\xff\xd8\xff")
 
 
 def _screen_png(data: bytes) -> None:
-    packed = profiles = 0
-    for count, kind in enumerate(_png_chunks(data)):
-        packed += kind in _PNG_PACKED_CHUNKS
-        profiles += kind == b"iCCP"
-        if count >= _MAX_PNG_CHUNKS or packed > _MAX_PACKED_PNG_CHUNKS:
+    compressed = profiles = 0
+    for count, chunk_type in enumerate(_png_chunks(data)):
+        compressed += chunk_type in _PNG_COMPRESSED_CHUNKS
+        profiles += chunk_type == b"iCCP"
+        if count >= _MAX_PNG_CHUNKS or compressed > _MAX_COMPRESSED_PNG_CHUNKS:
             raise _too_complex("chunks")
         if profiles > 1:
             raise _too_complex("color profiles")
 
 
 def _png_chunks(data: bytes) -> Iterator[bytes]:
-    """Yield the kind of each chunk."""
+    """Yield the type of each chunk."""
     position = 8
     while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">L4s", data, position)
-        yield kind
+        length, chunk_type = struct.unpack_from(">L4s", data, position)
+        yield chunk_type
         position += 12 + length
 
 
@@ -122,18 +124,17 @@ def _jpeg_scans(data: bytes) -> int:
             raise _too_complex("segments")
         if scans > MAX_JPEG_SCANS:
             raise ImageTooLargeError(
-                f"the JPEG file has more than {MAX_JPEG_SCANS} scans; save it again, "
-                "as a baseline JPEG file or with the usual progressive settings"
+                f"The JPEG file has more than {MAX_JPEG_SCANS} scans. Save it again as a baseline "
+                "JPEG file or with the usual progressive settings."
             )
     return max(1, scans)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the marker of each segment up to the end of the first image, and where it goes on.
+    """Yield the marker and the data position of each segment up to the end of the first image.
 
-    Markers are found as libjpeg finds them: markers that it does not know are taken to have no
-    length, so that no scan hides behind a wrong one. An end before the first scan is not one for
-    Pillow.
+    Markers are found as libjpeg finds them: unknown markers are assumed to have no length, so that
+    no scan hides behind a false length. Like Pillow, ignore an end marker before the first scan.
     """
     position = 2
     has_scan = False
@@ -153,17 +154,17 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _screen_bmp(data: bytes) -> None:
     (header_bytes,) = struct.unpack_from("<L", data, 14)
-    if header_bytes < 40:  # the OS/2 header, which knows no compression
+    if header_bytes < 40:  # the OS/2 header, which has no compression
         return
-    width, height, _, _, coding = struct.unpack_from("<iiHHL", data, 18)
-    if coding in _BMP_RUN_LENGTH_CODINGS and (
+    width, height, _, _, encoding = struct.unpack_from("<iiHHL", data, 18)
+    if encoding in _BMP_RUN_LENGTH_ENCODINGS and (
         len(data) > _MAX_RUN_LENGTH_BYTES or abs(width * height) > _MAX_RUN_LENGTH_PIXELS
     ):
-        raise ImageTooLargeError("run-length coded BMP files must be smaller; save it as PNG")
+        raise ImageTooLargeError("The run-length encoded BMP file is too large. Save it as PNG.")
 
 
 def _tiled_pixels(data: bytes) -> int:
-    """Screen a TIFF file; the pixels of all its tiles, which may reach beyond the image."""
+    """Check a TIFF file; return the pixels of all its tiles, which may exceed the image."""
     values: dict[int, int] = {}
     for tag, value_type, count, value in _tiff_entries(data):
         if count > _MAX_TIFF_VALUES and (tag in _TIFF_TABLES or value_type not in _TIFF_BYTE_TYPES):
@@ -178,7 +179,7 @@ def _tiled_pixels(data: bytes) -> int:
 
 
 def _tiff_entries(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield tag, type, count and first value of each entry of the first directory."""
+    """Yield the tag, type, count and first value of each entry of the first directory."""
     order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     (directory,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
@@ -196,4 +197,4 @@ def _tiff_entries(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _too_complex(parts: str) -> ImageTooLargeError:
-    return ImageTooLargeError(f"the file is made of too many {parts}; save it again")
+    return ImageTooLargeError(f"The file has too many {parts}. Save it again.")

@@ -1,7 +1,7 @@
-"""Model specifications: the network, its input and its classes.
+"""Model specs: the network, its preprocessing and the meaning of its outputs.
 
-A spec travels inside the checkpoint's sidecar, so that weights, preprocessing and class names are
-one value and cannot drift apart.
+A spec is part of the checkpoint's sidecar, so that weights, preprocessing and class names are one
+value and cannot drift apart.
 """
 
 import math
@@ -19,24 +19,24 @@ from app.vision.mlp import mlp
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {"mlp": mlp, "cnn": cnn, "densenet": densenet}
 
 _MAX_SIDE_PX = 4096
-_FEW_PX = 64
-_SHARPNESS = 4  # pixels for each that is needed, along a side: fewer change an answer now and then
+_SMALL_INPUT_PX = 64
+_OVERSAMPLING = 4  # decoded pixels per input pixel, along a side; fewer change some predictions
 _MIN_STD = 1e-3
 
 
-class Preparation(StrEnum):
-    """The preprocessing that turns a picture of any size into the network's input."""
+class Preprocessing(StrEnum):
+    """Method that converts an image of any size to the network's input size."""
 
-    PHOTO = "photo"  # shorter side resized, centre cropped
-    DIGIT = "digit"  # cut out, scaled and centred as MNIST's digits were
+    PHOTO = "photo"  # resize the shorter side, crop the center
+    DIGIT = "digit"  # crop, scale and center the digit as in MNIST
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The network's input and the way to it.
+    """The network's input and its preprocessing.
 
-    `mean` and `std` are per channel, for pixels scaled to 0..1. `resize_px` is the length that the
-    shorter side of a photograph is resized to before the centre crop of `height` x `width`.
+    `mean` and `std` are per channel, for pixels scaled to 0..1. `resize_px` is the length of a
+    photograph's shorter side before the center crop of `height` x `width`.
     """
 
     channels: int
@@ -44,13 +44,13 @@ class InputSpec:
     width: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    preparation: Preparation
+    preparation: Preprocessing
     resize_px: int
 
     def __post_init__(self) -> None:
         sizes = (self.channels, self.height, self.width, self.resize_px)
         if not all(type(size) is int and 0 < size <= _MAX_SIDE_PX for size in sizes):
-            raise ValueError(f"channels and sizes must be whole numbers from 1 to {_MAX_SIDE_PX}")
+            raise ValueError(f"channels and sizes must be integers from 1 to {_MAX_SIDE_PX}")
         if max(self.height, self.width) > self.resize_px:
             raise ValueError("resize_px must be at least the height and the width")
         if not len(self.mean) == len(self.std) == self.channels:
@@ -59,18 +59,18 @@ class InputSpec:
             raise ValueError(f"mean must be finite, and std at least {_MIN_STD}")
 
     @property
-    def enough_px(self) -> int | None:
-        """The shorter side at which a photograph is as good as larger, px.
+    def min_side_px(self) -> int | None:
+        """Length of the shorter side, in px, above which a larger photograph adds nothing.
 
-        None means that larger is always better: a digit may be a small part of a photograph, and
-        a network that sees few pixels changes its answer for the least difference.
+        None means that the full size is needed: a digit may be a small part of a photograph, and
+        the predictions of a network with a small input change with the slightest difference.
         """
-        if self.preparation is Preparation.DIGIT or self.resize_px < _FEW_PX:
+        if self.preparation is Preprocessing.DIGIT or self.resize_px < _SMALL_INPUT_PX:
             return None
-        return _SHARPNESS * self.resize_px
+        return _OVERSAMPLING * self.resize_px
 
     def sized(self, side_px: int) -> "InputSpec":
-        """Return the same for a square of another size, with as much cropped off in proportion."""
+        """Return this spec for a square input of another size, with the same crop ratio."""
         resize_px = round(side_px * self.resize_px / min(self.height, self.width))
         return replace(self, height=side_px, width=side_px, resize_px=resize_px)
 
@@ -79,7 +79,7 @@ class InputSpec:
 class ModelSpec:
     """A served model, without its weights.
 
-    `aliases` are other names that folders of images may have, in lower case, with their classes.
+    `aliases` maps other folder names for a class, in lower case, to the class.
     """
 
     name: str
@@ -92,13 +92,13 @@ class ModelSpec:
         if self.network not in NETWORKS:
             raise ValueError(f"unknown network {self.network!r}; known: {', '.join(NETWORKS)}")
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
-            raise ValueError("classes must be two or more different names")
+            raise ValueError("classes must be two or more distinct names")
         own = {name.casefold() for name in self.classes}
         if not set(self.aliases.values()) <= set(self.classes) or own & set(self.aliases):
-            raise ValueError("aliases must name classes, and differ from them")
+            raise ValueError("aliases must map to classes, and differ from them")
 
     def class_of(self, folder: str) -> int | None:
-        """Return the index of the class that a folder is named after, in upper or lower case."""
+        """Return the index of the class with the name of a folder, ignoring case."""
         indices = {name.casefold(): index for index, name in enumerate(self.classes)}
         name = self.aliases.get(folder.casefold(), folder)
         return indices.get(name.casefold())
@@ -113,19 +113,19 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Read a spec.
+        """Parse a spec.
 
         Raises:
             KeyError, TypeError, ValueError: a field is missing, unknown or out of range.
         """
         fields = dict(value)
-        picture = dict(fields.pop("input"))
-        picture["mean"] = tuple(map(float, picture["mean"]))
-        picture["std"] = tuple(map(float, picture["std"]))
-        picture["preparation"] = Preparation(picture["preparation"])
+        values = dict(fields.pop("input"))
+        values["mean"] = tuple(map(float, values["mean"]))
+        values["std"] = tuple(map(float, values["std"]))
+        values["preparation"] = Preprocessing(values["preparation"])
         fields["classes"] = tuple(map(str, fields["classes"]))
         fields["aliases"] = {str(k): str(v) for k, v in fields.get("aliases", {}).items()}
-        return cls(**fields, input=InputSpec(**picture))
+        return cls(**fields, input=InputSpec(**values))
 
 
 MNIST = ModelSpec(
@@ -138,7 +138,7 @@ MNIST = ModelSpec(
         width=28,
         mean=(0.1307,),
         std=(0.3081,),
-        preparation=Preparation.DIGIT,
+        preparation=Preprocessing.DIGIT,
         resize_px=28,
     ),
     aliases=dict(
@@ -170,7 +170,7 @@ CIFAR10 = ModelSpec(
         width=32,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
-        preparation=Preparation.PHOTO,
+        preparation=Preprocessing.PHOTO,
         resize_px=32,
     ),
     aliases={
@@ -205,7 +205,7 @@ CATDOG = ModelSpec(
         width=144,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
-        preparation=Preparation.PHOTO,
+        preparation=Preprocessing.PHOTO,
         resize_px=164,
     ),
     aliases={"cats": "cat", "dogs": "dog"},

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from app.engines.options import EngineOptions
-from app.engines.selection import choose
+from app.engines.selection import select_engine
 from app.vision.classifier import Classifier
 from app.vision.images import ImageLimits, read_header
 
@@ -19,10 +19,10 @@ _AHEAD = 4 * _BATCH
 def ceiling(model: str, options: EngineOptions, image: bytes, seconds: float) -> float:
     """Decode the image again and again in threads while the engine answers: images a second."""
     classifier = Classifier.load(model, options.models, torch.device("cpu"))
-    engine = choose(classifier, options).engine
+    engine = select_engine(classifier, options).engine
 
     def prepare() -> Tensor:
-        return classifier.prepare(read_header(image, ImageLimits()).decode())
+        return classifier.preprocess(read_header(image, ImageLimits()).decode())
 
     waiting: deque[Future[Tensor]] = deque()
     with ThreadPoolExecutor(options.threads) as pool:

@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from app.vision.digits import digit
+from app.vision.digits import normalize_digit
 from benchmarks.classify.contestants import ROOT
 
 
@@ -23,5 +23,5 @@ def _photograph() -> bytes:
 def _digit() -> bytes:
     buffer = io.BytesIO()
     with Image.open(ROOT / "docs/examples/seven.jpg") as picture:
-        digit(picture.convert("RGB")).save(buffer, "PNG")
+        normalize_digit(picture.convert("RGB")).save(buffer, "PNG")
     return buffer.getvalue()

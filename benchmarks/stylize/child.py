@@ -16,7 +16,7 @@ from app.style.targets import StyleTargets
 from app.style.transfer import StyleStep, stylize
 from app.style.vgg import VGG19
 from app.vision.device import choose_device
-from app.vision.heap import keep_freed
+from app.vision.heap import retain_freed_memory
 from benchmarks.process import peak_bytes
 from benchmarks.stylize.evaluator import ALPHA, BETA
 
@@ -33,7 +33,7 @@ def paint(content: Path, style: Path, quality: str, kept: Path) -> None:
     options = StyleOptions(
         size=size, quality=Quality(quality), content_weight=ALPHA, style_weight=BETA, seed=0
     )
-    keep_freed()
+    retain_freed_memory()
     targets = StyleTargets(VGG19.load(choose_device("cpu")))
     found: list[tuple[float, StyleStep]] = []
     durations = []

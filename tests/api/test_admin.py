@@ -108,7 +108,7 @@ def test_what_cannot_be_used_is_refused_and_the_old_one_goes_on_answering(
         found = reload(service.url)["mnist"]
         assert (found["outcome"], found["version"]) == ("refused", three)
         assert "does not have the SHA-256" in found["reason"]
-        assert f"{three} goes on answering" in found["reason"]
+        assert f"Version {three} is still served" in found["reason"]
         (models / "mnist.pt").unlink()
         found = reload(service.url)["mnist"]
         assert (found["outcome"], found["version"]) == ("missing", three)

@@ -28,7 +28,7 @@ def test_a_model_is_shown_with_everything_that_is_known_of_it(
     assert model["metrics"]["test"]["count"] == 10_000
     assert model["parameters"] == sum(layer["parameters"] for layer in model["layers"])
     assert (model["engine"], model["dtype"]) == ("torch", "float32")
-    assert model["engine_reason"] == "the settings ask for exactly this"
+    assert model["engine_reason"] == "The settings require the reference engine."
     assert model["engine_selection"] == "done"
     assert model["device"].split(":")[0] in {"cpu", "cuda"}
 

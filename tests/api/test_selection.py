@@ -20,7 +20,7 @@ from tests.service import Service, is_running, running_service, wait_until
 pytestmark = pytest.mark.processes
 
 PICTURE = {"file": encode(photograph())}
-PENDING = "The reference engine answers until a faster one has been selected."
+PENDING = "The reference engine is used until a faster one has been selected."
 
 
 @pytest.fixture
@@ -83,7 +83,9 @@ def test_the_reference_answers_until_an_engine_is_selected_and_the_next_start_kn
         assert answer(service) == "3"
         os.kill(process, signal.SIGCONT)
         selected = awaited(service, "done")
-        assert selected["engine_reason"].startswith("fastest that agrees with float32 PyTorch")
+        assert selected["engine_reason"].startswith(
+            "This is the fastest engine that matches float32 PyTorch"
+        )
         assert selected["version"] == model["version"]
         assert answer(service) == "3"
         assert http_client.get(f"{service.url}/health/ready").json()["selecting"] == []

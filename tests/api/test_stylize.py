@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.style.pictures import PARAMETERS_KEY
+from app.style.images import PARAMETERS_KEY
 from tests.jobs.studio import LONG, QUICK, Studio, picture, studio
 from tests.patience import patient
 from tests.service import Service, running_service, wait_until

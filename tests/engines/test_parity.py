@@ -1,4 +1,4 @@
-"""What is served answers as float32 PyTorch does, on real test images."""
+"""Served engines match float32 PyTorch on real test images."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ import torch
 from app.engines import quantized
 from app.engines.openvino import OpenVinoEngine
 from app.engines.options import EngineOptions
-from app.engines.parity import INT8_TOLERANCE, Parity
-from app.engines.pytorch import Reference
-from app.engines.selection import choose
+from app.engines.parity import INT8_TOLERANCE, ParityCheck
+from app.engines.pytorch import ReferenceEngine
+from app.engines.selection import select_engine
 from app.vision.classifier import Classifier
 from benchmarks.parity import compare, encoded_tests, enlarged
 from tests.service import MODELS
@@ -23,13 +23,13 @@ def load(model: str) -> Classifier:
 
 
 @pytest.mark.parametrize(("model", "count"), [("mnist", 1000), ("cifar10", 1000), ("catdog", 60)])
-def test_the_engine_chosen_answers_as_the_exact_network(
+def test_selected_engine_matches_the_exact_network(
     model: str, count: int, datasets: Path, tmp_path: Path
 ) -> None:
     classifier = load(model)
     options = EngineOptions("auto", threads=1, compiled=False, cache=tmp_path, models=MODELS)
     files = encoded_tests(model, datasets)[:count]
-    engine = choose(classifier, options).engine
+    engine = select_engine(classifier, options).engine
     found = compare(classifier, engine, files)
     assert found.same >= 0.999 * count
     assert found.largest <= 0.03
@@ -39,12 +39,12 @@ def test_the_engine_chosen_answers_as_the_exact_network(
         assert found.largest <= 0.06
 
 
-def test_the_shipped_network_in_int8_answers_nearly_alike(datasets: Path) -> None:
+def test_shipped_int8_network_nearly_matches(datasets: Path) -> None:
     classifier = load("catdog")
     shipped = quantized.find(classifier.card, MODELS)
     assert shipped is not None
     engine = OpenVinoEngine(shipped.model, quantized.KIND, threads=1)
-    parity = Parity(Reference(classifier), classifier.card.spec.input)
+    parity = ParityCheck(ReferenceEngine(classifier), classifier.card.spec.input)
     assert parity.difference(engine, INT8_TOLERANCE) <= INT8_TOLERANCE
     found = compare(classifier, engine, encoded_tests("catdog", datasets)[:60])
     assert found.same >= 59

@@ -1,4 +1,4 @@
-"""Zip archives that tests make themselves, the hostile ones included."""
+"""Zip archives for tests, including malicious ones."""
 
 import io
 import struct
@@ -13,23 +13,23 @@ PICTURE = encode(photograph(32, 32))
 
 
 def zipped(files: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> bytes:
-    """An archive of these files, in this order; names may come twice."""
+    """Return an archive of these files, in this order; names may occur twice."""
     pairs = files.items() if isinstance(files, Mapping) else files
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        warnings.simplefilter("ignore", UserWarning)  # about names that come twice
+        warnings.simplefilter("ignore", UserWarning)  # about duplicate names
         for name, data in pairs:
             archive.writestr(name, data)
     return buffer.getvalue()
 
 
 def crowded(count: int) -> bytes:
-    """So many empty entries."""
+    """Return an archive of `count` empty entries."""
     return zipped((f"3/{number}", b"") for number in range(count))
 
 
 def overlapping() -> bytes:
-    """Two entries that share their bytes, as in Fifield's bomb."""
+    """Return an archive of two entries that share their bytes, as in Fifield's bomb."""
     data = bytearray(zipped({"3/1.bmp": bytes(100_000), "3/2.bmp": bytes(100_000)}))
     first, second = (data.find(b"PK\1\2"), data.rfind(b"PK\1\2"))
     data[second + 42 : second + 46] = data[first + 42 : first + 46]
@@ -37,14 +37,14 @@ def overlapping() -> bytes:
 
 
 def endless_directory() -> bytes:
-    """One that says its directory has a gigabyte."""
+    """Return an archive that claims a directory of a gigabyte."""
     data = bytearray(zipped({"3/1.png": PICTURE}))
     data[-10:-6] = struct.pack("<L", 2**30)
     return bytes(data)
 
 
 def symbolic_link() -> bytes:
-    """A link to a file of the host, as `zip --symlinks` stores it, beside a picture."""
+    """Return an archive of a symbolic link, as `zip --symlinks` stores it, and an image."""
     link = zipfile.ZipInfo("3/link.png")
     link.external_attr = 0o120777 << 16
     buffer = io.BytesIO()
@@ -55,7 +55,7 @@ def symbolic_link() -> bytes:
 
 
 def offset_beyond_64_bits() -> bytes:
-    """A picture, and an entry whose place only a zip64 field could name, and that is none."""
+    """Return an archive of an image and an entry with an invalid zip64 offset."""
     data = bytearray(zipped({"3/1.png": PICTURE, "3/2.png": PICTURE}))
     second = data.rfind(b"PK\1\2")
     extra = struct.pack("<HHQ", 1, 8, 2**63 + 5)
@@ -69,7 +69,7 @@ def offset_beyond_64_bits() -> bytes:
 
 
 def name_not_utf8() -> bytes:
-    """A picture, and an entry whose local name claims to be UTF-8 and is not."""
+    """Return an archive of an image and an entry whose name is falsely declared UTF-8."""
     data = bytearray(zipped({"3/1.png": PICTURE, "3/2.png": PICTURE}))
     local = data.rfind(b"PK\3\4")
     data[local + 7] |= 0x08  # the flag for UTF-8
@@ -78,7 +78,7 @@ def name_not_utf8() -> bytes:
 
 
 def compressed_with(method: int) -> bytes:
-    """A picture in an archive of another compression, beside a usual one."""
+    """Return an archive of an image with another compression and a usual one."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("3/1.png", PICTURE, compress_type=method)

@@ -15,13 +15,13 @@ FILES = {"3/1.png": PICTURE, "3/2.png": PICTURE, "7/1.png": PICTURE, "7/[b]no.pn
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that answers 3 to everything."""
+    """A network that always predicts 3."""
     save_always(3, tmp_path / "models")
     monkeypatch.setenv("ATELIER_MODELS_DIR", str(tmp_path / "models"))
 
 
 @pytest.mark.usefixtures("models")
-def test_a_folder_and_an_archive_give_the_same_report(
+def test_folder_and_archive_give_the_same_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = put(tmp_path / "set", FILES)
@@ -36,15 +36,13 @@ def test_a_folder_and_an_archive_give_the_same_report(
 
 
 @pytest.mark.usefixtures("models")
-def test_the_table_shows_what_the_report_has(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_table_shows_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figure = tmp_path / "figure.png"
     folder = str(put(tmp_path / "set", FILES))
     assert main(["evaluate", folder, "--model", "mnist", "--figure", str(figure)]) == 0
     shown = capsys.readouterr().out
     assert "accuracy 66.67% (95 %: 20.77% to 93.85%)" in shown
-    assert "7/[b]no.png: not an image" in shown
+    assert "7/[b]no.png: The file is not an image" in shown
     with Image.open(figure) as image:
         assert image.width > image.height > 300
 
@@ -54,14 +52,14 @@ def test_the_table_shows_what_the_report_has(
     ("files", "arguments", "words"),
     [
         (None, [], "there is no "),
-        ({"zebra/1.png": PICTURE}, [], "the folders are: 'zebra'"),
-        ({"3/1.png": b"text"}, [], "no image can be used; the first: not an image"),
+        ({"zebra/1.png": PICTURE}, [], "Folders: 'zebra'"),
+        ({"3/1.png": b"text"}, [], "no image can be used; the first: The file is not an image"),
         (FILES, ["--figure", "figure.txt"], "figure.txt cannot be written"),
         (FILES, ["--figure", "figure.pgf"], "its name must end in .pdf, .png, .svg"),
-        (FILES, ["--model", "resnet"], "there is no model 'resnet'"),
+        (FILES, ["--model", "resnet"], "There is no model 'resnet'"),
     ],
 )
-def test_what_is_wrong_is_said_in_words(
+def test_errors_are_explained(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     files: dict[str, bytes] | None,
@@ -77,7 +75,7 @@ def test_what_is_wrong_is_said_in_words(
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_name_in_an_archive_does_not_command_the_terminal(
+def test_control_characters_in_a_file_name_are_not_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
     names = ("7/\x1b]0;title\x07.png", "7/\x9b31m.png")

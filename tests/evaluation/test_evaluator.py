@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from app.engines.pytorch import Reference
-from app.engines.selection import Choice
+from app.engines.pytorch import ReferenceEngine
+from app.engines.selection import EngineSelection
 from app.evaluation.evaluator import Evaluator
-from app.evaluation.labeled_images import Labels, label
-from app.evaluation.predictions import Answers, AnswersError
-from app.evaluation.report import Report
-from app.evaluation.sources import Folder, Source
-from app.evaluation.worst_mistakes import illustrated
+from app.evaluation.labeled_images import LabeledSet, label_files
+from app.evaluation.predictions import Predictions, PredictionsError
+from app.evaluation.report import EvaluationReport
+from app.evaluation.sources import ImageFolder, ImageSource
+from app.evaluation.worst_mistakes import with_thumbnails
 from app.vision.classifier import Classifier
 from app.vision.images import ImageLimits, PixelBudget
 from tests.checkpoints import save_always
@@ -31,17 +31,17 @@ LIMITS = ImageLimits(max_bytes=100_000, max_pixels=100_000)
 
 @pytest.fixture(scope="module")
 def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
-    """Of a network that answers 3 to everything, with probability 0.99."""
+    """Evaluator of a network that always predicts 3, with probability 0.99."""
     models = tmp_path_factory.mktemp("models")
     save_always(3, models)
     classifier = Classifier.load("mnist", models, torch.device("cpu"))
-    choice = Choice(Reference(classifier), "for a test", enough_px=None)
+    choice = EngineSelection(ReferenceEngine(classifier), "for a test", min_side_px=None)
     return Evaluator(classifier, choice, LIMITS, PixelBudget(1_000_000), threads=2)
 
 
 @pytest.fixture
-def digits(tmp_path: Path) -> Source:
-    """Sixty pictures of 3, twenty of 5, one that is broken and one that is too large."""
+def digits(tmp_path: Path) -> ImageSource:
+    """Sixty images of 3, twenty of 5, a damaged one and one that is too large."""
     picture = encode(Image.new("L", (28, 28)))
     files = {f"three/{n}.png": picture for n in range(60)} | {
         f"5/{n}.png": picture for n in range(20)
@@ -49,7 +49,7 @@ def digits(tmp_path: Path) -> Source:
     files["5/broken.png"] = picture[:50]
     files["3/large.png"] = encode(photograph(400, 300))
     files["ten/1.png"] = picture
-    return Folder(put(tmp_path, files))
+    return ImageFolder(put(tmp_path, files))
 
 
 def test_report_names_only_the_largest_of_many_unknown_folders(
@@ -59,16 +59,16 @@ def test_report_names_only_the_largest_of_many_unknown_folders(
         ["3/1.png", "large/1.png", "large/2.png"], encode(Image.new("L", (28, 28)))
     )
     files |= {f"other-{number}/1.png": b"" for number in range(200)}
-    report = whole(evaluator, Folder(put(tmp_path, files)))
+    report = whole(evaluator, ImageFolder(put(tmp_path, files)))
     assert len(report.unknown_folders) == 100
     assert report.unknown_folders["large"] == 2
     assert report.unknown_folder_count == 201
 
 
-class _Gated(Source):
-    """Lets some files be read, and then none until the gate is opened."""
+class _Gated(ImageSource):
+    """Allows a number of reads, and blocks further ones until the gate is opened."""
 
-    def __init__(self, files: Source, open_for: int) -> None:
+    def __init__(self, files: ImageSource, open_for: int) -> None:
         self._files, self._open_for = files, open_for
         self.reads = 0
         self.is_stuck, self.gate = threading.Event(), threading.Event()
@@ -88,19 +88,19 @@ class _Gated(Source):
         return None
 
 
-def labelled(source: Source, evaluator: Evaluator) -> Labels:
-    return label(source.names, evaluator.classifier.card.spec.class_of)
+def labeled(source: ImageSource, evaluator: Evaluator) -> LabeledSet:
+    return label_files(source.names, evaluator.classifier.card.spec.class_of)
 
 
-def whole(evaluator: Evaluator, source: Source) -> Report:
-    labels, answers = labelled(source, evaluator), Answers()
+def whole(evaluator: Evaluator, source: ImageSource) -> EvaluationReport:
+    labels, answers = labeled(source, evaluator), Predictions()
     for _ in evaluator.run(source, labels, answers):
         pass
     return evaluator.report(labels, answers)
 
 
-def test_the_report_of_a_network_whose_answers_are_known(
-    evaluator: Evaluator, digits: Source
+def test_report_of_a_network_with_known_predictions(
+    evaluator: Evaluator, digits: ImageSource
 ) -> None:
     report = whole(evaluator, digits)
     assert report.n == 80
@@ -112,7 +112,7 @@ def test_the_report_of_a_network_whose_answers_are_known(
     assert (report.unknown_folders, report.unknown_folder_count) == ({"ten": 1}, 1)
     skipped = {each.filename: each.reason for each in report.skipped}
     assert report.skipped_count == len(skipped) == 3
-    assert "broken" in skipped["5/broken.png"]
+    assert "damaged" in skipped["5/broken.png"]
     assert "pixels" in skipped["3/large.png"]
     assert "not a class" in skipped["ten/1.png"]
     assert report.model == {"name": "mnist", "version": evaluator.classifier.card.version}
@@ -124,16 +124,16 @@ def test_the_report_of_a_network_whose_answers_are_known(
     json.dumps(report.to_json(), allow_nan=False)
 
 
-def test_evaluation_goes_on_from_a_checkpoint_as_if_nothing_had_happened(
-    evaluator: Evaluator, digits: Source
+def test_resumed_evaluation_gives_the_same_report(
+    evaluator: Evaluator, digits: ImageSource
 ) -> None:
-    labels, answers = labelled(digits, evaluator), Answers()
+    labels, answers = labeled(digits, evaluator), Predictions()
     kept = b""
     for _ in evaluator.run(digits, labels, answers):
         kept = answers.to_bytes()
         if answers.seen > 30:
             break
-    resumed = Answers.from_bytes(kept)
+    resumed = Predictions.from_bytes(kept)
     assert (resumed.seen, resumed.skipped) == (answers.seen, answers.skipped)
     for _ in evaluator.run(digits, labels, resumed):
         pass
@@ -143,54 +143,54 @@ def test_evaluation_goes_on_from_a_checkpoint_as_if_nothing_had_happened(
     assert report.to_json() | timeless == once.to_json() | timeless
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\5\6" + bytes(18), Answers().to_bytes()[:100]])
-def test_what_is_no_checkpoint_is_said_to_be_none(data: bytes) -> None:
-    with pytest.raises(AnswersError):
-        Answers.from_bytes(data)
+@pytest.mark.parametrize("data", [b"", b"PK\5\6" + bytes(18), Predictions().to_bytes()[:100]])
+def test_damaged_predictions_are_refused(data: bytes) -> None:
+    with pytest.raises(PredictionsError):
+        Predictions.from_bytes(data)
 
 
-def test_a_part_is_reported_as_a_part(evaluator: Evaluator, digits: Source) -> None:
-    labels, answers = labelled(digits, evaluator), Answers()
+def test_report_covers_partial_predictions(evaluator: Evaluator, digits: ImageSource) -> None:
+    labels, answers = labeled(digits, evaluator), Predictions()
     next(evaluator.run(digits, labels, answers))
     report = evaluator.report(labels, copy.copy(answers))
     assert 0 < report.n < 80
 
 
-def test_skipped_files_are_reported_as_they_come(evaluator: Evaluator, tmp_path: Path) -> None:
+def test_skipped_files_are_yielded_as_progress(evaluator: Evaluator, tmp_path: Path) -> None:
     broken = encode(photograph(300, 300), "PNG")[:-1000]
-    source = Folder(put(tmp_path, {f"3/{n}.png": broken for n in range(2000)}))
-    labels, answers = labelled(source, evaluator), Answers()
+    source = ImageFolder(put(tmp_path, {f"3/{n}.png": broken for n in range(2000)}))
+    labels, answers = labeled(source, evaluator), Predictions()
     seen = [answers.seen for _ in evaluator.run(source, labels, answers)]
     assert seen[-1] == 2000
     assert len(seen) >= min(2, int(answers.seconds))
 
 
-def test_no_more_files_are_read_once_nobody_wants_them(
-    evaluator: Evaluator, digits: Source
+def test_closing_the_generator_stops_reading_files(
+    evaluator: Evaluator, digits: ImageSource
 ) -> None:
     source = _Gated(digits, open_for=12)
-    files = labelled(digits, evaluator).files
-    prepared = replace(evaluator, threads=1).prepared(source, files)
-    next(prepared)
+    files = labeled(digits, evaluator).files
+    images = replace(evaluator, threads=1).preprocess(source, files)
+    next(images)
     assert source.is_stuck.wait(timeout=patient())
 
     def open_gate_once_closing() -> None:
-        wait_until(lambda: getgeneratorstate(prepared) == GEN_RUNNING)
+        wait_until(lambda: getgeneratorstate(images) == GEN_RUNNING)
         source.gate.set()
 
     opener = threading.Thread(target=open_gate_once_closing)
     opener.start()
-    prepared.close()  # in the middle of a chunk
+    images.close()  # in the middle of a chunk
     opener.join()
     assert source.reads == 13
 
 
 def test_worst_mistakes_get_thumbnails(evaluator: Evaluator, tmp_path: Path) -> None:
     wide = encode(photograph(300, 30))
-    source = Folder(put(tmp_path, {"5/1.png": wide, "5/2.png": wide, "3/1.png": wide}))
+    source = ImageFolder(put(tmp_path, {"5/1.png": wide, "5/2.png": wide, "3/1.png": wide}))
     mistakes = whole(evaluator, source).worst_mistakes
     (tmp_path / "5/2.png").unlink()
-    ((mistake, picture),) = illustrated(mistakes, source, LIMITS)
+    ((mistake, picture),) = with_thumbnails(mistakes, source, LIMITS)
     assert mistake.filename == "5/1.png"
     assert mistake.thumbnail in ("mistake-01.jpg", "mistake-02.jpg")
     (tmp_path / "thumbnail.jpg").write_bytes(picture)
@@ -198,12 +198,12 @@ def test_worst_mistakes_get_thumbnails(evaluator: Evaluator, tmp_path: Path) -> 
         assert (image.format, image.size) == ("JPEG", (192, 19))
 
 
-def test_batches_grow_and_every_image_is_answered_once(
+def test_batches_grow_and_every_image_is_predicted_once(
     evaluator: Evaluator, tmp_path: Path
 ) -> None:
     picture = encode(Image.new("L", (28, 28)))
-    source = Folder(put(tmp_path, {f"3/{n}.png": picture for n in range(301)}))
-    labels, answers = labelled(source, evaluator), Answers()
+    source = ImageFolder(put(tmp_path, {f"3/{n}.png": picture for n in range(301)}))
+    labels, answers = labeled(source, evaluator), Predictions()
     seen = [answers.seen for _ in evaluator.run(source, labels, answers)]
     steps = [after - before for before, after in zip([0, *seen], seen, strict=False)]
     assert seen[-1] == 301

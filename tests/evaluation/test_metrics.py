@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from app.evaluation.metrics import measure
+from app.evaluation.metrics import compute_metrics
 
 CLASSES = ("a", "b", "c", "d")
 
 
-def test_by_hand() -> None:
+def test_metrics_match_a_manual_computation() -> None:
     probabilities = np.array(
         [
             [0.7, 0.1, 0.1, 0.1],  # a, right
@@ -17,7 +17,7 @@ def test_by_hand() -> None:
         ],
         dtype=np.float32,
     )
-    found = measure(probabilities, np.array([0, 1, 1, 2, 1]), CLASSES)
+    found = compute_metrics(probabilities, np.array([0, 1, 1, 2, 1]), CLASSES)
     assert found.n == 5
     assert found.accuracy == pytest.approx(3 / 5)
     assert found.loss == pytest.approx(-np.log([0.7, 0.2, 0.9, 0.2, 0.8]).mean(), rel=1e-5)
@@ -40,15 +40,15 @@ def test_by_hand() -> None:
 
 def test_two_classes_and_certain_mistakes_have_finite_metrics() -> None:
     probabilities = np.array([[1, 0], [0, 1]], dtype=np.float32)
-    found = measure(probabilities, np.array([1, 1]), ("cat", "dog"))
+    found = compute_metrics(probabilities, np.array([1, 1]), ("cat", "dog"))
     assert np.isfinite(found.loss)
     assert found.top_k_accuracy == {"1": 0.5}
     assert found.calibration.bins[-1].count == 2
     assert found.calibration.ece == pytest.approx(0.5)
 
 
-def test_one_class_alone() -> None:
+def test_metrics_of_a_single_class() -> None:
     probabilities = np.full((3, 4), 0.25, dtype=np.float32)
-    found = measure(probabilities, np.array([3, 3, 3]), CLASSES)
+    found = compute_metrics(probabilities, np.array([3, 3, 3]), CLASSES)
     assert found.accuracy == 0
     assert [each.support for each in found.classes] == [0, 0, 0, 3]

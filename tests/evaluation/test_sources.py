@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.evaluation.errors import ArchiveError, ArchiveTooLargeError, UnreadableError
+from app.evaluation.errors import ArchiveError, ArchiveTooLargeError, UnreadableFileError
 from app.evaluation.labeled_images import open_source
-from app.evaluation.sources import Archive, ArchiveLimits, Folder
+from app.evaluation.sources import ArchiveLimits, ImageArchive, ImageFolder
 from tests.evaluation import archives
 from tests.evaluation.archives import PICTURE, put, zipped
 
@@ -24,17 +24,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "set.zip"
 
 
-def test_an_archive_and_a_folder_hold_the_same(tmp_path: Path, path: Path) -> None:
+def test_archive_and_folder_have_the_same_files(tmp_path: Path, path: Path) -> None:
     files = {"3/1.png": PICTURE, "dog/2.png": PICTURE[:100]}
     path.write_bytes(zipped({"empty/": b"", **files}))
     put(tmp_path / "set", files)
-    for place, kind in ((path, Archive), (tmp_path / "set", Folder)):
+    for place, kind in ((path, ImageArchive), (tmp_path / "set", ImageFolder)):
         with open_source(place, LIMITS) as source:
             assert isinstance(source, kind)
             assert {name: source.read(name, 10_000) for name in source.names} == files
 
 
-def test_no_more_is_read_than_one_byte_over_the_limit(tmp_path: Path, path: Path) -> None:
+def test_at_most_one_byte_over_the_limit_is_read(tmp_path: Path, path: Path) -> None:
     files = {"3/1.bmp": bytes(5_000_000)}
     path.write_bytes(zipped(files))
     for place in (path, put(tmp_path / "set", files)):
@@ -62,10 +62,10 @@ def test_no_more_is_read_than_one_byte_over_the_limit(tmp_path: Path, path: Path
         zipped({"3/" + "a/" * 600 + "1.png": PICTURE}),
     ],
 )
-def test_what_is_no_honest_archive_is_refused(path: Path, data: bytes) -> None:
+def test_invalid_or_malicious_archive_is_refused(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(ArchiveError):
-        Archive(path, LIMITS)
+        ImageArchive(path, LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_what_is_no_honest_archive_is_refused(path: Path, data: bytes) -> None:
     ],
     ids=["entries", "many entries", "unpacked"],
 )
-def test_what_is_out_of_proportion_is_refused_in_little_memory(path: Path, data: bytes) -> None:
+def test_archive_over_the_limits_is_refused_in_little_memory(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     tracemalloc.start()
     with pytest.raises(ArchiveTooLargeError):
-        Archive(path, LIMITS)
+        ImageArchive(path, LIMITS)
     assert tracemalloc.get_traced_memory()[1] < 3_000_000
     tracemalloc.stop()
 
@@ -94,12 +94,12 @@ def test_what_is_out_of_proportion_is_refused_in_little_memory(path: Path, data:
         (archives.compressed_with(zipfile.ZIP_LZMA), "3/1.png", "compression"),
     ],
 )
-def test_one_unreadable_file_leaves_its_neighbours(
+def test_unreadable_file_does_not_affect_other_files(
     path: Path, data: bytes, name: str, reason: str
 ) -> None:
     path.write_bytes(data)
-    with Archive(path, LIMITS) as source:
-        with pytest.raises(UnreadableError, match=reason):
+    with ImageArchive(path, LIMITS) as source:
+        with pytest.raises(UnreadableFileError, match=reason):
             source.read(name, 100_000)
         assert [source.read(each, 100_000) for each in source.names if each != name] == [PICTURE]
 
@@ -108,8 +108,8 @@ def test_a_damaged_file_is_noticed(path: Path) -> None:
     data = bytearray(zipped({"3/1.png": PICTURE, "3/2.png": PICTURE}))
     data[60] ^= 0xFF
     path.write_bytes(data)
-    with Archive(path, LIMITS) as source:
-        with pytest.raises(UnreadableError, match="damaged"):
+    with ImageArchive(path, LIMITS) as source:
+        with pytest.raises(UnreadableFileError, match="damaged"):
             source.read("3/1.png", 100_000)
         assert source.read("3/2.png", 100_000) == PICTURE
 
@@ -118,7 +118,10 @@ def test_an_encrypted_file_is_not_read(path: Path) -> None:
     data = bytearray(zipped({"3/1.png": PICTURE}))
     data[data.find(b"PK\1\2") + 8] |= 1
     path.write_bytes(data)
-    with Archive(path, LIMITS) as source, pytest.raises(UnreadableError, match="encrypted"):
+    with (
+        ImageArchive(path, LIMITS) as source,
+        pytest.raises(UnreadableFileError, match="encrypted"),
+    ):
         source.read("3/1.png", 100_000)
 
 
@@ -127,15 +130,15 @@ def test_files_may_be_larger_than_a_directory(path: Path, compression: int) -> N
     large = random.Random(0).randbytes(2_000_000)  # noqa: S311 - not a secret
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("3/1.png", large)
-    with Archive(path, ArchiveLimits(max_bytes=10_000_000, max_entries=10)) as source:
+    with ImageArchive(path, ArchiveLimits(max_bytes=10_000_000, max_entries=10)) as source:
         assert source.read("3/1.png", 5_000_000) == large
 
 
 @pytest.mark.parametrize("data", [archives.offset_beyond_64_bits(), archives.name_not_utf8()])
 def test_an_entry_that_leads_nowhere_is_damaged(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    with Archive(path, LIMITS) as source:
-        with pytest.raises(UnreadableError, match="damaged"):
+    with ImageArchive(path, LIMITS) as source:
+        with pytest.raises(UnreadableFileError, match="damaged"):
             source.read("3/2.png", 100_000)
         assert source.read("3/1.png", 100_000) == PICTURE
 
@@ -144,23 +147,23 @@ def test_links_in_a_folder_are_followed_but_not_in_circles(tmp_path: Path) -> No
     put(tmp_path, {"elsewhere/1.png": PICTURE, "set/dog/2.png": PICTURE})
     (tmp_path / "set/cat").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "set/dog/again").symlink_to(tmp_path / "set")
-    assert Folder(tmp_path / "set").names == ["cat/1.png", "dog/2.png"]
+    assert ImageFolder(tmp_path / "set").names == ["cat/1.png", "dog/2.png"]
 
 
 def test_names_that_are_no_text_are_made_one(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/3"
     os.mkdir(folder)  # noqa: PTH102 - a name that is not UTF-8
     Path(os.fsdecode(folder + b"/\xff.png")).write_bytes(PICTURE)
-    source = Folder(tmp_path)
+    source = ImageFolder(tmp_path)
     assert source.names == ["3/\ufffd.png"]
     assert source.read("3/\ufffd.png", 100_000) == PICTURE
 
 
 def test_a_file_that_goes_missing_is_unreadable(tmp_path: Path) -> None:
     put(tmp_path, {"3/1.png": PICTURE})
-    source = Folder(tmp_path)
+    source = ImageFolder(tmp_path)
     (tmp_path / "3/1.png").unlink()
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableFileError):
         source.read("3/1.png", 100_000)
 
 
@@ -185,7 +188,7 @@ def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
         without_access(tmp_path / "set/dog"),
         pytest.raises(ArchiveError, match=r"^set(/dog)? cannot be read: Permission denied"),
     ):
-        Folder(tmp_path / "set")
+        ImageFolder(tmp_path / "set")
 
 
 def test_an_archive_that_cannot_be_read_is_said_in_words(path: Path) -> None:
@@ -194,4 +197,4 @@ def test_an_archive_that_cannot_be_read_is_said_in_words(path: Path) -> None:
         without_access(path),
         pytest.raises(ArchiveError, match=r"^set\.zip cannot be read: Permission denied"),
     ):
-        Archive(path, LIMITS)
+        ImageArchive(path, LIMITS)

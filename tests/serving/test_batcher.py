@@ -14,7 +14,7 @@ from tests.patience import patient
 
 
 class DoublingModel:
-    """Doubles its inputs, one batch at a time, and only when it is let."""
+    """A model that doubles its inputs, one batch at a time, when it is released."""
 
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
@@ -45,20 +45,22 @@ async def batcher(model: DoublingModel) -> AsyncIterator[Batcher]:
 async def submit_all(
     batcher: Batcher, values: Sequence[float], flow: str = "ann"
 ) -> list[asyncio.Task[Tensor]]:
-    """Begin to submit pictures, until all of them wait or are in a batch."""
+    """Submit images until all of them are waiting or in a batch."""
     tasks = [asyncio.create_task(batcher.submit(torch.tensor(value), flow)) for value in values]
-    for _ in range(3):  # turns of the loop: to submit, to begin a batch, to hand it over
+    for _ in range(3):  # loop iterations: submit, start a batch, hand it over
         await asyncio.sleep(0)
     return tasks
 
 
-async def test_an_idle_model_runs_at_once(batcher: Batcher, model: DoublingModel) -> None:
+async def test_idle_model_runs_at_once(batcher: Batcher, model: DoublingModel) -> None:
     assert (await batcher.submit(torch.tensor(3.0), "ann")).item() == 6.0
     assert (await batcher.submit(torch.tensor(4.0), "ann")).item() == 8.0
     assert model.batches == [[3.0], [4.0]]
 
 
-async def test_a_busy_model_accumulates(batcher: Batcher, model: DoublingModel) -> None:
+async def test_requests_accumulate_while_the_model_is_busy(
+    batcher: Batcher, model: DoublingModel
+) -> None:
     model.may_run.clear()
     first = await submit_all(batcher, [1.0])
     rest = await submit_all(batcher, [2.0, 3.0, 4.0, 5.0, 6.0])
@@ -68,7 +70,7 @@ async def test_a_busy_model_accumulates(batcher: Batcher, model: DoublingModel) 
     assert model.batches == [[1.0], [2.0, 3.0, 4.0, 5.0], [6.0]]
 
 
-async def test_a_full_queue_refuses(batcher: Batcher, model: DoublingModel) -> None:
+async def test_full_queue_refuses_images(batcher: Batcher, model: DoublingModel) -> None:
     model.may_run.clear()
     tasks = await submit_all(batcher, [1.0])
     tasks += await submit_all(batcher, [2.0] * 6)
@@ -89,7 +91,7 @@ async def test_callers_take_turns_in_batches(batcher: Batcher, model: DoublingMo
     assert 2.0 in model.batches[1][:2]
 
 
-async def test_a_caller_that_fills_the_queue_gives_way_to_others(
+async def test_images_of_the_longest_caller_are_evicted(
     batcher: Batcher, model: DoublingModel
 ) -> None:
     model.may_run.clear()
@@ -105,12 +107,14 @@ async def test_a_caller_that_fills_the_queue_gives_way_to_others(
     assert [(await task).item() for task in tasks[:-1] + others] == [2.0] * 6 + [4.0]
 
 
-async def test_a_client_that_left_is_not_computed(batcher: Batcher, model: DoublingModel) -> None:
+async def test_image_of_a_disconnected_client_is_not_computed(
+    batcher: Batcher, model: DoublingModel
+) -> None:
     model.may_run.clear()
     first = await submit_all(batcher, [1.0])
     gone, stays = await submit_all(batcher, [2.0, 3.0])
     gone.cancel()
-    others = await submit_all(batcher, [4.0] * 5)  # there is room for one more again
+    others = await submit_all(batcher, [4.0] * 5)  # there is room for one more
     model.may_run.set()
     assert (await first[0]).item() == 2.0
     assert (await stays).item() == 6.0
@@ -118,7 +122,7 @@ async def test_a_client_that_left_is_not_computed(batcher: Batcher, model: Doubl
     assert model.batches == [[1.0], [3.0, 4.0, 4.0, 4.0], [4.0, 4.0]]
 
 
-async def test_what_cannot_be_answered_in_time_is_refused_at_once(model: DoublingModel) -> None:
+async def test_image_is_refused_if_the_expected_wait_is_too_long(model: DoublingModel) -> None:
     with ThreadPoolExecutor(1) as thread:
         batcher = Batcher("slow", model, thread, Metrics(), BatchLimits(1, 100, max_wait_s=0.01))
         model.may_run.clear()
@@ -129,14 +133,16 @@ async def test_what_cannot_be_answered_in_time_is_refused_at_once(model: Doublin
         model.may_run.clear()
         tasks += await submit_all(batcher, [2.0])
         tasks += await submit_all(batcher, [3.0])
-        with pytest.raises(QueueFullError, match="1 images are waiting for slow") as refusal:
+        with pytest.raises(
+            QueueFullError, match="1 images are waiting for the model 'slow'"
+        ) as refusal:
             await batcher.submit(torch.tensor(4.0), "ann")
         assert refusal.value.retry_after_s == 1
         model.may_run.set()
         assert [(await task).item() for task in tasks] == [2.0, 4.0, 6.0]
 
 
-async def test_too_few_answers_fail_the_batch() -> None:
+async def test_batch_fails_if_the_model_returns_too_few_rows() -> None:
     with ThreadPoolExecutor(1) as thread:
         limits = BatchLimits(4, 6, max_wait_s=60)
         batcher = Batcher("short", lambda _: torch.zeros(0, 2), thread, Metrics(), limits)
@@ -144,7 +150,7 @@ async def test_too_few_answers_fail_the_batch() -> None:
             await batcher.submit(torch.tensor(1.0), "ann")
 
 
-async def test_a_failing_batch_fails_its_own_and_the_loop_lives_on(
+async def test_failed_batch_does_not_affect_the_next_batch(
     batcher: Batcher, model: DoublingModel
 ) -> None:
     model.may_run.clear()

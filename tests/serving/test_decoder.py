@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from app.metrics import Metrics
-from app.serving.decoder import Decoder, Prepared
+from app.serving.decoder import DecodedImage, Decoder
 from app.serving.errors import QueueFullError
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
 from app.vision.images import ImageLimits
@@ -47,49 +47,49 @@ async def decoder(metrics: Metrics) -> AsyncIterator[Decoder]:
     decoder.close()
 
 
-async def test_an_image_is_decoded_and_prepared(decoder: Decoder) -> None:
-    prepared = await decoder.prepare(PICTURE, size_of, "ann")
-    assert (prepared.width, prepared.height, prepared.format) == (64, 48, "PNG")
-    assert prepared.picture.tolist() == [64, 48]
+async def test_image_is_decoded_and_transformed(decoder: Decoder) -> None:
+    images = await decoder.decode(PICTURE, size_of, "ann")
+    assert (images.width, images.height, images.format) == (64, 48, "PNG")
+    assert images.value.tolist() == [64, 48]
 
 
-async def test_errors_come_back_to_the_caller(decoder: Decoder) -> None:
+async def test_decoding_errors_are_raised_to_the_caller(decoder: Decoder) -> None:
     with pytest.raises(UndecodableImageError):
-        await decoder.prepare(PICTURE[:100], size_of, "ann")
+        await decoder.decode(PICTURE[:100], size_of, "ann")
     with pytest.raises(ImageTooLargeError):
-        await decoder.prepare(encode(photograph(100, 100)), size_of, "ann")
-    assert (await decoder.prepare(PICTURE, size_of, "ann")).width == 64
+        await decoder.decode(encode(photograph(100, 100)), size_of, "ann")
+    assert (await decoder.decode(PICTURE, size_of, "ann")).width == 64
 
 
-async def test_an_image_that_is_refused_is_freed_at_once(decoder: Decoder) -> None:
+async def test_refused_image_is_freed_at_once(decoder: Decoder) -> None:
     class Size:
         def __call__(self, image: Image.Image) -> Tensor:
             return size_of(image)
 
-    size = Size()  # which is kept as long as the image is
+    size = Size()  # lives as long as the image
     kept = weakref.ref(size)
     gc.disable()
     try:
         with pytest.raises(UndecodableImageError):
-            await decoder.prepare(PICTURE[:100], size, "ann")
+            await decoder.decode(PICTURE[:100], size, "ann")
         del size
         await asyncio.to_thread(wait_until, lambda: kept() is None)
     finally:
         gc.enable()
 
 
-async def test_it_is_noticed_when_every_thread_is_lost(decoder: Decoder) -> None:
+async def test_wait_until_hung_returns_when_every_thread_hangs(decoder: Decoder) -> None:
     may_run = threading.Event()
 
     def hang(image: Image.Image) -> Tensor:
         assert may_run.wait(patient())
         return size_of(image)
 
-    lost = asyncio.create_task(decoder.until_lost())
-    first = asyncio.create_task(decoder.prepare(PICTURE, hang, "ann"))
+    lost = asyncio.create_task(decoder.wait_until_hung())
+    first = asyncio.create_task(decoder.decode(PICTURE, hang, "ann"))
     await asyncio.sleep(0.4)
     assert not lost.done()  # one of two threads still works
-    second = asyncio.create_task(decoder.prepare(PICTURE, hang, "ann"))
+    second = asyncio.create_task(decoder.decode(PICTURE, hang, "ann"))
     await asyncio.wait_for(lost, patient())
     may_run.set()
     await asyncio.gather(first, second)
@@ -97,13 +97,13 @@ async def test_it_is_noticed_when_every_thread_is_lost(decoder: Decoder) -> None
 
 @dataclass
 class Gate:
-    """Holds up every picture that is being prepared until it is open, and keeps their order."""
+    """Blocks every image that is being decoded until it is opened, and records their order."""
 
     begun: list[str] = field(default_factory=list)
     _open: threading.Event = field(default_factory=threading.Event)
 
     def of(self, name: str) -> Callable[[Image.Image], Tensor]:
-        """Make what prepares the pictures of a flow."""
+        """Return the transform for the images of a flow."""
 
         def prepare(image: Image.Image) -> Tensor:
             self.begun.append(name)
@@ -116,27 +116,27 @@ class Gate:
         self._open.set()
 
     async def wait_for(self, count: int) -> None:
-        """Wait until so many pictures have come here."""
+        """Wait until `count` images have arrived."""
         await asyncio.to_thread(wait_until, lambda: len(self.begun) >= count)
 
 
 class Crowd:
-    """Sends pictures in the names of flows, each of them in a task of its own."""
+    """Submits images of several flows, each in a task of its own."""
 
     def __init__(self, decoder: Decoder, gate: Gate) -> None:
         self._decoder = decoder
         self._gate = gate
-        self.tasks: list[asyncio.Task[Prepared[Tensor]]] = []
+        self.tasks: list[asyncio.Task[DecodedImage[Tensor]]] = []
 
     async def send(self, flow: str, count: int = 1, picture: bytes = PICTURE) -> None:
-        """Let pictures wait in the decoder."""
+        """Queue images in the decoder."""
         for _ in range(count):
-            work = self._decoder.prepare(picture, self._gate.of(flow), flow)
+            work = self._decoder.decode(picture, self._gate.of(flow), flow)
             self.tasks.append(asyncio.create_task(work))
-            await asyncio.sleep(0)  # a turn of the loop, in which the task gets as far as it can
+            await asyncio.sleep(0)  # one loop iteration, in which the task runs as far as it can
 
-    async def answers(self) -> list[Prepared[Tensor] | BaseException]:
-        """Open the gate and wait for all of them."""
+    async def answers(self) -> list[DecodedImage[Tensor] | BaseException]:
+        """Open the gate and wait for all tasks."""
         self._gate.open()
         return await asyncio.gather(*self.tasks, return_exceptions=True)
 
@@ -151,40 +151,42 @@ def crowd(decoder: Decoder, gate: Gate) -> Crowd:
     return Crowd(decoder, gate)
 
 
-async def test_a_tiny_image_does_not_wait_for_large_ones(
+async def test_tiny_image_does_not_wait_for_large_images(
     decoder: Decoder, crowd: Crowd, gate: Gate
 ) -> None:
     await crowd.send("ann", THREADS)
     await gate.wait_for(THREADS)
     await crowd.send("ann", MAX_QUEUE)
-    tiny = await decoder.prepare(encode(photograph(32, 32)), size_of, "ann")
+    tiny = await decoder.decode(encode(photograph(32, 32)), size_of, "ann")
     assert (tiny.width, tiny.height, tiny.format) == (32, 32, "PNG")
     with pytest.raises(UndecodableImageError):
-        await decoder.prepare(encode(photograph(32, 32))[:60], size_of, "ann")
+        await decoder.decode(encode(photograph(32, 32))[:60], size_of, "ann")
     text = PngInfo()
     text.add_text("bomb", "a" * 100_000, zip=True)
-    with pytest.raises(QueueFullError):  # it has to wait, as large ones do
-        await decoder.prepare(encode(photograph(32, 32), pnginfo=text), size_of, "ann")
+    with pytest.raises(QueueFullError):  # it has to wait like a large image
+        await decoder.decode(encode(photograph(32, 32), pnginfo=text), size_of, "ann")
     await crowd.answers()
 
 
-async def test_a_full_queue_refuses_and_a_cancelled_image_makes_room(
+async def test_full_queue_refuses_until_an_image_is_canceled(
     decoder: Decoder, crowd: Crowd, gate: Gate
 ) -> None:
     await crowd.send("ann", THREADS)
     await gate.wait_for(THREADS)
     await crowd.send("ann", MAX_QUEUE)
     with pytest.raises(QueueFullError, match=f"{MAX_QUEUE} images are waiting"):
-        await decoder.prepare(PICTURE, size_of, "ann")
+        await decoder.decode(PICTURE, size_of, "ann")
     crowd.tasks.pop().cancel()
     await asyncio.sleep(0)
     await crowd.send("ann")
     answers = await crowd.answers()
-    assert [isinstance(answer, Prepared) for answer in answers] == [True] * (THREADS + MAX_QUEUE)
+    assert [isinstance(answer, DecodedImage) for answer in answers] == [True] * (
+        THREADS + MAX_QUEUE
+    )
     assert len(gate.begun) == THREADS + MAX_QUEUE
 
 
-async def test_a_single_picture_is_next_whatever_another_flow_has_waiting(
+async def test_single_image_is_next_when_another_flow_has_many_waiting(
     crowd: Crowd, gate: Gate
 ) -> None:
     await crowd.send("mallory", THREADS)
@@ -192,12 +194,12 @@ async def test_a_single_picture_is_next_whatever_another_flow_has_waiting(
     await crowd.send("mallory", MAX_QUEUE - 1)
     await crowd.send("ann")
     await crowd.answers()
-    assert "ann" in gate.begun[: 2 * THREADS]  # only those that had been begun are before it
+    assert "ann" in gate.begun[: 2 * THREADS]  # only images that had been started are before it
     assert gate.begun.count("mallory") == THREADS + MAX_QUEUE - 1
 
 
-async def test_a_flow_of_expensive_pictures_gets_fewer_turns(metrics: Metrics, gate: Gate) -> None:
-    decoder = make_decoder(metrics, threads=1)  # several would race for the next picture
+async def test_flow_of_expensive_images_gets_fewer_turns(metrics: Metrics, gate: Gate) -> None:
+    decoder = make_decoder(metrics, threads=1)  # several would race for the next image
     crowd = Crowd(decoder, gate)
     expensive = encode(photograph(70, 70), "JPEG", progressive=True)  # 10 scans
     cheap = encode(photograph(70, 70), "JPEG", quality=50)
@@ -212,13 +214,13 @@ async def test_a_flow_of_expensive_pictures_gets_fewer_turns(metrics: Metrics, g
     assert later.count("ann") == later.count("mallory") == MAX_QUEUE // 2
 
 
-async def test_pictures_that_nobody_awaits_leave_the_queue(
+async def test_canceled_images_leave_the_queue(
     decoder: Decoder, crowd: Crowd, gate: Gate, metrics: Metrics
 ) -> None:
     await crowd.send("mallory", THREADS)
     await gate.wait_for(THREADS)
     waiting = metrics.queued_images.labels("decode")
-    for _ in range(5):  # far more than there is room for
+    for _ in range(5):  # far more than fit
         await crowd.send("mallory", MAX_QUEUE)
         assert next(iter(waiting.collect())).samples[0].value == MAX_QUEUE
         for _ in range(MAX_QUEUE):
@@ -226,11 +228,11 @@ async def test_pictures_that_nobody_awaits_leave_the_queue(
         await asyncio.sleep(0)
         assert next(iter(waiting.collect())).samples[0].value == 0
     await crowd.answers()
-    assert (await decoder.prepare(PICTURE, gate.of("ann"), "ann")).width == 64
+    assert (await decoder.decode(PICTURE, gate.of("ann"), "ann")).width == 64
     assert gate.begun == [*["mallory"] * THREADS, "ann"]
 
 
-async def test_a_flow_that_fills_the_queue_gives_way_to_others(crowd: Crowd, gate: Gate) -> None:
+async def test_images_of_the_longest_flow_are_evicted(crowd: Crowd, gate: Gate) -> None:
     await crowd.send("mallory", THREADS)
     await gate.wait_for(THREADS)
     await crowd.send("mallory", MAX_QUEUE)
@@ -246,7 +248,7 @@ async def test_a_flow_that_fills_the_queue_gives_way_to_others(crowd: Crowd, gat
     ]
 
 
-async def test_a_queue_of_many_flows_is_bounded(crowd: Crowd, gate: Gate) -> None:
+async def test_queue_of_many_flows_is_bounded(crowd: Crowd, gate: Gate) -> None:
     await crowd.send("mallory", THREADS)
     await gate.wait_for(THREADS)
     for number in range(MAX_QUEUE + 3):
@@ -255,9 +257,7 @@ async def test_a_queue_of_many_flows_is_bounded(crowd: Crowd, gate: Gate) -> Non
     assert sum(isinstance(answer, QueueFullError) for answer in answers) == 3
 
 
-async def test_what_waits_when_the_decoder_is_closed_is_cancelled(
-    decoder: Decoder, crowd: Crowd, gate: Gate
-) -> None:
+async def test_close_cancels_waiting_images(decoder: Decoder, crowd: Crowd, gate: Gate) -> None:
     await crowd.send("ann", THREADS)
     await gate.wait_for(THREADS)
     await crowd.send("ann")

@@ -2,7 +2,7 @@ from app.serving.fair_queue import FairQueue
 
 
 def served(queue: FairQueue[str], count: int, **costs: int) -> str:
-    """Take items, each of which costs what its flow's items cost; the flows in their order."""
+    """Take and charge `count` items; return their flows in order."""
     flows = []
     for _ in range(count):
         flow, _item = queue.take()
@@ -25,23 +25,23 @@ def test_items_of_one_flow_keep_their_order() -> None:
     assert len(queue) == 0
 
 
-def test_flows_take_turns_where_their_items_cost_the_same() -> None:
+def test_flows_of_equal_cost_take_turns() -> None:
     assert served(filled(a=5, b=3), 8, a=10, b=10) == "abababaa"
 
 
-def test_turns_are_in_proportion_to_the_cost() -> None:
+def test_turns_are_inversely_proportional_to_the_cost() -> None:
     flows = served(filled(a=20, b=20), 16, a=30, b=10)
     assert (flows.count("a"), flows.count("b")) == (4, 12)
 
 
-def test_a_new_flow_is_next_however_much_the_others_have_had() -> None:
+def test_new_flow_is_next() -> None:
     queue = filled(a=100)
     assert served(queue, 50, a=7) == "a" * 50
     queue.put("b", "b0")
     assert served(queue, 2, a=7, b=7) == "ba"
 
 
-def test_an_idle_flow_gets_no_credit() -> None:
+def test_idle_flow_gets_no_credit() -> None:
     queue = filled(a=100, b=1)
     served(queue, 50, a=10, b=10)
     for number in range(20):
@@ -49,7 +49,7 @@ def test_an_idle_flow_gets_no_credit() -> None:
     assert served(queue, 10, a=10, b=10) == "bababababa"
 
 
-def test_a_flow_with_one_item_at_a_time_keeps_its_debt() -> None:
+def test_flow_with_one_item_at_a_time_keeps_its_debt() -> None:
     queue = filled(a=1, b=1)
     flows = ""
     for number in range(22):
@@ -58,14 +58,14 @@ def test_a_flow_with_one_item_at_a_time_keeps_its_debt() -> None:
     assert flows == "a" + "b" * 10 + "a" + "b" * 10
 
 
-def test_a_cost_that_becomes_known_later_counts() -> None:
+def test_late_charge_counts() -> None:
     queue = filled(a=2, b=3)
     assert served(queue, 2, a=1, b=10) == "ab"
     queue.charge("a", 20)
     assert served(queue, 3, a=1, b=10) == "bba"
 
 
-def test_an_item_can_be_removed_while_it_waits() -> None:
+def test_waiting_item_can_be_removed() -> None:
     queue = filled(a=2, b=1)
     assert queue.remove("a", "a0")
     assert queue.remove("b", "b0")
@@ -75,16 +75,16 @@ def test_an_item_can_be_removed_while_it_waits() -> None:
     assert len(queue) == 0
 
 
-def test_the_newest_item_of_the_longest_flow_is_pushed_out() -> None:
+def test_newest_item_of_the_longest_flow_is_evicted() -> None:
     queue = filled(a=2, b=4, c=1)
-    assert queue.push_out("c") == "b3"
-    assert queue.push_out("d") == "b2"
-    assert queue.push_out("a") is None  # it would have most of all then
-    assert queue.push_out("c") is None
+    assert queue.evict_for("c") == "b3"
+    assert queue.evict_for("d") == "b2"
+    assert queue.evict_for("a") is None  # it would become the longest
+    assert queue.evict_for("c") is None
     assert len(queue) == 5
 
 
-def test_the_memory_of_idle_flows_is_bounded_and_of_those_that_owe_least() -> None:
+def test_idle_flows_with_the_least_debt_are_forgotten() -> None:
     queue = FairQueue[str]()
     for number in range(10_000):
         flow = f"flow {number}"

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from app.engines.options import EngineOptions
-from app.engines.pytorch import Reference
+from app.engines.pytorch import ReferenceEngine
 from app.metrics import Metrics
 from app.serving.batcher import BatchLimits
 from app.serving.errors import ModelUnavailableError, UnknownModelError
-from app.serving.loader import Loader, ServedModel
-from app.serving.registry import ModelRegistry, Unavailable
+from app.serving.loader import ModelLoader, ServedModel
+from app.serving.registry import ModelRegistry, UnavailableModel
 from tests.checkpoints import save_always
 from tests.service import ROOT
 
@@ -26,7 +26,7 @@ def registry_of(
     engines = EngineOptions("auto", 1, compiled=False, cache=folder / "engines", models=folder)
     with ThreadPoolExecutor(1) as thread:
         limits = BatchLimits(max_batch=4, max_queue=8, max_wait_s=9)
-        loader = Loader(torch.device(device), thread, metrics, engines, limits)
+        loader = ModelLoader(torch.device(device), thread, metrics, engines, limits)
         yield ModelRegistry(names, default, loader, metrics)
 
 
@@ -36,18 +36,18 @@ def registry(tmp_path: Path) -> Iterator[ModelRegistry]:
         yield made
 
 
-async def test_before_loading_nothing_answers(registry: ModelRegistry) -> None:
+async def test_models_are_unavailable_before_loading(registry: ModelRegistry) -> None:
     assert not registry.ready
     with pytest.raises(ModelUnavailableError, match="being loaded"):
         registry.get("mnist")
 
 
-async def test_a_missing_checkpoint_does_not_stop_the_others(
+async def test_missing_checkpoint_does_not_affect_other_models(
     registry: ModelRegistry, tmp_path: Path
 ) -> None:
     card = save_always(7, tmp_path)
     loading = asyncio.create_task(registry.load())
-    while not loading.done():  # the default model is the same for everybody
+    while not loading.done():  # the default model does not change meanwhile
         with pytest.raises(ModelUnavailableError, match="being loaded"):
             registry.get("mnist")
         await asyncio.sleep(0.01)
@@ -58,16 +58,16 @@ async def test_a_missing_checkpoint_does_not_stop_the_others(
     row = await model.batcher.submit(torch.zeros(1, 28, 28, dtype=torch.uint8), "ann")
     assert row.argmax() == 7
     assert isinstance(registry.models["mnist"], ServedModel)
-    assert isinstance(registry.models["cifar10"], Unavailable)
+    assert isinstance(registry.models["cifar10"], UnavailableModel)
     with pytest.raises(ModelUnavailableError, match=r"no cifar10\.json"):
         registry.get("cifar10")
 
 
-async def test_a_model_that_fails_in_an_unforeseen_way_does_not_stop_the_others(
+async def test_unexpected_error_of_a_model_does_not_affect_other_models(
     tmp_path: Path,
 ) -> None:
     card = save_always(7, tmp_path)
-    with registry_of(["mnist", "cifar10"], "mnist", tmp_path, "meta") as registry:  # no numbers
+    with registry_of(["mnist", "cifar10"], "mnist", tmp_path, "meta") as registry:  # no weights
         await registry.load()
     assert card.spec.name == "mnist"
     assert registry.ready
@@ -77,7 +77,7 @@ async def test_a_model_that_fails_in_an_unforeseen_way_does_not_stop_the_others(
         registry.get("cifar10")
 
 
-async def test_the_default_is_the_first_that_answers(
+async def test_default_is_the_first_available_model(
     registry: ModelRegistry, tmp_path: Path
 ) -> None:
     save_always(7, tmp_path)
@@ -85,30 +85,32 @@ async def test_the_default_is_the_first_that_answers(
     assert registry.get(None) is registry.get("mnist")
 
 
-async def test_the_reference_engine_answers_until_another_is_selected(
+async def test_reference_engine_is_used_until_another_is_selected(
     registry: ModelRegistry, tmp_path: Path
 ) -> None:
     save_always(7, tmp_path)
     await registry.load()
-    choice = registry.get("mnist").choice
-    assert choice.engine.kind == Reference.kind
-    assert choice.reason == "The reference engine answers until a faster one has been selected."
+    choice = registry.get("mnist").selection
+    assert choice.engine.kind == ReferenceEngine.kind
+    assert choice.reason == "The reference engine is used until a faster one has been selected."
     assert registry.selecting == ["mnist"]
     assert not (tmp_path / "engines").exists()  # nothing was converted or compared
 
 
-async def test_the_engine_of_the_default_model_is_selected_first() -> None:
+async def test_engine_of_the_default_model_is_selected_first() -> None:
     with registry_of(["cifar10", "mnist"], "mnist", ROOT / "models") as registry:
         await registry.load()
         assert registry.selecting == ["mnist", "cifar10"]
 
 
-async def test_with_no_checkpoint_at_all_the_default_says_why(registry: ModelRegistry) -> None:
+async def test_error_of_the_default_model_has_the_reason_without_checkpoints(
+    registry: ModelRegistry,
+) -> None:
     await registry.load()
-    with pytest.raises(ModelUnavailableError, match="train it"):
+    with pytest.raises(ModelUnavailableError, match="Train the model first"):
         registry.get(None)
 
 
-async def test_an_unknown_model_names_the_known_ones(registry: ModelRegistry) -> None:
+async def test_error_for_an_unknown_model_lists_the_models(registry: ModelRegistry) -> None:
     with pytest.raises(UnknownModelError, match="cifar10, mnist"):
         registry.get("resnet")

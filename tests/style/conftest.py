@@ -19,7 +19,7 @@ def targets(network: VGG19) -> StyleTargets:
 
 @pytest.fixture(scope="session")
 def photo() -> Image.Image:
-    """A bright disc on a dark ground, 96 x 72 px."""
+    """A bright disc on a dark background, 96 x 72 px."""
     y, x = np.mgrid[0:72, 0:96]
     disc = np.hypot(x - 48, y - 36) < 24
     pixels = np.where(disc[..., None], (230, 200, 90), (40, 60, 110)).astype(np.uint8)

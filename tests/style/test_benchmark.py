@@ -10,7 +10,7 @@ PEER = [
 ]
 
 
-def test_the_times_at_which_the_peers_score_is_reached_are_compared() -> None:
+def test_times_to_reach_the_score_of_the_peer_are_compared() -> None:
     ours = [
         {"t": 1.0, "delivered": 70.0, "float": 70.0},
         {"t": 3.0, "delivered": 49.0, "float": 48.0},
@@ -20,5 +20,5 @@ def test_the_times_at_which_the_peers_score_is_reached_are_compared() -> None:
     assert "never (best 44)" in sooner("float", 4, PEER, ours)
 
 
-def test_work_of_a_step_is_that_of_its_convolutions_and_grams(network: VGG19) -> None:
+def test_work_of_a_step_is_that_of_its_convolutions_and_gram_matrices(network: VGG19) -> None:
     assert step_gflop(network, 512 * 384) == pytest.approx(297.7, abs=0.1)

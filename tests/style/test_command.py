@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 from app.__main__ import main
 from app.style import schedule
 from app.style.builtin import path_of
+from app.style.images import PARAMETERS_KEY
 from app.style.options import Quality, StyleOptions
-from app.style.pictures import PARAMETERS_KEY
 from app.style.targets import StyleTargets
 from app.style.transfer import stylize
 from tests.patience import patient
@@ -20,13 +20,13 @@ from tests.patience import patient
 
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten previews."""
+    """Reduce the steps of previews."""
     monkeypatch.setitem(schedule._PRESETS, Quality.PREVIEW, ((1 / 2, 10), (1, 5)))
 
 
 @pytest.fixture
 def photo_file(photo: Image.Image, tmp_path: Path) -> Path:
-    """The photograph lying on its side, with an EXIF block that says so and a private note."""
+    """The photograph rotated by 90 degrees, with an EXIF orientation and a private note."""
     path = tmp_path / "photo.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -36,7 +36,7 @@ def photo_file(photo: Image.Image, tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("few_steps")
-def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
+def test_command_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     arguments = ["--style", "mosaic", "-o", str(output), "--size", "64", "--quality", "preview"]
     assert main(["stylize", str(photo_file), *arguments, "--seed", "9"]) == 0
@@ -50,7 +50,7 @@ def test_paints_a_photograph(photo_file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_steps")
-def test_the_command_paints_as_the_engine_does(
+def test_command_gives_the_same_result_as_stylize(
     photo_file: Path, tmp_path: Path, targets: StyleTargets
 ) -> None:
     output = tmp_path / "out.png"
@@ -73,18 +73,18 @@ def test_the_command_paints_as_the_engine_does(
         (["--style", "mosaic", "-o", "out.png", "--style-weights", "1,2"], "style_weights"),
         (["--style", "mosaic", "-o", "out.png", "--device", "cuda:99"], "cuda:99"),
         (["--style", "mosaic", "-o", "nowhere/out.png"], "cannot be written"),
-        (["--style", "mosaic", "-o", "out.png", "--size", "2000000000"], "would fit"),
+        (["--style", "mosaic", "-o", "out.png", "--size", "2000000000"], "Choose a size"),
         (["--style", "mosaic", "-o", "out.png", "--size", "4000", "--style-scale", "4"], "GB"),
     ],
 )
-def test_wrong_arguments_are_explained(
+def test_invalid_arguments_are_explained(
     photo_file: Path, arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["stylize", str(photo_file), *arguments]) == 2
     assert reason in capsys.readouterr().err
 
 
-def test_the_photograph_is_not_painted_over(
+def test_photograph_is_not_overwritten(
     photo_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = photo_file.read_bytes()
@@ -93,7 +93,7 @@ def test_the_photograph_is_not_painted_over(
     assert photo_file.read_bytes() == before
 
 
-def test_ctrl_c_writes_the_picture_as_it_is(photo_file: Path, tmp_path: Path) -> None:
+def test_ctrl_c_writes_the_unfinished_painting(photo_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jpg"
     command = [sys.executable, "-m", "app", "stylize", str(photo_file), "--style", "woodcut"]
     command += ["-o", str(output), "--size", "512", "--quality", "high"]

@@ -7,8 +7,8 @@ from torch import Tensor
 from app.style.losses import (
     STYLE_BALANCE,
     ContentLoss,
-    Literal,
-    Normalised,
+    NormalizedWeighting,
+    PaperWeighting,
     StyleLoss,
     StyleTransferLoss,
     blend,
@@ -29,26 +29,26 @@ def numpy_gram(features: Tensor) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-def test_gram_is_the_direct_computation(dtype: torch.dtype) -> None:
+def test_gram_matches_the_direct_computation(dtype: torch.dtype) -> None:
     features = random_features(dtype)
     np.testing.assert_allclose(gram(features).numpy(), numpy_gram(features), rtol=1e-5)
 
 
-def test_gram_of_many_pixels_is_the_direct_computation() -> None:
+def test_gram_of_many_pixels_matches_the_direct_computation() -> None:
     features = torch.rand(1, 2, 190, 200, dtype=torch.float64)
     np.testing.assert_allclose(gram(features).numpy(), numpy_gram(features), rtol=1e-9)
 
 
-def test_gram_does_not_change_how_others_multiply() -> None:
+def test_gram_restores_the_matmul_precision() -> None:
     before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
     gram(random_features(torch.bfloat16))
     assert torch.backends.mkldnn.matmul.fp32_precision == before  # type: ignore[attr-defined]
 
 
-def test_literal_loss_is_the_papers() -> None:
+def test_paper_weighting_gives_the_loss_of_the_paper() -> None:
     features, content, style = random_features(), random_features() + 0.3, random_features() * 2
     target = gram(style)
-    weights = Literal(alpha=0.01, beta=10)
+    weights = PaperWeighting(alpha=0.01, beta=10)
     expected_content = 0.01 * np.mean((features - content).numpy() ** 2)
     expected_style = 10 / 6**2 * np.mean((numpy_gram(features) - numpy_gram(style)) ** 2)
     content_loss = ContentLoss(content, weights.content(content))(features)
@@ -57,8 +57,8 @@ def test_literal_loss_is_the_papers() -> None:
     assert style_loss.item() == pytest.approx(expected_style)
 
 
-def test_normalised_loss_does_not_depend_on_the_scale_of_the_features() -> None:
-    weights = Normalised(strength=0.25)
+def test_normalized_loss_does_not_depend_on_the_scale_of_the_features() -> None:
+    weights = NormalizedWeighting(strength=0.25)
     for scale in (1.0, 37.0):
         content, style = scale * random_features(), gram(scale * random_features())
         content_loss = ContentLoss(content, weights.content(content))(torch.zeros_like(content))
@@ -88,7 +88,7 @@ def test_gradient_through_the_network_matches_finite_differences(network: VGG19)
     picture, other = torch.rand(2, 1, 3, 32, 32, dtype=torch.float64, generator=generator)
     content = network(other, {"conv4_2": Tensor.detach})["conv4_2"]
     styles = network(other, dict.fromkeys(STYLE_LAYERS, gram))
-    weights = Normalised(0.5)
+    weights = NormalizedWeighting(0.5)
     loss = StyleTransferLoss(
         ContentLoss(content, weights.content(content)),
         {name: StyleLoss(target, weights.style(target)) for name, target in styles.items()},
@@ -104,14 +104,14 @@ def test_gradient_through_the_network_matches_finite_differences(network: VGG19)
     )
 
 
-def test_blend_averages_layer_by_layer() -> None:
+def test_blend_averages_each_layer() -> None:
     one, two = [torch.ones(2, 2), torch.zeros(3, 3)], [torch.zeros(2, 2), torch.ones(3, 3)]
     mixed = blend([one, two], [0.25, 0.75])
     assert mixed[0].tolist() == [[0.25, 0.25], [0.25, 0.25]]
     assert mixed[1].eq(0.75).all()
 
 
-def test_terms_without_weight_are_left_out() -> None:
+def test_terms_of_weight_zero_are_omitted() -> None:
     content = ContentLoss(random_features(), 0.0)
     style = {"conv1_1": StyleLoss(torch.eye(6), 1.0), "conv5_1": StyleLoss(torch.eye(6), 0.0)}
     assert set(StyleTransferLoss(content, style).terms) == {"conv1_1"}

@@ -37,7 +37,7 @@ def test_options_out_of_range_are_refused(name: str, value: object) -> None:
         dataclasses.replace(StyleOptions(), **{name: value})  # type: ignore[arg-type]
 
 
-def test_a_seed_is_drawn_unless_given() -> None:
+def test_seed_is_random_by_default() -> None:
     assert StyleOptions().seed != StyleOptions().seed
     assert StyleOptions(seed=5).seed == 5
 
@@ -58,12 +58,12 @@ def test_stages_grow_and_end_at_the_size(quality: Quality) -> None:
     assert all(stage.height == round(stage.width * 3 / 4) for stage in stages)
 
 
-def test_no_stage_is_below_the_least_size() -> None:
+def test_no_stage_is_below_the_minimum_size() -> None:
     assert [stage.width for stage in plan(StyleOptions(size=64), 100, 80)] == [64]
     assert min(stage.width for stage in plan(StyleOptions(size=100), 100, 80)) == 64
 
 
-def test_a_large_picture_starts_one_halving_lower() -> None:
+def test_large_image_has_one_more_coarse_stage() -> None:
     stages = plan(StyleOptions(size=1600), 4, 3)
     assert stages[-1].pixels > LARGE_PX
     assert stages[0].width == 200
@@ -77,7 +77,7 @@ def test_long_and_thin_photographs_are_refused() -> None:
     assert min(stage.height for stage in plan(StyleOptions(size=200), 800, 100)) >= 16
 
 
-def test_a_small_photograph_is_enlarged() -> None:
+def test_small_photograph_is_enlarged() -> None:
     assert fit(30, 40, 512) == (384, 512)
 
 
@@ -91,7 +91,7 @@ def test_estimate_adds_up() -> None:
     assert found.bytes == 10**8 + 64 * 64 * (1000 + 12 * 132)
 
 
-def test_time_left_shrinks_to_nothing() -> None:
+def test_remaining_time_decreases_to_zero() -> None:
     stages = plan(StyleOptions(), 512, 384)
     steps = sum(stage.steps for stage in stages)
     left = [remaining_s(stages, step, DEVICE) for step in range(steps + 1)]
@@ -99,7 +99,7 @@ def test_time_left_shrinks_to_nothing() -> None:
     assert left[-1] == 0
 
 
-def test_steps_that_are_left_are_known_stage_by_stage() -> None:
+def test_remaining_steps_are_counted_by_stage() -> None:
     stages = plan(StyleOptions(), 512, 384)
     first, second, third = (stage.steps for stage in stages)
 
@@ -113,7 +113,7 @@ def test_steps_that_are_left_are_known_stage_by_stage() -> None:
 
 @pytest.mark.parametrize("spare_bytes", [10**9, 15 * 10**8, 4 * 10**9])
 @pytest.mark.parametrize("style_scale", [1.0, 4.0])
-def test_the_largest_size_fits_and_more_does_not(spare_bytes: int, style_scale: float) -> None:
+def test_largest_size_fits_and_the_next_does_not(spare_bytes: int, style_scale: float) -> None:
     def needed(size: int) -> int:
         options = StyleOptions(size=size, style_scale=style_scale)
         return estimate(options, (4000, 3000), DEVICE).bytes
@@ -123,10 +123,10 @@ def test_the_largest_size_fits_and_more_does_not(spare_bytes: int, style_scale: 
     assert needed(size) <= spare_bytes < needed(size + 1)
 
 
-def test_where_nothing_fits_the_largest_size_is_nothing() -> None:
+def test_largest_size_is_zero_if_nothing_fits() -> None:
     assert largest_size(StyleOptions(), (4000, 3000), 10**6, DEVICE) == 0
 
 
-def test_large_style_pictures_count() -> None:
+def test_large_style_images_raise_the_estimate() -> None:
     usual, large = StyleOptions(seed=0), StyleOptions(style_scale=4, seed=0)
     assert estimate(large, (400, 300), DEVICE).bytes > 2 * estimate(usual, (400, 300), DEVICE).bytes

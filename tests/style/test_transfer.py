@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from app.style import schedule
-from app.style.checkpoint import Checkpoint, ResumeError
+from app.style.checkpoint import PaintingCheckpoint, ResumeError
 from app.style.options import Color, Init, Quality, StyleOptions
 from app.style.targets import StyleTargets
 from app.style.transfer import StyleStep, stylize
@@ -31,12 +31,12 @@ def total(step: StyleStep) -> float:
     return step.content_loss + step.style_loss
 
 
-def test_the_loss_falls(targets: StyleTargets, photo: Image.Image, painting: Image.Image) -> None:
+def test_loss_decreases(targets: StyleTargets, photo: Image.Image, painting: Image.Image) -> None:
     losses = [total(paint(targets, photo, [painting], steps=steps)) for steps in (1, 5, 25)]
     assert losses[0] > losses[1] > losses[2]
 
 
-def test_steps_count_over_all_stages_and_the_result_has_the_size(
+def test_steps_count_over_all_stages_and_the_result_has_the_requested_size(
     targets: StyleTargets,
     photo: Image.Image,
     painting: Image.Image,
@@ -54,7 +54,7 @@ def test_steps_count_over_all_stages_and_the_result_has_the_size(
     assert steps[-1].result().mode == "RGB"
 
 
-def test_equal_seeds_give_equal_pictures(
+def test_equal_seeds_give_equal_results(
     targets: StyleTargets, photo: Image.Image, painting: Image.Image
 ) -> None:
     options = replace(OPTIONS, init=Init.NOISE)
@@ -78,7 +78,7 @@ def test_equal_seeds_give_equal_pictures(
         {"init": Init.NOISE},
     ],
 )
-def test_options_change_the_picture(
+def test_options_change_the_result(
     targets: StyleTargets,
     photo: Image.Image,
     painting: Image.Image,
@@ -90,7 +90,7 @@ def test_options_change_the_picture(
     assert np.abs(np.asarray(one, float) - np.asarray(other, float)).mean() > 1
 
 
-def test_a_blend_lies_between_its_styles(
+def test_blend_is_between_its_styles(
     targets: StyleTargets, photo: Image.Image, painting: Image.Image
 ) -> None:
     styles = [painting, painting.transpose(Image.Transpose.ROTATE_90)]
@@ -118,7 +118,7 @@ def test_strength_trades_content_for_style(
     assert distance(0.1) < distance(0.5) < distance(1.0)
 
 
-def test_keeping_colours_keeps_the_chroma(
+def test_color_content_keeps_the_chroma(
     targets: StyleTargets, photo: Image.Image, painting: Image.Image
 ) -> None:
     options = replace(OPTIONS, color=Color.CONTENT)
@@ -130,7 +130,7 @@ def test_keeping_colours_keeps_the_chroma(
     np.testing.assert_allclose(chroma, expected, atol=8)
 
 
-def test_a_resumed_run_ends_as_an_uninterrupted_one(
+def test_resumed_run_gives_the_same_result_as_an_uninterrupted_run(
     targets: StyleTargets,
     photo: Image.Image,
     painting: Image.Image,
@@ -141,7 +141,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     whole = list(stylize(photo, [painting], options, targets=targets))
     for stop_at in (10, 30):
         stopped = paint(targets, photo, [painting], options, steps=stop_at)
-        resume = Checkpoint.from_bytes(stopped.checkpoint().to_bytes())
+        resume = PaintingCheckpoint.from_bytes(stopped.checkpoint().to_bytes())
         steps = list(stylize(photo, [painting], options, targets=targets, resume=resume))
         assert steps[0].step > stop_at
         assert steps[-1].step == whole[-1].step
@@ -151,14 +151,14 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
         assert total(steps[0]) < total(first_of_stage)
 
 
-def test_damaged_and_foreign_checkpoints_are_refused(
+def test_damaged_and_mismatched_checkpoints_are_refused(
     targets: StyleTargets, photo: Image.Image, painting: Image.Image
 ) -> None:
-    checkpoint = Checkpoint(torch.zeros(1, 3, 48, 64), stage=7, step=0, seed=1)
+    checkpoint = PaintingCheckpoint(torch.zeros(1, 3, 48, 64), stage=7, step=0, seed=1)
     with pytest.raises(ResumeError, match="stage 8"):
         next(stylize(photo, [painting], OPTIONS, targets=targets, resume=checkpoint))
     with pytest.raises(ResumeError, match="damaged"):
-        Checkpoint.from_bytes(checkpoint.to_bytes()[:-200])
+        PaintingCheckpoint.from_bytes(checkpoint.to_bytes()[:-200])
 
 
 def test_style_targets_are_computed_once(targets: StyleTargets, painting: Image.Image) -> None:

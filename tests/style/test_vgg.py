@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def state_dict_of(network: VGG19) -> dict[str, Tensor]:
-    """Return what a file with the same filters holds in torchvision's layout and convention."""
+    """Return the same filters as a state_dict in torchvision's layout and convention."""
     state = {}
     for name, index in zip(_NAMES, _TORCHVISION_INDICES, strict=True):
         state[f"features.{index}.weight"] = network.get_buffer(f"{name}.kernel")
@@ -24,7 +24,7 @@ def state_dict_of(network: VGG19) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_prepared_convolution_equals_the_plain_one(dtype: torch.dtype) -> None:
+def test_packed_convolution_matches_the_plain_convolution(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     unit = ConvReLU(torch.randn(32, 16, 3, 3, generator=generator) / 12, torch.zeros(32))
     x = torch.randn(1, 16, 9, 14, generator=generator).to(dtype)
@@ -41,23 +41,21 @@ def test_prepared_convolution_equals_the_plain_one(dtype: torch.dtype) -> None:
         assert (one - other).norm() <= tolerance * other.norm()
 
 
-def test_bfloat16_does_not_round_the_picture() -> None:
+def test_bfloat16_does_not_round_the_image() -> None:
     unit = ConvReLU(torch.ones(1, 3, 3, 3), torch.zeros(1))
     x = torch.full((1, 3, 3, 3), 1 + 2**-10)
     assert unit(x, torch.bfloat16).float().sum() == unit(x, torch.float32).bfloat16().float().sum()
     assert x.bfloat16().eq(1).all()
 
 
-def test_frugal_mode_changes_nothing(network: VGG19) -> None:
+def test_recomputing_the_first_block_gives_the_same_gradient(network: VGG19) -> None:
     picture = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     gradients: list[Tensor] = []
-    for frugal_px in (10**9, 0):
-        network.frugal_px, before = frugal_px, network.frugal_px
+    for recompute in (False, True):
         variable = picture.clone().requires_grad_()
-        found = network(variable, dict.fromkeys(STYLE_LAYERS, gram))
+        found = network(variable, dict.fromkeys(STYLE_LAYERS, gram), recompute=recompute)
         total = torch.stack([matrix.sum() for matrix in found.values()]).sum()
         gradients += torch.autograd.grad(total, variable)
-        network.frugal_px = before
     assert torch.equal(*gradients)
 
 
@@ -72,7 +70,7 @@ def test_conventions_agree_on_the_same_filters(network: VGG19, tmp_path: Path) -
     assert (ours - theirs).norm() < 0.1 * ours.norm()  # the two means differ a little
 
 
-def test_wrong_files_are_refused(tmp_path: Path) -> None:
+def test_invalid_weights_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "vgg19.pth"
     with pytest.raises(CheckpointError, match=r"vgg19.pth"):
         VGG19.load(CPU, path)

@@ -92,7 +92,7 @@ def test_what_was_measured_is_what_is_served(workplace: Path) -> None:
     assert _train(workplace, "--epochs=2", "--limit=20") == 0
     classifier = Classifier.load("catdog", workplace / "models", torch.device("cpu"))
     pictures, labels = photographs(20, seed=1)  # those of the test part, before JPEG
-    found = classifier.probabilities([classifier.prepare(picture) for picture in pictures])
+    found = classifier.probabilities([classifier.preprocess(picture) for picture in pictures])
     guesses = [classifier.card.spec.classes[index] for index in found.argmax(dim=1).tolist()]
     right = sum(guess == label for guess, label in zip(guesses, labels, strict=True))
     assert right / 20 == pytest.approx(classifier.card.test.accuracy, abs=0.1)

@@ -16,7 +16,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, MNIST
 
 from app.vision import specs
-from app.vision.preprocess import prepare
+from app.vision.preprocess import preprocess
 from tests.training.tiny import idx_bytes, tiles, write_catdog, write_mnist, write_zip
 from training.data import (
     DatasetError,
@@ -137,7 +137,7 @@ def test_photographs_of_any_size_are_brought_to_the_input(tmp_path: Path) -> Non
     images, labels = read_catdog_photographs(tmp_path / "data", Part.TRAIN, None)
     assert torch.equal(labels, train.labels)
     for image, pixels in zip(images, train.images, strict=True):
-        assert torch.equal(prepare(image, picture), pixels)
+        assert torch.equal(preprocess(image, picture), pixels)
 
 
 def test_without_photographs_the_message_says_what_to_do(tmp_path: Path) -> None:

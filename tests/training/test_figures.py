@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from app.vision.preprocess import normalise
+from app.vision.preprocess import normalize
 from app.vision.specs import CIFAR10, MNIST, ModelSpec
 from tests.training.tiny import tiles
 from training import figures
@@ -23,7 +23,7 @@ def _colours(path: Path) -> set[tuple[int, ...]]:
 def test_unnormalise_is_the_inverse_of_normalise(spec: ModelSpec) -> None:
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     images = levels.expand(2, spec.input.channels, 16, 16)
-    assert torch.equal(figures.unnormalise(normalise(images, spec.input), spec.input), images)
+    assert torch.equal(figures.unnormalise(normalize(images, spec.input), spec.input), images)
 
 
 def test_loss_curves_are_drawn(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_right_predictions_are_titled_green_and_wrong_ones_red(
 
 def test_training_images_are_drawn_as_they_were(tmp_path: Path) -> None:
     orange = torch.tensor([250, 120, 10], dtype=torch.uint8).view(1, 3, 1, 1)
-    batch = normalise(orange.expand(3, 3, 32, 32), CIFAR10.input)
+    batch = normalize(orange.expand(3, 3, 32, 32), CIFAR10.input)
     path = tmp_path / "training.png"
     figures.training_images(batch, torch.tensor([0, 1, 2]), CIFAR10, path)
     assert (250, 120, 10) in _colours(path)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from app.vision.device import supports_bfloat16
-from app.vision.evaluation import score
+from app.vision.scores import score
 from app.vision.specs import MNIST
 from tests.training.tiny import task, tiles
 from training.augment import Augmentation, ShiftAndFlip

@@ -8,7 +8,7 @@ import torch
 
 from app.engines import quantized
 from app.engines.options import EngineOptions
-from app.engines.selection import choose
+from app.engines.selection import select_engine
 from app.vision.checkpoint import load_card
 from app.vision.classifier import Classifier
 from tests.service import ROOT
@@ -39,7 +39,7 @@ def test_the_network_in_int8_is_nearly_as_good_and_is_found(
     assert f"in float32 {card.test.accuracy:.2%}" in found.note
     assert found.note in capsys.readouterr().out.replace("\n", " ")
     options = EngineOptions("int8", threads=1, compiled=False, cache=models / "c", models=models)
-    choice = choose(Classifier.load("mnist", models, torch.device("cpu")), options)
+    choice = select_engine(Classifier.load("mnist", models, torch.device("cpu")), options)
     assert "openvino int8 " in choice.reason  # it was compared; strokes may be too hard for it
 
 

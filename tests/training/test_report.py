@@ -6,8 +6,8 @@ import torch
 from rich.console import Console
 
 from app.vision import checkpoint
-from app.vision.checkpoint import Card
-from app.vision.evaluation import ClassScore, Scores
+from app.vision.checkpoint import ModelCard
+from app.vision.scores import ClassScore, Scores
 from app.vision.specs import MNIST
 from tests.checkpoints import always, card
 from tests.training.tiny import tiles
@@ -15,7 +15,7 @@ from training.examples import Examples
 from training.report import evaluate, reason_to_keep, scores_table, versions
 
 
-def _card(accuracy: float, split: str = "a", train_count: int = 100) -> Card:
+def _card(accuracy: float, split: str = "a", train_count: int = 100) -> ModelCard:
     blank = card()
     return replace(
         blank,
@@ -45,7 +45,7 @@ def test_a_checkpoint_of_more_images_is_kept(models: Path) -> None:
 
 
 @pytest.mark.parametrize("new", [_card(0.9), _card(0.95), _card(0.5, split="b")])
-def test_any_other_checkpoint_gives_way(models: Path, new: Card) -> None:
+def test_any_other_checkpoint_gives_way(models: Path, new: ModelCard) -> None:
     assert reason_to_keep(new, models) is None
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from app.vision.preprocess import prepare
+from app.vision.preprocess import preprocess
 from app.vision.specs import CATDOG
 from tests.checkpoints import card
 from tests.training.tiny import backbone_state, photographs
@@ -23,7 +23,7 @@ _SPEC = replace(CATDOG, input=CATDOG.input.sized(32))
 
 def _data(count: int = 40) -> Split:
     pictures, labels = photographs(count)
-    images = torch.stack([prepare(picture, _SPEC.input) for picture in pictures])
+    images = torch.stack([preprocess(picture, _SPEC.input) for picture in pictures])
     return split(Examples(images, torch.tensor([_SPEC.classes.index(n) for n in labels])), seed=0)
 
 

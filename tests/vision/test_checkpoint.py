@@ -29,7 +29,7 @@ def replace_weights(folder: Path, data: bytes) -> None:
     edit_card(folder, lambda value: value.update(sha256=digest))
 
 
-def test_a_saved_checkpoint_loads_with_its_card(tmp_path: Path) -> None:
+def test_saved_checkpoint_loads_with_its_card(tmp_path: Path) -> None:
     saved = save_always(3, tmp_path)
     loaded, network = checkpoint.load("mnist", tmp_path)
     assert loaded == saved
@@ -39,10 +39,10 @@ def test_a_saved_checkpoint_loads_with_its_card(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mnist.json", "mnist.pt"]
 
 
-def test_the_classifier_answers_what_its_weights_say(tmp_path: Path) -> None:
+def test_classifier_returns_the_probabilities_of_its_weights(tmp_path: Path) -> None:
     save_always(3, tmp_path)
     classifier = Classifier.load("mnist", tmp_path, torch.device("cpu"))
-    picture = classifier.prepare(Image.new("RGB", (40, 40), "white"))
+    picture = classifier.preprocess(Image.new("RGB", (40, 40), "white"))
     probabilities = classifier.probabilities([picture, picture])
     assert probabilities.shape == (2, 10)
     assert probabilities.dtype == torch.float32
@@ -54,7 +54,7 @@ def test_the_classifier_answers_what_its_weights_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist.pt", "mnist.json"])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+def test_error_names_the_missing_file(tmp_path: Path, name: str) -> None:
     save_always(3, tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(CheckpointError, match=name):
@@ -69,7 +69,7 @@ def test_weights_that_changed_after_saving_are_refused(tmp_path: Path) -> None:
         checkpoint.load("mnist", tmp_path)
 
 
-def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
+def test_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     class Attack:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (tmp_path / "ran",)
@@ -86,7 +86,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path) -> 
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+def test_truncated_file_is_refused(tmp_path: Path) -> None:
     save_always(3, tmp_path)
     data = (tmp_path / "mnist.pt").read_bytes()
     for tenths in range(10):
@@ -156,9 +156,7 @@ def test_weights_that_do_not_fit_are_refused(
         lambda value: value.update(sha256=7),
     ],
 )
-def test_a_card_that_makes_no_sense_is_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], None]
-) -> None:
+def test_invalid_card_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     save_always(3, tmp_path)
     edit_card(tmp_path, change)
     with pytest.raises(CheckpointError):
@@ -166,14 +164,14 @@ def test_a_card_that_makes_no_sense_is_refused(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "\x00", "[" * 100_000])
-def test_a_sidecar_that_is_not_a_card_is_refused(tmp_path: Path, text: str) -> None:
+def test_sidecar_that_is_not_a_card_is_refused(tmp_path: Path, text: str) -> None:
     save_always(3, tmp_path)
     (tmp_path / "mnist.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"mnist\.json"):
         checkpoint.load("mnist", tmp_path)
 
 
-def test_a_failed_save_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+def test_failed_save_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     saved = save_always(3, tmp_path)
     (tmp_path / "mnist.json").chmod(0o444)
     with pytest.raises(RuntimeError, match="full"), checkpoint.atomic_write(tmp_path / "mnist.pt"):

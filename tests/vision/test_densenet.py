@@ -18,20 +18,20 @@ from tests.checkpoints import card
 _SMALL = replace(CATDOG, input=CATDOG.input.sized(32))
 
 
-def test_the_convolutions_compute_what_those_of_torchvision_compute() -> None:
+def test_convolutions_match_torchvision() -> None:
     ours, theirs = densenet(2), densenet121()
     theirs.classifier = head(2)
     theirs.load_state_dict(ours.state_dict())
     pictures = torch.rand(2, 3, 64, 72)
     for network in (ours, theirs):
-        network(pictures)  # in training, which moves the running means of the normalisation
+        network(pictures)  # in training, which moves the running means of the normalization
         network.eval()
     with torch.inference_mode():
         assert torch.equal(ours(pictures), theirs(pictures))
     assert layer_table(ours, (3, 64, 72)) == layer_table(theirs, (3, 64, 72))
 
 
-def test_the_head_is_a_small_one() -> None:
+def test_head_is_small() -> None:
     rows = {row.name: row for row in layer_table(densenet(2).eval(), (3, 64, 64))}
     types = [row.type for name, row in rows.items() if name.startswith("classifier")]
     assert types == ["Linear", "ReLU", "Dropout", "Linear", "LogSoftmax"]
@@ -40,13 +40,13 @@ def test_the_head_is_a_small_one() -> None:
     assert sum(row.parameters for row in rows.values()) == 7_216_770
 
 
-def test_answers_are_log_probabilities() -> None:
+def test_outputs_are_log_probabilities() -> None:
     with torch.inference_mode():
         outputs = densenet(2).eval()(torch.rand(3, 3, 40, 48))
     assert outputs.exp().sum(dim=1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
 
 
-def test_a_checkpoint_stored_in_half_precision_is_served_in_full(tmp_path: Path) -> None:
+def test_checkpoint_in_half_precision_is_loaded_in_float32(tmp_path: Path) -> None:
     state = densenet(2).state_dict()
     state["classifier.fc2.weight"].zero_()
     state["classifier.fc2.bias"] = torch.tensor([1.0, 9.0]).log()
@@ -61,7 +61,7 @@ def test_a_checkpoint_stored_in_half_precision_is_served_in_full(tmp_path: Path)
     classifier = Classifier.load("catdog", tmp_path, torch.device("cpu"))
     kinds = {value.dtype for value in classifier.network.parameters()}
     assert kinds == {torch.float32}
-    picture = classifier.prepare(Image.new("RGB", (60, 40), "green"))
+    picture = classifier.preprocess(Image.new("RGB", (60, 40), "green"))
     best = classifier.top_k(classifier.probabilities([picture])[0], 1)[0]
     assert best.label == "dog"
     assert best.probability == pytest.approx(0.9, abs=1e-3)

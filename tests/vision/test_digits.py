@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from app.settings import Settings
 from app.vision.classifier import Classifier
-from app.vision.digits import digit
+from app.vision.digits import normalize_digit
 from tests.pictures import encode, photograph
 
 _WIDTH_PX, _HEIGHT_PX = 640, 480
@@ -47,7 +47,7 @@ def classifier() -> Classifier:
 
 
 def page(pixels: Pixels, *, size_px: int = 300, at: tuple[int, int] = (40, 90)) -> Image.Image:
-    """The digit as a large black drawing on a white page."""
+    """Draw the digit large and black on a white page."""
     ink = Image.fromarray(pixels).resize((size_px, size_px), Image.Resampling.BICUBIC)
     paper = Image.new("L", (800, 600))
     paper.paste(ink, at)
@@ -55,7 +55,7 @@ def page(pixels: Pixels, *, size_px: int = 300, at: tuple[int, int] = (40, 90)) 
 
 
 def ink_on_page(pixels: Pixels, random: np.random.Generator, size_px: int = 280) -> Ink:
-    """The digit somewhere on a page, no nearer to its edges than 60 px."""
+    """Place the digit on a page, at least 60 px from its edges."""
     ink = Image.fromarray(pixels).resize((size_px, size_px), Image.Resampling.BICUBIC)
     page = Image.new("L", (_WIDTH_PX, _HEIGHT_PX))
     left, top = (int(random.integers(60, side - size_px - 59)) for side in (_WIDTH_PX, _HEIGHT_PX))
@@ -64,7 +64,7 @@ def ink_on_page(pixels: Pixels, random: np.random.Generator, size_px: int = 280)
 
 
 def painted(ink: Ink, paper: Level | Ink = 245.0, pen: Level = 20.0) -> Pixels:
-    """RGB (H, W, 3) of a pen on paper, each a grey level, a colour, or (the paper) a picture."""
+    """Return RGB (H, W, 3) of a pen on paper; the paper may be an image."""
     under = np.asarray(paper, np.float32)
     under = under[..., np.newaxis] if under.ndim == 2 else under
     amount = ink[..., np.newaxis]
@@ -133,7 +133,7 @@ def tilted_sheet(pixels: Pixels, random: np.random.Generator) -> Image.Image:
 
 
 def distance(first: Image.Image, second: Pixels) -> float:
-    """Mean difference, 0..1 of full ink, at the best alignment within two pixels."""
+    """Return the mean difference, 0..1 of full ink, at the best alignment within 2 px."""
     shifts = [(x, y) for x in range(-2, 3) for y in range(-2, 3)]
     return min(
         float(np.abs(np.asarray(ImageChops.offset(first, *shift), float) - second).mean()) / 255
@@ -171,82 +171,82 @@ DISTURBANCES: dict[str, Draw] = {
 
 @pytest.mark.models
 @pytest.mark.parametrize("name", DISTURBANCES)
-def test_a_digit_is_read_whatever_is_around_it(
+def test_digit_is_recognized_on_any_background(
     name: str, digits: Pixels, labels: list[int], classifier: Classifier
 ) -> None:
     random = np.random.default_rng(0)
     drawn = [DISTURBANCES[name](pixels, random) for pixels in digits[:_COUNT]]
-    likely = classifier.probabilities([classifier.prepare(image) for image in drawn])
+    likely = classifier.probabilities([classifier.preprocess(image) for image in drawn])
     assert (likely.argmax(dim=1).numpy() == labels).mean() >= 0.95
 
 
-def test_a_digit_as_in_mnist_is_left_alone(all_digits: Pixels) -> None:
+def test_digit_in_mnist_format_is_returned_unchanged(all_digits: Pixels) -> None:
     for pixels in all_digits:
         image = Image.fromarray(pixels).convert("RGB")
-        assert np.array_equal(np.asarray(digit(image)), pixels)
+        assert np.array_equal(np.asarray(normalize_digit(image)), pixels)
 
 
-def test_a_large_black_digit_on_white_becomes_the_one_it_was_drawn_from(digits: Pixels) -> None:
-    distances = [distance(digit(page(pixels)), pixels) for pixels in digits]
+def test_large_black_digit_on_white_is_converted_back_to_its_original(digits: Pixels) -> None:
+    distances = [distance(normalize_digit(page(pixels)), pixels) for pixels in digits]
     assert np.mean(distances) < 0.03
     assert np.max(distances) < 0.06
 
 
-def test_place_and_size_on_the_page_do_not_matter(digits: Pixels) -> None:
+def test_result_does_not_depend_on_position_and_size_on_the_page(digits: Pixels) -> None:
     distances = []
     for pixels in digits[:20]:
-        near = digit(page(pixels, size_px=120, at=(10, 20)))
-        far = digit(page(pixels, size_px=400, at=(350, 150)))
+        near = normalize_digit(page(pixels, size_px=120, at=(10, 20)))
+        far = normalize_digit(page(pixels, size_px=400, at=(350, 150)))
         distances.append(distance(near, np.asarray(far)))
     assert np.mean(distances) < 0.02
     assert np.max(distances) < 0.06
 
 
-def test_a_detached_stroke_is_part_of_the_digit() -> None:
+def test_detached_stroke_is_part_of_the_digit() -> None:
     drawn = Image.new("RGB", (400, 400), "white")
     pen = ImageDraw.Draw(drawn)
     pen.arc((120, 180, 260, 320), -130, 150, fill="black", width=18)
     pen.line((130, 120, 150, 200), fill="black", width=18)
-    without_bar = digit(drawn)
+    without_bar = normalize_digit(drawn)
     pen.line((190, 100, 270, 90), fill="black", width=18)
-    with_bar = digit(drawn)
+    with_bar = normalize_digit(drawn)
     assert distance(with_bar, np.asarray(without_bar)) > 0.03
     top_right = np.asarray(with_bar)[:9, 15:]
     assert top_right.max() > 200
 
 
-def test_white_on_black_and_black_on_white_are_the_same(digits: Pixels) -> None:
+def test_white_on_black_and_black_on_white_give_the_same_result(digits: Pixels) -> None:
     drawn = page(digits[3])
-    inverted = digit(ImageOps.invert(drawn))
-    assert distance(digit(drawn), np.asarray(inverted)) < 0.005
+    inverted = normalize_digit(ImageOps.invert(drawn))
+    assert distance(normalize_digit(drawn), np.asarray(inverted)) < 0.005
 
 
-def test_uneven_light_is_not_ink(digits: Pixels) -> None:
+def test_uneven_lighting_is_not_ink(digits: Pixels) -> None:
     shade = Image.fromarray(np.tile(np.linspace(110, 255, 800), (600, 1)).astype(np.uint8))
     for pixels in digits[:20]:
         lit = ImageChops.multiply(page(pixels), shade.convert("RGB"))
-        assert distance(digit(lit), np.asarray(digit(page(pixels)))) < 0.05
+        assert distance(normalize_digit(lit), np.asarray(normalize_digit(page(pixels)))) < 0.05
 
 
 def test_a_jpeg_of_the_page_gives_the_same_digit(digits: Pixels) -> None:
     drawn = page(digits[5])
     reopened = Image.open(io.BytesIO(encode(drawn, "JPEG", quality=60))).convert("RGB")
-    assert distance(digit(reopened), np.asarray(digit(drawn))) < 0.02
+    assert distance(normalize_digit(reopened), np.asarray(normalize_digit(drawn))) < 0.02
 
 
-@pytest.mark.parametrize("colour", ["white", "black", "grey"])
-def test_a_blank_page_has_no_ink(colour: str) -> None:
-    assert digit(Image.new("RGB", (300, 200), colour)).getextrema() == (0, 0)
+@pytest.mark.parametrize("color", ["white", "black", "gray"])
+def test_blank_page_returns_a_black_image(color: str) -> None:
+    assert normalize_digit(Image.new("RGB", (300, 200), color)).getextrema() == (0, 0)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 65_000), (65_000, 1), (28, 28), (2, 300)])
-def test_any_shape_gives_28_by_28(size: tuple[int, int]) -> None:
-    assert digit(photograph(*size)).size == (28, 28)
+def test_image_of_any_size_returns_28_by_28(size: tuple[int, int]) -> None:
+    assert normalize_digit(photograph(*size)).size == (28, 28)
 
 
-def test_any_pixels_give_28_by_28() -> None:
+def test_random_pixels_return_28_by_28() -> None:
     random = np.random.default_rng(0)
     for _ in range(500):
         height, width = random.integers(1, 60, 2)
         pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        assert digit(Image.fromarray(pixels)).size == (28, 28)
+        assert normalize_digit(Image.fromarray(pixels)).size == (28, 28)

@@ -5,7 +5,7 @@ import pytest
 
 STEPS = """
 import resource, torch
-from app.vision.heap import give_back, keep_freed
+from app.vision.heap import release_free_memory, retain_freed_memory
 
 def step():
     kept = [torch.ones(size << 20, dtype=torch.uint8) for size in (25, 25, 6, 12, 12, 3)]
@@ -23,16 +23,16 @@ def resident():
 
 usual = faults()
 before = resident()
-keep_freed()
+retain_freed_memory()
 faults()
 kept, full = faults(), resident()
-give_back()
+release_free_memory()
 print(usual, kept, full - before, resident() - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told")
-def test_what_a_step_frees_is_kept_for_the_next_and_given_back_when_asked() -> None:
+def test_freed_memory_is_retained_until_it_is_released() -> None:
     done = subprocess.run([sys.executable, "-c", STEPS], check=True, capture_output=True, text=True)
     usual_faults, faults, kept_bytes, left_bytes = map(int, done.stdout.split())
     assert faults < usual_faults / 4

@@ -8,7 +8,7 @@ from app.vision.specs import CIFAR10, MNIST, ModelSpec
 
 
 @pytest.mark.parametrize("spec", [MNIST, CIFAR10], ids=lambda spec: str(spec.name))
-def test_computed_shapes_are_those_of_a_real_forward_pass(spec: ModelSpec) -> None:
+def test_computed_shapes_match_a_forward_pass(spec: ModelSpec) -> None:
     network = spec.build().eval()
     assert isinstance(network, nn.Sequential)
     shape = (spec.input.channels, spec.input.height, spec.input.width)
@@ -22,7 +22,7 @@ def test_computed_shapes_are_those_of_a_real_forward_pass(spec: ModelSpec) -> No
         assert row.parameters == sum(parameter.numel() for parameter in layer.parameters())
 
 
-def test_window_arithmetic_holds_for_any_stride_padding_and_dilation() -> None:
+def test_computed_shapes_match_for_any_stride_padding_and_dilation() -> None:
     network = nn.Sequential(
         nn.Conv2d(3, 5, 7, stride=2, padding=3),
         nn.MaxPool2d(3, stride=2, padding=1),
@@ -35,7 +35,7 @@ def test_window_arithmetic_holds_for_any_stride_padding_and_dilation() -> None:
         assert row.output_shape == tuple(values.shape[1:])
 
 
-def test_the_receptive_field_is_what_changes_an_output() -> None:
+def test_receptive_field_matches_the_gradient() -> None:
     network = nn.Sequential(*list(CIFAR10.build().eval().children())[:9])
     *_, last = layer_table(network, (3, 32, 32))
     image = torch.rand(1, 3, 32, 32, requires_grad=True)
@@ -43,12 +43,12 @@ def test_the_receptive_field_is_what_changes_an_output() -> None:
     assert image.grad is not None
     reached = image.grad.abs().sum(dim=(0, 1)).nonzero()  # rows and columns of input pixels
     sides = reached.max(dim=0).values - reached.min(dim=0).values + 1
-    # of a pooling window only the maximum gets a gradient, so the reach may fall a little short
+    # only the maximum of a pooling window gets a gradient, so the measured field may be smaller
     assert last.receptive_field_px == 22
     assert 16 <= int(sides.max()) <= 22
 
 
-def test_other_networks_are_observed_in_a_forward_pass() -> None:
+def test_layers_of_other_networks_come_from_a_forward_pass() -> None:
     network = densenet121(num_classes=2).eval()
     rows = {row.name: row for row in layer_table(network, (3, 64, 64))}
     assert rows["features.conv0"].output_shape == (64, 32, 32)
@@ -60,6 +60,6 @@ def test_other_networks_are_observed_in_a_forward_pass() -> None:
     assert sum(row.parameters for row in rows.values()) == total
 
 
-def test_a_sequential_network_with_an_unknown_layer_says_so() -> None:
+def test_error_names_the_unknown_layer_of_a_sequential_network() -> None:
     with pytest.raises(TypeError, match="Tanh"):
         layer_table(nn.Sequential(nn.Tanh()), (3, 8, 8))

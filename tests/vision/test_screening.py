@@ -1,4 +1,4 @@
-"""Well-formed files that ask for far more work than their width and height say."""
+"""Valid files that need far more work than their width and height suggest."""
 
 import struct
 import time
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
-from app.vision.images import ImageLimits, read_header, set_up_pillow
+from app.vision.images import ImageLimits, configure_pillow, read_header
 from tests.patience import patient
 from tests.pictures import encode, photograph
 
@@ -17,7 +17,7 @@ LIMITS = ImageLimits()
 
 
 def tiff(*entries: tuple[int, int, int, int], tail: bytes = b"") -> bytes:
-    """A little-endian TIFF of one directory with entries (tag, type, count, value)."""
+    """Return a little-endian TIFF of one directory with entries (tag, type, count, value)."""
     packed = b"".join(struct.pack("<HHLL", *entry) for entry in entries)
     return b"II*\0" + struct.pack("<LH", 8, len(entries)) + packed + bytes(4) + tail
 
@@ -89,7 +89,7 @@ def png_of_many_profiles() -> bytes:
     return png_with(b"iCCP" + b"a\0\0" + zlib.compress(bytes(1_000_000)), 1000)
 
 
-def png_of_many_packed_texts_that_are_none() -> bytes:
+def png_of_many_compressed_texts_that_are_not_utf8() -> bytes:
     text = b"iTXt" + b"a\0\1\0\0\0" + zlib.compress(b"\xff" * 1_000_000)  # not UTF-8
     return png_with(text, 1000)
 
@@ -101,7 +101,7 @@ def png_with(chunk: bytes, times: int) -> bytes:
 
 
 def gif_with(blocks: bytes) -> bytes:
-    """A GIF with something before its first image."""
+    """Return a GIF with `blocks` before its first image."""
     data = encode(photograph(), "GIF")
     first = 13 + (3 << ((data[10] & 7) + 1))
     return data[:first] + blocks + data[first:]
@@ -135,13 +135,13 @@ def gif_of_millions_of_bytes_between_blocks() -> bytes:
         jpeg_of_a_million_segments_after_an_early_end,
         jpeg_of_a_million_photoshop_blocks,
         png_of_many_profiles,
-        png_of_many_packed_texts_that_are_none,
+        png_of_many_compressed_texts_that_are_not_utf8,
         gif_of_a_comment_in_millions_of_blocks,
         gif_of_an_extension_in_millions_of_blocks,
         gif_of_millions_of_bytes_between_blocks,
     ],
 )
-def test_a_file_of_too_much_work_is_refused_at_once(make: Callable[[], bytes]) -> None:
+def test_file_of_excessive_work_is_refused_quickly(make: Callable[[], bytes]) -> None:
     data = make()
     started = time.process_time()
     with pytest.raises((ImageTooLargeError, UndecodableImageError)):
@@ -159,12 +159,12 @@ def test_a_file_of_too_much_work_is_refused_at_once(make: Callable[[], bytes]) -
         ("RGB", {"progressive": True, "restart_marker_blocks": 1}, 10),
     ],
 )
-def test_scans_of_a_jpeg_are_counted(mode: str, options: dict[str, object], scans: int) -> None:
+def test_jpeg_scans_are_counted(mode: str, options: dict[str, object], scans: int) -> None:
     data = encode(photograph().convert(mode), "JPEG", **options)
     assert read_header(data, LIMITS).scans == scans
 
 
-def test_scans_of_other_pictures_in_a_jpeg_do_not_count() -> None:
+def test_jpeg_scans_of_embedded_images_are_not_counted() -> None:
     thumbnail = encode(photograph(16, 12), "JPEG", progressive=True)
     pictures = b"\xff\xe2" + struct.pack(">H", 2 + 3 * len(thumbnail)) + thumbnail * 3
     data = encode(photograph(), "JPEG", progressive=True)
@@ -172,29 +172,29 @@ def test_scans_of_other_pictures_in_a_jpeg_do_not_count() -> None:
 
 
 def progressive(scans: int, between: bytes = b"", **options: object) -> bytes:
-    """A progressive JPEG whose last scan is there again and again."""
+    """Return a progressive JPEG that repeats its last scan."""
     data = encode(Image.new("RGB", (64, 64)), "JPEG", progressive=True, **options)
     last = data[data.rindex(b"\xff\xda") : -2]
     return data[:-2] + between + last * (scans - 10) + data[-2:]
 
 
-def test_a_jpeg_of_as_many_scans_as_are_accepted_is_read() -> None:
+def test_jpeg_with_the_maximum_number_of_scans_is_decoded() -> None:
     header = read_header(progressive(32), LIMITS)
     assert header.scans == 32
     assert header.decode().size == (64, 64)
-    with pytest.raises(ImageTooLargeError, match="more than 32 scans; save it again"):
+    with pytest.raises(ImageTooLargeError, match=r"more than 32 scans\. Save it again"):
         read_header(progressive(33), LIMITS)
 
 
 @pytest.mark.parametrize("between", [b"\xff\x02\xff\xff", b"\xff\xd8\xff\xff", b"\xff\xff\xff"])
-def test_scans_cannot_be_hidden(between: bytes) -> None:
+def test_hidden_jpeg_scans_are_counted(between: bytes) -> None:
     with pytest.raises(ImageTooLargeError, match="scans"):
         read_header(progressive(40, between, restart_marker_blocks=1), LIMITS)
 
 
-def test_scans_are_part_of_the_work() -> None:
+def test_more_scans_raise_the_decode_cost() -> None:
     baseline, usual, most = (
-        read_header(data, LIMITS).work
+        read_header(data, LIMITS).decode_cost
         for data in (
             encode(Image.new("RGB", (64, 64)), "JPEG"),
             progressive(10),
@@ -206,29 +206,29 @@ def test_scans_are_part_of_the_work() -> None:
     assert 3.5 * baseline < most < 4 * baseline
 
 
-def test_a_decoder_in_python_is_more_work() -> None:
+def test_python_decoder_raises_the_decode_cost() -> None:
     header = struct.pack("<LiiHHLLiiLL", 40, 40, 20, 1, 8, 1, 0, 0, 0, 0, 0)
     data = b"BM" + struct.pack("<LHHL", 0, 0, 0, 54 + 1024) + header + bytes(1024 + 100)
-    assert read_header(data, LIMITS).work == 20 * 800
+    assert read_header(data, LIMITS).decode_cost == 20 * 800
 
 
-def test_a_tiff_of_endless_jpeg_scans_cannot_be_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiff_with_too_many_jpeg_scans_is_undecodable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER", "100")
-    set_up_pillow()
+    configure_pillow()
     assert read_header(tiff_of_a_jpeg(progressive(30)), LIMITS).decode().size == (64, 64)
     with pytest.raises(UndecodableImageError):
         read_header(tiff_of_a_jpeg(progressive(40)), LIMITS).decode()
 
 
 def tiff_of_a_jpeg(data: bytes) -> bytes:
-    """A TIFF file whose only strip is a JPEG of 64 by 64 pixels."""
+    """Return a TIFF file whose only strip is a JPEG of 64 by 64 pixels."""
     shape = ((256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 1, 8), (259, 3, 1, 7), (262, 3, 1, 6))
     start = 8 + 2 + 9 * 12 + 4
     strip = ((273, 4, 1, start), (277, 3, 1, 3), (278, 4, 1, 64), (279, 4, 1, len(data)))
     return tiff(*shape, *strip, tail=data)
 
 
-def test_a_tile_counts_as_a_whole() -> None:
+def test_partial_tiles_count_as_whole_tiles() -> None:
     data = tiff((256, 3, 1, 100), (257, 3, 1, 70), (322, 3, 1, 64), (323, 3, 1, 64))
     with pytest.raises(ImageTooLargeError, match="16,384 pixels"):
         read_header(data, ImageLimits(max_pixels=10_000))
@@ -249,7 +249,7 @@ def test_ordinary_files_with_metadata_pass() -> None:
         assert read_header(data, LIMITS).decode().size == (64, 48)
 
 
-def test_small_run_length_coded_bitmaps_pass() -> None:
+def test_small_run_length_encoded_bmp_files_pass() -> None:
     header = struct.pack("<LiiHHLLiiLL", 40, 4, 2, 1, 8, 1, 0, 0, 0, 0, 0)
     palette = bytes((0, 0, 0, 0, 255, 255, 255, 0)) + bytes(1016)
     rows = b"\x04\x01\0\0" + b"\x04\x00\0\0" + b"\0\x01"

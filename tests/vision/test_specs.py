@@ -5,25 +5,25 @@ from app.vision.specs import SPECS, ModelSpec
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=str)
-def test_a_spec_survives_json(spec: ModelSpec) -> None:
+def test_spec_round_trips_through_json(spec: ModelSpec) -> None:
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=str)
-def test_the_network_takes_the_input_and_answers_every_class(spec: ModelSpec) -> None:
+def test_network_accepts_the_input_and_returns_every_class(spec: ModelSpec) -> None:
     picture = spec.input
     batch = torch.zeros(2, picture.channels, picture.height, picture.width)
     assert spec.build()(batch).shape == (2, len(spec.classes))
 
 
-def test_labels_are_those_that_clients_rely_on() -> None:
+def test_class_names_are_stable() -> None:
     assert SPECS["mnist"].classes == tuple("0123456789")
     expected = "airplane automobile bird cat deer dog frog horse ship truck"
     assert SPECS["cifar10"].classes == tuple(expected.split())
     assert SPECS["catdog"].classes == ("cat", "dog")
 
 
-def test_another_size_keeps_what_is_cropped_off_in_proportion() -> None:
+def test_resized_spec_keeps_the_crop_ratio() -> None:
     picture = SPECS["catdog"].input
     assert picture.sized(picture.height) == picture
     large = picture.sized(224)

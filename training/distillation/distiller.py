@@ -17,7 +17,7 @@ from torch.nn import functional
 from torchvision.models import densenet121
 
 from app.vision.device import supports_bfloat16
-from app.vision.preprocess import normalise
+from app.vision.preprocess import normalize
 from app.vision.specs import InputSpec
 from training.averaging import AveragedWeights
 from training.distillation.lessons import Lesson, Lessons
@@ -179,7 +179,7 @@ class Distiller:
         """Make one optimizer step."""
         seed_torch(self._seed, _STEP, self._step)
         images = resized(flipped(lesson.images[chosen]), side_px)
-        inputs = normalise(images, self._spec).contiguous(memory_format=self._layout)
+        inputs = normalize(images, self._spec).contiguous(memory_format=self._layout)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             outputs = self._network(inputs)
         loss: Tensor = self._loss(

@@ -20,7 +20,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from app.vision.checkpoint import atomic_write
-from app.vision.preprocess import prepare
+from app.vision.preprocess import preprocess
 from app.vision.specs import InputSpec
 from training.distillation.recipe import Recipe
 from training.seeding import seed_torch
@@ -96,7 +96,7 @@ class KeptLessons:
         """Return the photographs as a model with that input would be shown them."""
 
         def made() -> Lesson:
-            views = torch.stack([prepare(image, spec) for image in self._photographs])
+            views = torch.stack([preprocess(image, spec) for image in self._photographs])
             return Lesson(views, self._taught(views), self._dog)
 
         return _kept(self._folder / "plain.pt", made)

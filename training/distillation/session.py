@@ -16,7 +16,7 @@ from torch import Tensor
 
 from app.vision.checkpoint import atomic_write
 from app.vision.device import choose_device
-from app.vision.heap import keep_freed
+from app.vision.heap import retain_freed_memory
 from app.vision.specs import CATDOG
 from training import figures, report
 from training.data import Part, read_catdog_photographs
@@ -69,7 +69,7 @@ class Session:
         self._recipe, self._options, self._console = recipe, options, console
         self._device = choose_device(options.device)
         make_repeatable(self._device)
-        keep_freed()
+        retain_freed_memory()
         self._folder = options.folder
         make_folder(self._folder.path)
         if self._is_finished() and not options.overwrite:

@@ -134,7 +134,7 @@ class _Wanted:
 async def _classify_one(services: Services, wanted: _Wanted, upload: Upload) -> Classification:
     model = wanted.model
     prepared = await decode_for(services, model, upload.data, wanted.flow, wanted.count_pixels)
-    probabilities = await model.batcher.submit(prepared.picture, wanted.flow)
+    probabilities = await model.batcher.submit(prepared.value, wanted.flow)
     return Classification(
         model=_reference(model),
         predictions=[

@@ -69,20 +69,20 @@ async def _draft(
         )
     options = _changed(StyleOptions.from_json(before.options), changes)
     photo = (before.options["photo_width"], before.options["photo_height"])
-    begun_px = before.progress.size if before.progress else None
+    resume_px = before.progress.size if before.progress else None
     cost = check_admission(
         options,
         photo,
         await in_store(services.worker_registry.workers),
         style_count=sum(name.startswith("style-") for name in before.inputs),
         max_size=services.limits.max_size,
-        begun_px=begun_px,
+        resume_px=resume_px,
     )
     last = plan(options, *photo)[-1]
-    if begun_px and begun_px > max(last.width, last.height):
+    if resume_px and resume_px > max(last.width, last.height):
         raise InvalidRequestError(
             f"quality {options.quality} would paint this at {max(last.width, last.height)} px, and "
-            f"the painting has {begun_px} already; take another quality or a larger size"
+            f"the painting has {resume_px} already; take another quality or a larger size"
         )
     width, height = fit(*photo, options.size)
     return JobDraft(

@@ -24,10 +24,10 @@ from app.evaluation.datasets import find_dataset, list_datasets
 from app.evaluation.errors import (
     ArchiveError,
     ArchiveTooLargeError,
-    NothingLabelledError,
+    NoLabeledFilesError,
     UnknownDatasetError,
 )
-from app.evaluation.labeled_images import label, open_source
+from app.evaluation.labeled_images import label_files, open_source
 from app.jobs.model import ARCHIVE, Job, JobKind
 from app.jobs.storage.spool import Incoming
 from app.serving.errors import ModelUnavailableError, UnknownModelError
@@ -95,7 +95,7 @@ class EvaluateQuery(BaseModel):
             UnsupportedUploadError,
             MalformedUploadError,
             ArchiveError,
-            NothingLabelledError,
+            NoLabeledFilesError,
             ModelUnavailableError,
             *JOB_REFUSALS,
         ),
@@ -162,7 +162,7 @@ async def _made(path: Path, job_request: JobRequest, sender: Sender, services: S
 
     def labelled() -> int:
         with open_source(path, services.archives.limits) as source:
-            return len(label(source.names, card.spec.class_of).files)
+            return len(label_files(source.names, card.spec.class_of).files)
 
     images = await services.archives.opened(labelled, sender.flow)
     options = {**job_request.fields, "version": card.version, "images": images}

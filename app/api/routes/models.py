@@ -18,7 +18,7 @@ from app.api.schemas.common import (
 )
 from app.serving.errors import UnknownModelError
 from app.serving.loader import ServedModel
-from app.serving.registry import Unavailable
+from app.serving.registry import UnavailableModel
 
 router = APIRouter(tags=["models"])
 
@@ -37,12 +37,12 @@ async def show_model(name: ModelName, services: ServicesDep) -> ModelOut | Unava
     """Show one model."""
     models = services.registry.models
     if name not in models:
-        raise UnknownModelError(f"there is no model {name!r}; the models are: {', '.join(models)}")
+        raise UnknownModelError(f"There is no model {name!r}. The models are: {', '.join(models)}.")
     return _describe(name, models[name])
 
 
-def _describe(name: str, model: ServedModel | Unavailable) -> ModelOut | UnavailableModelOut:
-    if isinstance(model, Unavailable):
+def _describe(name: str, model: ServedModel | UnavailableModel) -> ModelOut | UnavailableModelOut:
+    if isinstance(model, UnavailableModel):
         return UnavailableModelOut(name=name, reason=model.reason)
     classifier = model.classifier
     card = classifier.card
@@ -59,9 +59,9 @@ def _describe(name: str, model: ServedModel | Unavailable) -> ModelOut | Unavail
             test=ScoresOut.model_validate(card.test),
         ),
         sha256=card.sha256,
-        engine=model.choice.engine.kind.name,
-        engine_reason=model.choice.reason,
-        engine_selection=model.choice.selection,
+        engine=model.selection.engine.kind.name,
+        engine_reason=model.selection.reason,
+        engine_selection=model.selection.state,
         device=str(classifier.device),
-        dtype=model.choice.engine.kind.dtype,
+        dtype=model.selection.engine.kind.dtype,
     )

@@ -25,7 +25,7 @@ from app.jobs.errors import (
 )
 from app.jobs.model import Job, JobKind
 from app.jobs.storage.spool import Incoming
-from app.serving.decoder import Prepared
+from app.serving.decoder import DecodedImage
 from app.style.schedule import fit
 from app.vision.errors import (
     ImageError,
@@ -158,11 +158,11 @@ async def _decoded(
     flow: str,
     count_pixels: Callable[[int], None],
     services: Services,
-) -> Prepared[None]:
+) -> DecodedImage[None]:
     """Decode an uploaded picture, to check it."""
     assert isinstance(data, bytes)  # only archives are files on the disk
     with form_field(name.partition("-")[0], ImageError):
-        return await services.decoder.prepare(data, lambda _image: None, flow, None, count_pixels)
+        return await services.decoder.decode(data, lambda _image: None, flow, None, count_pixels)
 
 
 def _pictures(form: Form, style_names: list[str]) -> tuple[bytes, list[bytes]]:

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.engines.selection import Selection
-from app.serving.reloader import Outcome
+from app.engines.selection import SelectionState
+from app.serving.reloader import ReloadOutcome
 
 
 class Schema(BaseModel):
@@ -171,7 +171,7 @@ class ModelOut(Schema):
     sha256: str
     engine: str = Field(description="what runs the network", examples=["openvino"])
     engine_reason: str = Field(description="the reason for this engine, with the measurements")
-    engine_selection: Selection = Field(
+    engine_selection: SelectionState = Field(
         description="`pending`: the reference engine is used until a faster one has been "
         "selected; `done`: the selection is finished; `failed`: the reference engine is used, and "
         "`engine_reason` says why"
@@ -197,7 +197,7 @@ class ModelsOut(Schema):
 class ReloadedOut(Schema):
     """The outcome for one model."""
 
-    outcome: Outcome = Field(
+    outcome: ReloadOutcome = Field(
         description="`unchanged`: the files have not changed; `reloaded`: the new files are "
         "served; `refused`: the new files cannot be used; `missing`: there are no files. In the "
         "last two cases the previous model stays"

@@ -189,7 +189,7 @@ async def _row(at: int, image: bytes | Tensor, work: _Work) -> Tensor:
         prepared = await decode_for(work.services, model, image, work.flow, work.count_pixels)
     except ImageError as error:
         raise type(error)(f"image {at}: {error}") from error
-    return await model.batcher.submit(prepared.picture, work.flow)
+    return await model.batcher.submit(prepared.value, work.flow)
 
 
 def _deadline_s(asked: InferenceRequest, call: _Call) -> float:

@@ -52,7 +52,7 @@ def _described(model: ServedModel) -> ModelMetadata:
     return ModelMetadata(
         name=spec.name,
         versions=[model.version],
-        platform=model.choice.engine.kind.name,
+        platform=model.selection.engine.kind.name,
         inputs=kinds(spec.input),
         outputs=[output_tensors.output_metadata(spec.classes)],
     )

@@ -11,19 +11,19 @@ import structlog
 import torch
 
 from app.engines.options import EngineOptions
-from app.engines.selection import choose
+from app.engines.selection import select_engine
 from app.evaluation.datasets import find_dataset
 from app.evaluation.errors import (
     ArchiveError,
     ArchiveTooLargeError,
-    NothingLabelledError,
+    NoLabeledFilesError,
     UnknownDatasetError,
 )
 from app.evaluation.evaluator import Evaluator
-from app.evaluation.labeled_images import Labels, label, open_source
-from app.evaluation.predictions import Answers, AnswersError
-from app.evaluation.sources import ArchiveLimits, Source
-from app.evaluation.worst_mistakes import illustrated
+from app.evaluation.labeled_images import LabeledSet, label_files, open_source
+from app.evaluation.predictions import Predictions, PredictionsError
+from app.evaluation.sources import ArchiveLimits, ImageSource
+from app.evaluation.worst_mistakes import with_thumbnails
 from app.jobs.errors import BadJobError
 from app.jobs.execution.checkpoints import newest_readable
 from app.jobs.execution.work import JobOutput, JobUpdate, OutputFile
@@ -75,46 +75,52 @@ class EvaluateHandler:
         with self._source(job) as source:
             yield from self._evaluate(job, classifier, source)
 
-    def _evaluate(self, job: Job, classifier: Classifier, source: Source) -> Iterator[JobUpdate]:
+    def _evaluate(
+        self, job: Job, classifier: Classifier, source: ImageSource
+    ) -> Iterator[JobUpdate]:
         try:
-            labels = label(source.names, classifier.card.spec.class_of)
-        except NothingLabelledError as error:
+            labels = label_files(source.names, classifier.card.spec.class_of)
+        except NoLabeledFilesError as error:
             raise BadJobError("invalid_set", str(error)) from error
-        choice = choose(classifier, self._options(job.options["engine"]))
+        choice = select_engine(classifier, self._options(job.options["engine"]))
         evaluator = Evaluator(classifier, choice, self.limits, self.budget, self.threads)
-        of = f"{classifier.card.version} {choice.engine.kind} {choice.enough_px} {labels.digest}"
-        for answers in evaluator.run(source, labels, self._resume(job, of)):
-            progress = Progress(step=answers.seen, steps=len(labels.files))
+        of = f"{classifier.card.version} {choice.engine.kind} {choice.min_side_px} {labels.digest}"
+        for predictions in evaluator.run(source, labels, self._resume(job, of)):
+            progress = Progress(step=predictions.seen, steps=len(labels.files))
             left = progress.steps - progress.step
             yield JobUpdate(
                 progress=progress,
-                eta_s=left * answers.seconds / answers.seen,
+                eta_s=left * predictions.seconds / predictions.seen,
                 preview=None,
-                checkpoint=answers.to_bytes,
-                product=partial(self._product, evaluator, source, labels, answers),
-                can_finish=bool(answers.positions),
+                checkpoint=predictions.to_bytes,
+                product=partial(self._product, evaluator, source, labels, predictions),
+                can_finish=bool(predictions.positions),
             )
-            if answers.seconds > self.max_s:
+            if predictions.seconds > self.max_s:
                 return
 
     def _options(self, asked: str) -> EngineOptions:
         return replace(self.engines, preference="exact") if asked == "exact" else self.engines
 
     def _product(
-        self, evaluator: Evaluator, source: Source, labels: Labels, answers: Answers
+        self,
+        evaluator: Evaluator,
+        source: ImageSource,
+        labels: LabeledSet,
+        predictions: Predictions,
     ) -> JobOutput:
-        if not answers.positions:
-            reason = answers.skipped[0].reason
+        if not predictions.positions:
+            reason = predictions.skipped[0].reason
             raise BadJobError("invalid_set", f"No image can be used. The first error: {reason}")
-        report = evaluator.report(labels, answers)
-        shown = list(illustrated(report.worst_mistakes, source, self.limits))
+        report = evaluator.report(labels, predictions)
+        shown = list(with_thumbnails(report.worst_mistakes, source, self.limits))
         report = replace(report, worst_mistakes=[mistake for mistake, _ in shown])
         document = json.dumps(report.to_json()).encode()
         pictures = [OutputFile(str(mistake.thumbnail), picture) for mistake, picture in shown]
         return JobOutput(OutputFile("report.json", document), extras=pictures)
 
     @contextmanager
-    def _source(self, job: Job) -> Iterator[Source]:
+    def _source(self, job: Job) -> Iterator[ImageSource]:
         with ExitStack() as stack:
             try:
                 path = self._path(job, stack)
@@ -132,11 +138,11 @@ class EvaluateHandler:
             return stack.enter_context(self.storage.at_hand(job.inputs[ARCHIVE], self.came))
         return find_dataset(self.datasets, job.options["dataset"])
 
-    def _resume(self, job: Job, of: str) -> Answers:
-        def read(data: bytes) -> Answers:
-            answers = Answers.from_bytes(data)
-            if answers.of != of:
-                raise AnswersError("they belong to another set")
-            return answers
+    def _resume(self, job: Job, key: str) -> Predictions:
+        def read(data: bytes) -> Predictions:
+            predictions = Predictions.from_bytes(data)
+            if predictions.key != key:
+                raise PredictionsError("they belong to another set")
+            return predictions
 
-        return newest_readable(job, self.storage, read) or Answers(of)
+        return newest_readable(job, self.storage, read) or Predictions(key)

@@ -14,10 +14,10 @@ from app.jobs.execution.checkpoints import newest_readable
 from app.jobs.execution.work import JobOutput, JobUpdate, OutputFile
 from app.jobs.model import BEGUN, Job, Progress
 from app.jobs.storage.base import FileStorage
-from app.style.checkpoint import Checkpoint, ResumeError
+from app.style.checkpoint import PaintingCheckpoint, ResumeError
 from app.style.estimate import Calibration, largest_size, remaining_s
+from app.style.images import encode
 from app.style.options import StyleOptions
-from app.style.pictures import encode
 from app.style.schedule import Stage, first_stage, plan
 from app.style.targets import StyleTargets
 from app.style.transfer import StyleStep, stylize
@@ -70,14 +70,12 @@ class StylizeHandler:
         photo: Image.Image,
         styles: Sequence[Image.Image],
         options: StyleOptions,
-        resume: Checkpoint | None,
+        resume: PaintingCheckpoint | None,
     ) -> Iterator[StyleStep]:
         """Paint.
 
         If the memory is not sufficient, retry from there in the mode that saves memory.
         """
-        network = self._targets.network
-        usual_px = network.frugal_px
         try:
             for step in stylize(photo, styles, options, targets=self._targets, resume=resume):
                 resume = step.checkpoint()
@@ -86,14 +84,18 @@ class StylizeHandler:
             log.warning("out of memory; retrying with less memory")
         else:
             return
-        network.frugal_px = 0
         try:
-            yield from stylize(photo, styles, options, targets=self._targets, resume=resume)
+            yield from stylize(
+                photo,
+                styles,
+                options,
+                targets=self._targets,
+                resume=resume,
+                save_memory=True,
+            )
         except torch.OutOfMemoryError as error:
             fits = self._what_fits(photo, options, len(styles))
             raise BadJobError("out_of_memory", fits) from error
-        finally:
-            network.frugal_px = usual_px
 
     def _what_fits(self, photo: Image.Image, options: StyleOptions, style_count: int) -> str:
         message = "The device has too little memory for this size"
@@ -113,9 +115,9 @@ class StylizeHandler:
 
     def _resume(
         self, job: Job, options: StyleOptions, stages: Sequence[Stage]
-    ) -> Checkpoint | None:
-        def read(data: bytes) -> Checkpoint:
-            checkpoint = Checkpoint.from_bytes(data)
+    ) -> PaintingCheckpoint | None:
+        def read(data: bytes) -> PaintingCheckpoint:
+            checkpoint = PaintingCheckpoint.from_bytes(data)
             if checkpoint.stage >= len(stages) or checkpoint.seed != options.seed:
                 raise ResumeError("it belongs to another painting")
             if not 0 <= checkpoint.step <= stages[checkpoint.stage].steps:
@@ -126,7 +128,7 @@ class StylizeHandler:
         if kept is not None:
             return kept
         if BEGUN in job.inputs:
-            begun = Checkpoint.from_bytes(self._storage.get(job.inputs[BEGUN]))
+            begun = PaintingCheckpoint.from_bytes(self._storage.get(job.inputs[BEGUN]))
             longest = max(begun.picture.shape[2:])
             return replace(begun, stage=first_stage(stages, longest), step=0)
         return None

@@ -1,4 +1,4 @@
-"""The six built-in style pictures, drawn by `tools/draw_styles.py`."""
+"""The six built-in style images, drawn by `draw.py`."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ NAMES = ("brushwork", "marbling", "mosaic", "stained-glass", "watercolour", "woo
 
 
 def path_of(name: str) -> Path | None:
-    """Return the file of a built-in style, or None when there is no style of that name."""
+    """Return the file of a built-in style, or None if there is no style of that name."""
     return Path(__file__).with_name(f"{name}.jpg") if name in NAMES else None

@@ -18,5 +18,5 @@ class Peer:
     @bentoml.api(route="/classify", batchable=True, max_batch_size=8, max_latency_ms=60_000)
     def classify(self, file: list[Image]) -> list[dict[str, Any]]:
         """Label several images."""
-        pictures = [self.classifier.prepare(image.convert("RGB")) for image in file]
+        pictures = [self.classifier.preprocess(image.convert("RGB")) for image in file]
         return answers(self.classifier, pictures)

@@ -23,7 +23,7 @@ def load(device: str = "cpu") -> Classifier:
 
 def prepared(classifier: Classifier, data: bytes) -> Tensor:
     """Decode and prepare as usual: uint8 (C, H, W)."""
-    return classifier.prepare(Image.open(io.BytesIO(data)).convert("RGB"))
+    return classifier.preprocess(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def answers(classifier: Classifier, pictures: Sequence[Tensor]) -> list[dict[str, Any]]:

@@ -232,9 +232,9 @@ def test_a_model_that_is_not_available(strict_client: httpx.Client) -> None:
 
 
 def test_a_bad_image_is_named_by_its_place(protocol: triton.InferenceServerClient) -> None:
-    with pytest.raises(InferenceServerException, match=r"415.*image 1: not an image"):
+    with pytest.raises(InferenceServerException, match=r"415.*image 1: The file is not an image"):
         protocol.infer("mnist", [files(FILES[0], b"<svg/>")])
-    with pytest.raises(InferenceServerException, match=r"422.*image 0: .*cut short"):
+    with pytest.raises(InferenceServerException, match=r"422.*image 0: .*truncated"):
         protocol.infer("mnist", [files(FILES[0][: len(FILES[0]) // 2])])
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.models import densenet121
 
-from app.vision.preprocess import normalise
+from app.vision.preprocess import normalize
 from app.vision.specs import CATDOG
 from tests.training.distillation.tiny import TINY, colour_teacher
 from tests.training.tiny import photographs
@@ -85,7 +85,7 @@ def test_a_student_learns_what_the_teacher_says(lessons: KeptLessons) -> None:
     student.load_state_dict(distiller.backbone())
     validation = lessons.plain(CATDOG.input.sized(32))
     with torch.inference_mode():
-        outputs = student.eval()(normalise(validation.images, CATDOG.input))
+        outputs = student.eval()(normalize(validation.images, CATDOG.input))
     assert torch.equal(outputs.argmax(dim=1), validation.logits.argmax(dim=1))
 
 
@@ -104,5 +104,5 @@ def test_half_of_the_images_are_flipped_and_sizes_change_smoothly() -> None:
     assert small.shape == (100, 3, 16, 16)
     assert small[0, 0, 0].diff().sub(16).abs().max() < 4
     lesson = Lesson(ramp[:2], torch.zeros(2, 1000).half(), torch.zeros(2))
-    inputs = normalise(resized(lesson.images, 64), CATDOG.input)
-    assert torch.allclose(inputs, normalise(lesson.images, CATDOG.input), atol=1e-4)
+    inputs = normalize(resized(lesson.images, 64), CATDOG.input)
+    assert torch.allclose(inputs, normalize(lesson.images, CATDOG.input), atol=1e-4)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.vision.preprocess import prepare
+from app.vision.preprocess import preprocess
 from app.vision.specs import CATDOG
 from tests.training.distillation.tiny import TINY, colour_teacher
 from tests.training.tiny import photographs
@@ -67,7 +67,7 @@ def test_plain_lessons_are_the_photographs_as_served(tmp_path: Path) -> None:
     spec = CATDOG.input.sized(32)
     plain = _lessons(tmp_path).plain(spec)
     for image, picture in zip(plain.images, _PICTURES, strict=True):
-        assert torch.equal(image, prepare(picture, spec))
+        assert torch.equal(image, preprocess(picture, spec))
 
 
 def test_blends_are_between_two_views_and_their_labels() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.vision.preprocess import prepare
+from app.vision.preprocess import preprocess
 from app.vision.specs import CATDOG
 from training.data import Part, read_catdog_photographs
 from training.distillation.teacher import Teacher
@@ -27,7 +27,7 @@ def test_a_teacher_answers_pictures_of_any_size(teacher: Teacher) -> None:
 
 def test_it_knows_dogs(datasets: Path) -> None:
     images, labels = read_catdog_photographs(datasets, Part.TRAIN, 60)
-    views = torch.stack([prepare(image, CATDOG.input.sized(128)) for image in images])
+    views = torch.stack([preprocess(image, CATDOG.input.sized(128)) for image in images])
     named = Teacher(192, torch.device("cpu"))(views).argmax(dim=1)
     dogs = torch.tensor([index in _DOGS for index in named.tolist()])
     assert dogs[labels == 1].float().mean() > 0.8

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.style.optimizer import LBFGS, Adam, Optimiser
+from app.style.optimizer import LBFGS, Adam, Optimizer
 
 TARGET = torch.linspace(0.1, 0.9, 48).view(1, 3, 4, 4)
 CURVATURE = torch.logspace(0, 3, 48).view(1, 3, 4, 4)
@@ -15,11 +15,11 @@ def loss_and_gradient(x: Tensor, target: Tensor) -> tuple[float, Tensor]:
     return (CURVATURE * difference.square()).sum().item() / 2, CURVATURE * difference
 
 
-def descend(optimiser: Optimiser, target: Tensor, steps: int) -> Tensor:
+def descend(optimizer: Optimizer, target: Tensor, steps: int) -> Tensor:
     x = torch.full_like(target, 0.5)
     for _ in range(steps):
-        x = optimiser.step(x, *loss_and_gradient(x, target))
-    return optimiser.result(x)
+        x = optimizer.step(x, *loss_and_gradient(x, target))
+    return optimizer.result(x)
 
 
 def test_lbfgs_finds_the_minimum_of_an_ill_conditioned_quadratic() -> None:
@@ -27,8 +27,8 @@ def test_lbfgs_finds_the_minimum_of_an_ill_conditioned_quadratic() -> None:
     assert (found - TARGET).abs().max() < 1e-3
 
 
-def test_lbfgs_goes_half_the_way_of_the_dense_update() -> None:
-    optimiser = LBFGS(TARGET, history=5, bands=1)
+def test_lbfgs_step_is_half_of_the_dense_update() -> None:
+    optimizer = LBFGS(TARGET, history=5, bands=1)
     x = torch.full_like(TARGET, 0.5)
     pairs: list[tuple[Tensor, Tensor]] = []
     before: tuple[Tensor, Tensor] | None = None
@@ -38,14 +38,14 @@ def test_lbfgs_goes_half_the_way_of_the_dense_update() -> None:
         if before is not None:
             pairs.append((place - before[0], slope - before[1]))
         before = place, slope
-        x = optimiser.step(x, loss, gradient)
+        x = optimizer.step(x, loss, gradient)
         if pairs:
             wanted = place - dense_inverse_hessian(pairs) @ slope / 2
             assert (x.flatten() - wanted).abs().max() < 1e-4
 
 
 def dense_inverse_hessian(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """BFGS as textbooks have it, from the scale of all steps and the last five of them."""
+    """Textbook BFGS, from the scale of all steps and the last five steps."""
     fading = [0.6**age for age in range(len(pairs))][::-1]
     of_steps = sum(fade * s.dot(s) for fade, (s, _) in zip(fading, pairs, strict=True))
     of_changes = sum(fade * y.dot(y) for fade, (_, y) in zip(fading, pairs, strict=True))
@@ -65,22 +65,22 @@ def test_lbfgs_stays_in_range_and_finds_the_constrained_minimum() -> None:
 
 
 @pytest.mark.parametrize("bad", [1e9, math.nan, math.inf])
-def test_lbfgs_goes_back_after_a_step_too_far(bad: float) -> None:
-    optimiser = LBFGS(TARGET)
+def test_lbfgs_backtracks_after_a_rejected_step(bad: float) -> None:
+    optimizer = LBFGS(TARGET)
     x = torch.full_like(TARGET, 0.5)
     loss, gradient = loss_and_gradient(x, TARGET)
-    after = optimiser.step(x, loss, gradient)
-    back = optimiser.step(after, bad, torch.full_like(x, math.nan))
+    after = optimizer.step(x, loss, gradient)
+    back = optimizer.step(after, bad, torch.full_like(x, math.nan))
     assert back.isfinite().all()
     assert (back - x).norm() < 0.5 * (after - x).norm()
 
 
-def test_steps_leave_earlier_pictures_alone() -> None:
-    for optimiser in (LBFGS(TARGET), Adam(TARGET)):
+def test_steps_do_not_change_earlier_images() -> None:
+    for optimizer in (LBFGS(TARGET), Adam(TARGET)):
         x = torch.full_like(TARGET, 0.5)
         for _ in range(3):
             kept = x.clone()
-            following = optimiser.step(x, *loss_and_gradient(x, TARGET))
+            following = optimizer.step(x, *loss_and_gradient(x, TARGET))
             assert torch.equal(x, kept)
             x = following
 

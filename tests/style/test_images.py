@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 
 from app.style.builtin import NAMES, path_of
-from app.style.pictures import PARAMETERS_KEY, encode, to_image, to_tensor
+from app.style.images import PARAMETERS_KEY, encode, to_image, to_tensor
 from tools.draw_styles import SIZE_PX, draw, save
 
 CPU = torch.device("cpu")
 
 
-def test_an_image_survives_the_way_to_a_tensor_and_back(photo: Image.Image) -> None:
+def test_image_round_trips_through_a_tensor(photo: Image.Image) -> None:
     tensor = to_tensor(photo, photo.size, CPU)
     assert tensor.shape == (1, 3, 72, 96)
     assert tensor.dtype is torch.float32
@@ -30,19 +30,21 @@ def test_values_out_of_range_are_clipped() -> None:
     ("file_format", "expected"),
     [("png", "PNG"), ("jpg", "JPEG"), ("jpeg", "JPEG"), ("webp", "WEBP")],
 )
-def test_results_are_encoded_as_asked(photo: Image.Image, file_format: str, expected: str) -> None:
+def test_results_are_encoded_in_the_requested_format(
+    photo: Image.Image, file_format: str, expected: str
+) -> None:
     image = Image.open(io.BytesIO(encode(photo, file_format, {"seed": 5})))
     assert image.format == expected
     assert image.size == photo.size
     assert not image.getexif()
 
 
-def test_a_png_says_how_it_was_made(photo: Image.Image) -> None:
+def test_png_contains_its_parameters(photo: Image.Image) -> None:
     image = Image.open(io.BytesIO(encode(photo, "png", {"seed": 5, "color": "match"})))
     assert json.loads(image.info[PARAMETERS_KEY]) == {"seed": 5, "color": "match"}
 
 
-def test_private_metadata_does_not_leave(photo: Image.Image) -> None:
+def test_private_metadata_is_not_written(photo: Image.Image) -> None:
     tagged = photo.copy()
     tagged.info |= {"exif": b"secret", "comment": b"secret", "xmp": b"secret"}
     for file_format in ("png", "jpeg", "webp"):
@@ -55,7 +57,7 @@ def test_unknown_formats_are_refused(photo: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_built_in_styles_are_there(name: str) -> None:
+def test_built_in_styles_exist(name: str) -> None:
     path = path_of(name)
     assert path is not None
     assert path.stat().st_size < 200_000
@@ -64,16 +66,16 @@ def test_built_in_styles_are_there(name: str) -> None:
         assert image.size == (SIZE_PX, SIZE_PX)
 
 
-def test_other_names_are_not_built_in() -> None:
+def test_unknown_style_names_have_no_file() -> None:
     assert path_of("../builtin/mosaic") is None
 
 
-@pytest.mark.parametrize("name", ["mosaic"])  # the quickest to draw
-def test_built_in_styles_are_what_the_script_draws(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["mosaic"])  # the fastest to draw
+def test_built_in_styles_match_the_drawing_script(name: str, tmp_path: Path) -> None:
     drawn = tmp_path / "drawn.jpg"
     save(draw(name), drawn)
     committed = path_of(name)
     assert committed is not None
     with Image.open(drawn) as new, Image.open(committed) as old:
         difference = np.abs(np.asarray(new, float) - np.asarray(old, float))
-    assert difference.mean() < 0.5  # of 255: another Pillow may round otherwise
+    assert difference.mean() < 0.5  # of 255: other versions of Pillow may round differently

@@ -1,4 +1,4 @@
-"""Accuracy of a model on labeled images."""
+"""Loss, accuracy and confusion matrix of a model on labeled images."""
 
 import math
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class ClassScore:
-    """The number of correct predictions for one class; `total` may be 0."""
+    """Number of correctly classified examples of one class; `total` may be 0."""
 
     correct: int
     total: int
 
     def __post_init__(self) -> None:
         if not (type(self.correct) is type(self.total) is int and 0 <= self.correct <= self.total):
-            raise ValueError(f"{self.correct!r} of {self.total!r} is not a score")
+            raise ValueError(f"{self.correct!r} of {self.total!r} is not a valid score")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Scores:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Read scores; raises KeyError, TypeError or ValueError on anything else."""
+        """Parse scores; raise KeyError, TypeError or ValueError if they are invalid."""
         classes = {name: ClassScore(**score) for name, score in value["classes"].items()}
         count, loss, accuracy = (value[name] for name in ("count", "loss", "accuracy"))
         if type(count) is not int or count < 1 or not (0 <= loss < math.inf and 0 <= accuracy <= 1):
@@ -54,7 +54,7 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, class_count: int) -> Ten
         class_count: K.
 
     Returns:
-        int64 (K, K), rows are true classes and columns predicted ones.
+        int64 (K, K); rows are true classes, columns predicted classes.
     """
     pairs = labels * class_count + predicted
     return torch.bincount(pairs, minlength=class_count**2).view(class_count, class_count)

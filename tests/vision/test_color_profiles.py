@@ -16,15 +16,15 @@ def profile_bytes(name: str) -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()  # type: ignore[arg-type]
 
 
-def test_srgb_stays_as_it_is() -> None:
+def test_srgb_image_is_unchanged() -> None:
     image = Image.new("RGB", (4, 4), (200, 100, 50))
     found = decoded(image, profile_bytes("sRGB"))
     assert np.abs(np.asarray(found, int) - np.asarray(image, int)).max() <= 1
 
 
-def test_another_profile_is_converted() -> None:
+def test_image_with_another_profile_is_converted() -> None:
     srgb = profile_bytes("sRGB")
-    # The red and green primaries exchanged: what is stored as red is shown as green.
+    # The red and green primaries are swapped: stored red is displayed as green.
     swapped = bytearray(srgb)
     red, green = swapped.index(b"rXYZ"), swapped.index(b"gXYZ")
     swapped[red : red + 4], swapped[green : green + 4] = b"gXYZ", b"rXYZ"
@@ -34,7 +34,7 @@ def test_another_profile_is_converted() -> None:
     assert red_value < 60
 
 
-def test_a_broken_profile_counts_as_none() -> None:
+def test_damaged_profile_is_ignored() -> None:
     image = Image.new("RGB", (4, 4), (200, 100, 50))
     assert decoded(image, b"not a profile").getpixel((0, 0)) == (200, 100, 50)
 
@@ -44,7 +44,7 @@ def test_transparency_survives_the_conversion() -> None:
     assert decoded(image, profile_bytes("sRGB")).getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_a_profile_is_left_alone_unless_asked_for() -> None:
+def test_profile_is_ignored_without_to_srgb() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (4, 4), (250, 10, 10)).save(buffer, "PNG", icc_profile=b"not a profile")
     image = read_header(buffer.getvalue(), ImageLimits()).decode()
