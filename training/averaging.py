@@ -25,5 +25,5 @@ class AveragedWeights:
         for name, average in self.network.state_dict().items():
             if average.is_floating_point():
                 average.lerp_(targets[name], weight)
-            else:  # counters, such as batch normalisation's
+            else:  # counters, such as batch normalization's
                 average.copy_(targets[name])

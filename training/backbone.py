@@ -59,7 +59,7 @@ class Backbone:
         return digest.hexdigest()[:12]
 
     def network(self) -> nn.Module:
-        """Build the network: float32 (B, 3, H, W), normalised -> features, float32 (B, 1024)."""
+        """Build the network: float32 (B, 3, H, W), normalized -> features, float32 (B, 1024)."""
         network: nn.Module = densenet121()
         network.classifier = nn.Identity()
         network.load_state_dict(self.state)

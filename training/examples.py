@@ -1,4 +1,4 @@
-"""Labelled images in memory."""
+"""Labeled images in memory."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled images: uint8 (N, C, H, W), 0..255, and class indices, int64 (N,).
+    """Labeled images: uint8 (N, C, H, W), 0..255, and class indices, int64 (N,).
 
     A task that trains on something else than pixels may have that in place of `images`, with the
     same first dimension.

@@ -29,7 +29,7 @@ def of_views(
     """Compute the features of several views of each image; None stands for the image as it is.
 
     Args:
-        network: in eval mode: float32 (B, C, H, W), normalised -> float32 (B, F).
+        network: in eval mode: float32 (B, C, H, W), normalized -> float32 (B, F).
         images: uint8 (N, C, H, W), 0..255, on the network's device.
         spec: the network's input.
         views: V variations of each image.

@@ -22,7 +22,7 @@ _DETAIL_PX = 32  # more pixel values than this a side are neither readable nor q
 _DARK_LEVEL = 128
 
 
-def unnormalise(batch: Tensor, spec: InputSpec) -> Tensor:
+def unnormalize(batch: Tensor, spec: InputSpec) -> Tensor:
     """Turn the network's input back into pixels: uint8 (B, C, H, W) from float32, the same."""
     mean = torch.tensor(spec.mean, device=batch.device).view(-1, 1, 1)  # (C, 1, 1)
     std = torch.tensor(spec.std, device=batch.device).view(-1, 1, 1)  # (C, 1, 1)
@@ -41,13 +41,13 @@ def loss_curves(
     kept = epochs[validation.index(min(validation))]
     axes.plot(epochs, training, marker=".", label="training (augmented)")
     axes.plot(epochs, validation, marker=".", label="validation")
-    axes.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept:.4g}")
+    axes.axvline(kept, color="gray", linestyle=":", label=f"kept: epoch {kept:.4g}")
     axes.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
     axes.legend()
     figure.savefig(path)
 
 
-def image_grid(images: Tensor, titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
+def image_grid(images: Tensor, titles: Sequence[str], colors: Sequence[str], path: Path) -> None:
     """Draw titled images in rows of eight: uint8 (N, C, H, W), 0..255."""
     columns = 8
     rows = -(-len(images) // columns)
@@ -56,24 +56,24 @@ def image_grid(images: Tensor, titles: Sequence[str], colours: Sequence[str], pa
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    for axes, image, title, colour in zip(grid.flat, images, titles, colours, strict=False):
+    for axes, image, title, color in zip(grid.flat, images, titles, colors, strict=False):
         _show(axes, image)
-        axes.set_title(title, color=colour, fontsize=9)
+        axes.set_title(title, color=color, fontsize=9)
     figure.savefig(path)
 
 
 def training_images(batch: Tensor, labels: Tensor, spec: ModelSpec, path: Path) -> None:
-    """Draw what the network learns from: its input, float32 (N, C, H, W), un-normalised."""
+    """Draw what the network learns from: its input, float32 (N, C, H, W), un-normalized."""
     titles = [spec.classes[label] for label in labels.tolist()]
-    image_grid(unnormalise(batch, spec.input), titles, ["black"] * len(titles), path)
+    image_grid(unnormalize(batch, spec.input), titles, ["black"] * len(titles), path)
 
 
 def predictions(examples: Examples, predicted: Tensor, classes: Sequence[str], path: Path) -> None:
     """Draw images titled "predicted (true)", green where that is right and red where it is not."""
     pairs = list(zip(predicted.tolist(), examples.labels.tolist(), strict=True))
     titles = [f"{classes[guess]} ({classes[label]})" for guess, label in pairs]
-    colours = ["green" if guess == label else "red" for guess, label in pairs]
-    image_grid(examples.images, titles, colours, path)
+    colors = ["green" if guess == label else "red" for guess, label in pairs]
+    image_grid(examples.images, titles, colors, path)
 
 
 def confusion_matrix(confusion: Tensor, classes: Sequence[str], path: Path) -> None:
@@ -87,10 +87,10 @@ def confusion_matrix(confusion: Tensor, classes: Sequence[str], path: Path) -> N
 
 
 def channels(image: Tensor, path: Path) -> None:
-    """Draw each channel of uint8 (C, H, W) with its values, 0..255; the centre of a large image."""
+    """Draw each channel of uint8 (C, H, W) with its values, 0..255; the center of a large image."""
     top, left = (max(0, side - _DETAIL_PX) // 2 for side in image.shape[1:])
     image = image[:, top : top + _DETAIL_PX, left : left + _DETAIL_PX]
-    names = ("red", "green", "blue") if len(image) == 3 else ("grey",)
+    names = ("red", "green", "blue") if len(image) == 3 else ("gray",)
     figure = Figure(figsize=(11 * len(image), 11.5), dpi=72)
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.03, top=0.95, wspace=0.04)
     grid = figure.subplots(1, len(image), squeeze=False)
@@ -99,9 +99,9 @@ def channels(image: Tensor, path: Path) -> None:
         axes.set_title(name)
         for row, levels in enumerate(channel.tolist()):
             for column, level in enumerate(levels):
-                colour = "white" if level < _DARK_LEVEL else "black"
+                color = "white" if level < _DARK_LEVEL else "black"
                 axes.text(
-                    column, row, str(level), ha="center", va="center", color=colour, fontsize=7
+                    column, row, str(level), ha="center", va="center", color=color, fontsize=7
                 )
     figure.savefig(path)
 

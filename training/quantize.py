@@ -42,11 +42,11 @@ _SOURCES: Mapping[str, Callable[[Path, InputSpec], Source]] = {
 
 
 class QuantizationError(AtelierError):
-    """A network that cannot be quantised, or loses too much by it."""
+    """A network that cannot be quantized, or loses too much by it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Quantise as the command line says; returns the exit code."""
+    """Quantize as the command line says; returns the exit code."""
     nncf.set_log_level(logging.ERROR)
     parser = argparse.ArgumentParser(
         prog="python -m training.quantize",
@@ -103,7 +103,7 @@ def quantize(model: openvino.Model, images: Tensor) -> openvino.Model:
 
 
 def evaluate(model: openvino.Model, examples: Examples, classes: tuple[str, ...]) -> Scores:
-    """Score a model in INT8 on labelled images."""
+    """Score a model in INT8 on labeled images."""
     engine = OpenVinoEngine(model, quantized.KIND, threads=torch.get_num_threads())
     pictures = list(examples.images)
     answers = [

@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A network's answers to labelled images.
+    """A network's answers to labeled images.
 
     `predicted` is int64 (N,), class indices; `confusion` int64 (K, K), rows true and columns
     predicted. All tensors are on the CPU.

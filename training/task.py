@@ -55,7 +55,7 @@ class Task:
         return self.spec.build()
 
     def lessons(self, data: Split, device: torch.device, folder: Path, console: Console) -> Split:
-        """Turn labelled images into what is trained on. What takes long is kept in `folder`."""
+        """Turn labeled images into what is trained on. What takes long is kept in `folder`."""
         del device, folder, console
         return data
 

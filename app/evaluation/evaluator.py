@@ -87,7 +87,7 @@ class Evaluator:
             worst_mistakes=worst_mistakes(probabilities, files, spec.classes),
             skipped=skipped[:_SKIPPED_SHOWN],
             skipped_count=len(skipped),
-            labelled=len(labels.files),
+            labeled=len(labels.files),
             unknown_folders=dict(labels.unknown_folders.most_common(_FOLDERS_SHOWN)),
             unknown_folder_count=len(labels.unknown_folders),
             seconds=predictions.seconds,

@@ -88,7 +88,7 @@ class Mistake:
 class EvaluationReport(ClassificationMetrics):
     """The whole report.
 
-    `labelled` is the number of labeled images in the data set, of which some remain if the
+    `labeled` is the number of labeled images in the data set, of which some remain if the
     evaluation was ended early. `skipped` are the first of `skipped_count` skipped files.
     `unknown_folders` counts the files in the largest of `unknown_folder_count` folders that are not
     named after a class. `images_per_s` covers everything from reading to probabilities.
@@ -99,7 +99,7 @@ class EvaluationReport(ClassificationMetrics):
     worst_mistakes: Sequence[Mistake]
     skipped: Sequence[SkippedFile]
     skipped_count: int
-    labelled: int
+    labeled: int
     unknown_folders: Mapping[str, int]
     unknown_folder_count: int
     seconds: float

@@ -74,15 +74,15 @@ function createSummary({
   accuracy,
   accuracy_interval: [low, high],
   n,
-  labelled,
+  labeled,
   loss,
   model,
   engine,
   images_per_s,
 }) {
   const images =
-    labelled > n
-      ? `${formatNumber(n)} of ${pluralize(labelled, "image")}`
+    labeled > n
+      ? `${formatNumber(n)} of ${pluralize(labeled, "image")}`
       : pluralize(n, "image");
   return create(
     "div",

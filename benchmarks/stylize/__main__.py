@@ -122,7 +122,7 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
             for name in (key for key in result if key not in ("photo", "painting")):
                 curve = result[name]["curve"]
                 axis.loglog([p["t"] for p in curve], [p[score] for p in curve], label=name)
-            axis.axhline(result["pastiche"]["curve"][-1][score], color="grey", linewidth=0.8)
+            axis.axhline(result["pastiche"]["curve"][-1][score], color="gray", linewidth=0.8)
             axis.set(title=f"{result['photo']}, {score}", xlabel="seconds", ylabel="loss")
             axis.legend()
     figure.savefig(path, dpi=80)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.models
 _COUNT = 1000
 _PER_REQUEST = 50
 
-Labelled = list[tuple[bytes, int]]
+Labeled = list[tuple[bytes, int]]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def digit_labels(datasets: Path) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def cifar(datasets: Path) -> Labelled:
+def cifar(datasets: Path) -> Labeled:
     """A hundred test images of each class, as the JPEG files they are."""
     with zipfile.ZipFile(datasets / "cifar10.zip") as archive:
         return [
@@ -118,7 +118,7 @@ def test_mnist_as_served(
     assert accuracy == pytest.approx(shipped_accuracy("mnist"), abs=0.01)
 
 
-def test_cifar10_as_served(client: httpx.Client, cifar: Labelled) -> None:
+def test_cifar10_as_served(client: httpx.Client, cifar: Labeled) -> None:
     images, labels = [image for image, _ in cifar], [label for _, label in cifar]
     ours = served(client, "cifar10", images)
     theirs = independent(CIFAR10, as_tensor(32, 0.5, 0.5, 3), images)

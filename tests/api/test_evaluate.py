@@ -200,7 +200,7 @@ def test_what_is_no_image_is_skipped_with_the_reason(jobs: Studio, data: bytes) 
         ("model=resnet", 404, "unknown_model"),
         ("model=cifar10", 503, "model_unavailable"),
         ("model=mnist&engine=fast", 422, "invalid_request"),
-        ("model=mnist&colour=red", 422, "invalid_request"),
+        ("model=mnist&color=red", 422, "invalid_request"),
         ("model=mnist&dataset=digits", 422, "invalid_request"),
     ],
 )
@@ -327,7 +327,7 @@ def test_an_evaluation_that_takes_too_long_reports_on_what_it_has_seen(
         job_id = send(jobs, many).json()["id"]
         assert jobs.wait(job_id)["status"] == "succeeded"
         report = jobs.result(job_id).json()
-        assert (report["n"] < report["labelled"], report["labelled"]) == (True, 100)
+        assert (report["n"] < report["labeled"], report["labeled"]) == (True, 100)
 
 
 def images_to_test(model: str, datasets: Path) -> bytes:

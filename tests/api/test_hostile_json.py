@@ -81,7 +81,7 @@ def test_a_json_body_that_stalls_is_given_up(impatient: Service, path: str) -> N
         (b"{", "application/json", 422),
         (b"[" * 4_000, "application/json", 422),
         (b"[]", "application/json; charset=utf-8", 422),
-        (b'{"width": 1, "height": 1, "colour": 1}', "application/json", 422),
+        (b'{"width": 1, "height": 1, "color": 1}', "application/json", 422),
         (b"{}", "text/plain", 415),
         (b"{}", "multipart/form-data; boundary=x", 415),
     ],

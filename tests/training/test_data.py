@@ -105,13 +105,13 @@ def test_a_cut_off_gzip_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_cifar10_is_read_from_the_zip_of_jpegs(tmp_path: Path) -> None:
-    colours = {"airplane": (200, 10, 10), "cat": (10, 200, 10), "truck": (10, 10, 200)}
+    colors = {"airplane": (200, 10, 10), "cat": (10, 200, 10), "truck": (10, 10, 200)}
     write_zip(
         tmp_path / "cifar10.zip",
         {
-            f"cifar10/{part}/{name}/{n}.jpg": Image.new("RGB", (32, 32), colour)
+            f"cifar10/{part}/{name}/{n}.jpg": Image.new("RGB", (32, 32), color)
             for part, count in (("train", 2), ("test", 1))
-            for name, colour in colours.items()
+            for name, color in colors.items()
             for n in range(count)
         },
     )

@@ -1,4 +1,4 @@
-"""Quantisation of a shipped network on its real data."""
+"""Quantization of a shipped network on its real data."""
 
 import shutil
 from pathlib import Path

@@ -99,7 +99,7 @@ def write_catdog(folder: Path, train_count: int, test_count: int) -> None:
 
 
 def backbone_state(seed: int = 0) -> dict[str, Tensor]:
-    """A DenseNet-121's weights in torchvision's naming; random, which is enough for colours."""
+    """A DenseNet-121's weights in torchvision's naming; random, which is enough for colors."""
     torch.manual_seed(seed)
     state: dict[str, Tensor] = densenet121().state_dict()
     return state

@@ -71,7 +71,7 @@ class Distiller:
             recipe: how to teach.
             lessons: one or more, equally long; they are taken in turn.
             validation: photographs to compare student and teacher on.
-            spec: what the student's input is normalised by; its size is not used.
+            spec: what the student's input is normalized by; its size is not used.
             device: where to compute.
             seed: of weights, order and flips.
         """

@@ -160,11 +160,11 @@ async def _made(path: Path, job_request: JobRequest, sender: Sender, services: S
     name = job_request.fields["model"]
     card = services.registry.get(name).classifier.card  # the model may have been replaced meanwhile
 
-    def labelled() -> int:
+    def labeled() -> int:
         with open_source(path, services.archives.limits) as source:
             return len(label_files(source.names, card.spec.class_of).files)
 
-    images = await services.archives.opened(labelled, sender.flow)
+    images = await services.archives.opened(labeled, sender.flow)
     options = {**job_request.fields, "version": card.version, "images": images}
     return await services.submissions.create(
         sender, JobDraft(job_request, options, job_request.files)

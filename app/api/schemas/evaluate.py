@@ -95,7 +95,7 @@ class ReportOut(Schema):
     model: ModelReference
     engine: EngineOut
     n: int = Field(description="images that count")
-    labelled: int = Field(
+    labeled: int = Field(
         description="images in the set; more than were evaluated if the job was finished early"
     )
     loss: float = Field(description="mean negative log-likelihood, nats")

@@ -59,7 +59,7 @@ def _levels(values: NDArray[Any], given: RequestInput) -> NDArray[Any]:
     levels = np.rint(values * (255 / most))
     if not (levels.min() >= 0 and levels.max() <= 255):  # nor is NaN
         raise MalformedInferenceError(
-            f"'{given.name}' has values from 0 to {most}, not normalised; these are from "
+            f"'{given.name}' has values from 0 to {most}, not normalized; these are from "
             f"{values.min():g} to {values.max():g}"
         )
     return levels

@@ -8,7 +8,7 @@ from torchvision.models import densenet121
 
 from app.vision.preprocess import normalize
 from app.vision.specs import CATDOG
-from tests.training.distillation.tiny import TINY, colour_teacher
+from tests.training.distillation.tiny import TINY, color_teacher
 from tests.training.tiny import photographs
 from training.distillation.distiller import Compared, Distiller, flipped, resized
 from training.distillation.lessons import KeptLessons, Lesson
@@ -23,7 +23,7 @@ def lessons(tmp_path: Path) -> KeptLessons:
     """Lessons on eight photographs."""
     pictures, labels = photographs(8)
     dog = torch.tensor([float(label == "dog") for label in labels])
-    return KeptLessons(pictures, dog, colour_teacher, TINY, 0, tmp_path)
+    return KeptLessons(pictures, dog, color_teacher, TINY, 0, tmp_path)
 
 
 def _distiller(lessons: KeptLessons, recipe: Recipe = TINY) -> Distiller:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from app.vision.preprocess import preprocess
 from app.vision.specs import CATDOG
-from tests.training.distillation.tiny import TINY, colour_teacher
+from tests.training.distillation.tiny import TINY, color_teacher
 from tests.training.tiny import photographs
 from training.distillation.lessons import (
     KeptLessons,
@@ -23,7 +23,7 @@ _DOG = torch.tensor([float(label == "dog") for label in _LABELS])
 
 
 def _lessons(folder: Path, recipe: Recipe = TINY, seed: int = 0) -> KeptLessons:
-    return KeptLessons(_PICTURES, _DOG, colour_teacher, recipe, seed, folder)
+    return KeptLessons(_PICTURES, _DOG, color_teacher, recipe, seed, folder)
 
 
 def test_a_lesson_has_a_view_of_each_photograph_and_the_teachers_answer(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_lesson_has_a_view_of_each_photograph_and_the_teachers_answer(tmp_path
     first, second = lessons[0], lessons[1]
     assert first.images.shape == (12, 3, 48, 48)
     assert (first.images.dtype, first.logits.dtype) == (torch.uint8, torch.float16)
-    assert torch.equal(first.logits, colour_teacher(first.images).half())
+    assert torch.equal(first.logits, color_teacher(first.images).half())
     assert torch.equal(first.dog, _DOG)
     assert torch.equal(first.logits[:, 151] > first.logits[:, 281], _DOG > 0.5)
     same = (first.images == second.images).flatten(1).all(dim=1)  # by chance
@@ -45,7 +45,7 @@ def test_a_lesson_is_made_once_and_kept(tmp_path: Path) -> None:
 
     def silent(images: Tensor) -> Tensor:
         asked.append(len(images))
-        return colour_teacher(images)
+        return color_teacher(images)
 
     again = KeptLessons(_PICTURES, _DOG, silent, TINY, 0, tmp_path)[1]
     assert asked == []

@@ -1,4 +1,4 @@
-"""A tiny recipe, and a teacher that knows colours."""
+"""A tiny recipe, and a teacher that knows colors."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ TINY = replace(
 )
 
 
-def colour_teacher(images: Tensor) -> Tensor:
+def color_teacher(images: Tensor) -> Tensor:
     """Take red for a cat and blue for a dog: uint8 (B, 3, H, W) -> logits (B, 1000)."""
     red, _, blue = images.float().mean(dim=(2, 3)).unbind(dim=1)
     logits = torch.zeros(len(images), 1000)
