@@ -1,7 +1,7 @@
 """Random variations of training images, a whole batch at a time.
 
 Every augmentation is a frozen dataclass of its options, callable on uint8 (B, C, H, W), 0..255,
-and returns the same type and shape: a picture stays a picture. Randomness comes from torch's
+and returns the same dtype and shape. Randomness comes from torch's
 global generator of the images' device.
 """
 
@@ -16,11 +16,11 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Augmentation(ABC):
-    """Varies a batch of training images."""
+    """An augmentation of a batch of training images."""
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
-        """Return a varied copy: uint8 (B, C, H, W), 0..255, from the same."""
+        """Return an augmented copy: uint8 (B, C, H, W), 0..255, as the input."""
 
     def to_json(self) -> dict[str, Any]:
         """Name the augmentation and its options."""
@@ -29,13 +29,13 @@ class Augmentation(ABC):
 
 @dataclass(frozen=True)
 class ShiftAndFlip(Augmentation):
-    """Moves each image by whole pixels, mirroring what lies beyond the edge, and flips half."""
+    """Random shifts by whole pixels with reflected edges, and random horizontal flips."""
 
     shift_px: int
     flip_probability: float = 0.5
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return a varied copy: uint8 (B, C, H, W), 0..255, from the same."""
+        """Return an augmented copy: uint8 (B, C, H, W), 0..255, as the input."""
         count, _, height, width = images.shape
         rows = self._positions(count, height, images.device)  # (B, H)
         columns = self._positions(count, width, images.device)  # (B, W)
@@ -46,7 +46,7 @@ class ShiftAndFlip(Augmentation):
         return picked.permute(0, 3, 1, 2)  # (B, C, H, W)
 
     def _positions(self, count: int, side: int, device: torch.device) -> Tensor:
-        """Source positions along one side, reflected at its ends: int64 (count, side)."""
+        """Return source positions along one side, reflected at its ends: int64 (count, side)."""
         shifts = torch.randint(-self.shift_px, self.shift_px + 1, (count, 1), device=device)
         positions = (torch.arange(side, device=device) + shifts).abs()
         return side - 1 - (side - 1 - positions).abs()
@@ -54,10 +54,10 @@ class ShiftAndFlip(Augmentation):
 
 @dataclass(frozen=True)
 class CropAndFlip(Augmentation):
-    """Cuts a random part out of each image, enlarges it to the whole, and flips half.
+    """Random resized crops and random horizontal flips.
 
-    The part has `min_area` of the image or more (where it fits) and is stretched by `max_stretch`
-    at most, in either direction.
+    A crop has at least `min_area` of the image (if it fits) and is stretched by at most
+    `max_stretch` in either direction.
     """
 
     min_area: float
@@ -65,7 +65,7 @@ class CropAndFlip(Augmentation):
     flip_probability: float = 0.5
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return a varied copy: uint8 (B, C, H, W), 0..255, from the same."""
+        """Return an augmented copy: uint8 (B, C, H, W), 0..255, as the input."""
         grid = functional.affine_grid(
             self._affine(len(images), images.device), list(images.shape), align_corners=False
         )  # (B, H, W, 2)
@@ -75,7 +75,7 @@ class CropAndFlip(Augmentation):
         return cut.round_().to(torch.uint8)
 
     def _affine(self, count: int, device: torch.device) -> Tensor:
-        """Random maps from output to input positions, both -1..1: float32 (count, 2, 3)."""
+        """Return random maps from output to input positions, both -1..1: float32 (count, 2, 3)."""
         area, stretch, across, down, flip = torch.rand(5, count, device=device)
         area = self.min_area + (1 - self.min_area) * area
         stretch = self.max_stretch ** (2 * stretch - 1)
@@ -91,11 +91,11 @@ class CropAndFlip(Augmentation):
 
 @dataclass(frozen=True)
 class Warp(Augmentation):
-    """Turns, scales, shears, moves and elastically distorts images that have a black ground.
+    """Random affine and elastic distortions of images with a black background.
 
-    Angles are in degrees, lengths in pixels; each value is the largest to either side. The elastic
-    part follows Simard et al., "Best practices for convolutional neural networks applied to visual
-    document analysis", 2003: a field of uniform noise, smoothed by a Gaussian.
+    Angles are in degrees, lengths in pixels; each value is a maximum in either direction. The
+    elastic part follows Simard et al., "Best practices for convolutional neural networks applied to
+    visual document analysis", 2003: a field of uniform noise, smoothed by a Gaussian.
     """
 
     rotation_deg: float
@@ -106,7 +106,7 @@ class Warp(Augmentation):
     elastic_smoothness_px: float
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return a varied copy: uint8 (B, C, H, W), 0..255, from the same."""
+        """Return an augmented copy: uint8 (B, C, H, W), 0..255, as the input."""
         grid = functional.affine_grid(
             self._affine(images), list(images.shape), align_corners=False
         )  # (B, H, W, 2)
@@ -118,7 +118,7 @@ class Warp(Augmentation):
         return warped.round_().to(torch.uint8)
 
     def _affine(self, images: Tensor) -> Tensor:
-        """Random maps from output to input positions, both -1..1: float32 (B, 2, 3)."""
+        """Return random maps from output to input positions, both -1..1: float32 (B, 2, 3)."""
         count, _, height, width = images.shape
         angle, shear, scale_x, scale_y, shift_x, shift_y = (
             torch.rand(6, count, device=images.device).mul_(2).sub_(1)
@@ -145,7 +145,7 @@ class Warp(Augmentation):
         return torch.stack(rows, dim=1)
 
     def _elastic(self, images: Tensor) -> Tensor:
-        """Random smooth displacements, in the grid's units: float32 (B, H, W, 2)."""
+        """Return random smooth displacements, in the grid's units: float32 (B, H, W, 2)."""
         count, _, height, width = images.shape
         noise = torch.rand(2 * count, 1, height, width, device=images.device).mul_(2).sub_(1)
         smooth_down = _gaussian(height, self.elastic_smoothness_px, images.device)

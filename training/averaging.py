@@ -7,10 +7,10 @@ from torch import nn
 
 
 class AveragedWeights:
-    """A copy of a network, in eval mode, whose weights trail the average of the original's.
+    """A copy of a network in eval mode, with an exponential moving average of its weights.
 
-    The decay rises to its full value over the first steps, so that the random weights at the start
-    are soon forgotten.
+    The decay rises to its full value over the first steps, so that the initial random weights soon
+    have no influence.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:

@@ -1,4 +1,4 @@
-"""The convolutional part of DenseNet-121, trained on something else before."""
+"""Backbones: the pretrained convolutional part of DenseNet-121."""
 
 import hashlib
 import io
@@ -22,11 +22,11 @@ _ADVICE = (
     "(see the README)."
 )
 
-_WITHOUT_SIDECAR = "put the right file there, or none to use weights of unknown origin."
+_WITHOUT_SIDECAR = "put the right file there, or delete it to use weights of unknown origin."
 
 
 class BackboneError(AtelierError):
-    """Weights that cannot be downloaded, or a file that does not hold them."""
+    """The weights cannot be downloaded, or the file does not contain them."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Photographs:
 
 @dataclass(frozen=True)
 class Backbone:
-    """Weights without a classifier, in torchvision's naming, and where they come from.
+    """Weights without a classifier, with torchvision's names, and their origin.
 
-    `origin` holds JSON types. `imagenet` says whether the weights are torchvision's own;
-    `photographs` which of ours they were trained on, where there were such.
+    `origin` has JSON types. `imagenet` says whether the weights are torchvision's own;
+    `photographs` are the training photographs, if there were any.
     """
 
     state: Mapping[str, Tensor]
@@ -52,7 +52,7 @@ class Backbone:
 
     @property
     def name(self) -> str:
-        """Short name of these very weights."""
+        """A short name that identifies the weights."""
         digest = hashlib.sha256()
         for tensor in self.state.values():
             digest.update(tensor.numpy().data)
@@ -67,10 +67,10 @@ class Backbone:
 
 
 def find_backbone(path: Path | None) -> Backbone:
-    """Read a backbone from a file or, without one, have torchvision find or download its own.
+    """Load a backbone from a file or, without one, torchvision's, which may be downloaded.
 
     Raises:
-        BackboneError: it cannot be downloaded, or the file does not hold it.
+        BackboneError: it cannot be downloaded, or the file does not contain it.
     """
     return _from_torchvision() if path is None else _from_file(path)
 
@@ -108,7 +108,7 @@ def _from_file(path: Path) -> Backbone:
         raise
     except OSError as error:
         raise BackboneError(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from error
-    except Exception as error:  # what is not a state_dict may fail in almost any way
+    except Exception as error:  # other files than a state_dict may raise any error
         reason = str(error).partition("\n")[0].rstrip(".")
         raise BackboneError(
             f"{path} does not hold a state_dict of torchvision's densenet121: {reason}. {_ADVICE}"
@@ -136,7 +136,7 @@ def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _sidecar(path: Path, sha256: str) -> tuple[dict[str, Any], Photographs | None]:
-    """Read what the file beside a backbone says of it; nothing where there is none."""
+    """Return the contents of the JSON file beside a backbone, or nothing if there is none."""
     if not path.exists():
         return {}, None
     try:

@@ -1,7 +1,7 @@
-"""Trains the cat and dog network: python -m training.catdog_densenet.
+"""Training of the cat and dog network: python -m training.catdog_densenet.
 
-The features of a DenseNet-121 that was trained before are computed once, and a small head is
-trained on them. With `--unfreeze`, the whole network that this gave is trained further.
+The features of a pretrained DenseNet-121 are computed once, and a small head is trained on them.
+`--unfreeze` then trains the whole network further.
 """
 
 import argparse
@@ -73,7 +73,7 @@ UNFROZEN = replace(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; returns the exit code."""
+    """Train according to the command line, and return the exit status."""
     own_options = _own_options()
     own, _ = own_options.parse_known_args(arguments)
     if own.unfreeze:
@@ -87,10 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def begin_head(
     task: Task, options: Options, *, backbone: Path | None, input_px: int | None
 ) -> HeadTask:
-    """Find the backbone and the input size that goes with it.
+    """Return the backbone and its input size.
 
     Raises:
-        BackboneError: there is none.
+        BackboneError: there is no backbone.
     """
     found = find_backbone(backbone)
     side_px = input_px or (_IMAGENET_PX if found.imagenet else task.spec.input.width)
@@ -105,7 +105,7 @@ def begin_head(
 
 
 def begin_unfrozen(task: Task, options: Options) -> FineTuning:
-    """Find the checkpoint that training the head has left.
+    """Return the checkpoint of the trained head.
 
     Raises:
         RunError: there is none.
@@ -121,7 +121,7 @@ def begin_unfrozen(task: Task, options: Options) -> FineTuning:
 
 
 def _with_spec(task: Task, spec: ModelSpec) -> dict[str, Any]:
-    """Fields of a task, with another spec and the images that it asks for."""
+    """Return the fields of a task with another specification and its images."""
     return vars(task) | {"spec": spec, "find_source": partial(find_catdog, picture=spec.input)}
 
 
@@ -143,7 +143,7 @@ def _own_options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--unfreeze",
         action="store_true",
-        help="train all of the network further that training the head has left",
+        help="train the whole network further, from the trained head",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""Trains the CIFAR-10 convolutional network: python -m training.cifar_cnn."""
+"""Training of the CIFAR-10 convolutional network: python -m training.cifar_cnn."""
 
 import sys
 

@@ -22,7 +22,7 @@ AnyOptions = TypeVar("AnyOptions")
 
 _FEWEST_IMAGES = 10
 _SEEDS = 2**63
-_INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+_INTERRUPTED = 130  # exit status after Ctrl-C, as in shells
 
 
 def main(
@@ -33,10 +33,10 @@ def main(
     own_options: argparse.ArgumentParser | None = None,
     begin: Callable[[Task, Options], Task] = lambda task, _: task,
 ) -> int:
-    """Train as the command line says; returns the exit code.
+    """Train according to the command line, and return the exit status.
 
-    A script may have options of its own, which it reads itself, and `begin` its task in another
-    way once the common options are known.
+    A script may add options, which it parses itself, and may `begin` its task in another way once
+    the common options are known.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
@@ -59,7 +59,7 @@ def main(
 
 
 def guarded(run: Callable[[], None], advice: Callable[[], str]) -> int:
-    """Run to the end, an error or Ctrl-C (and then say what to do); returns the exit code."""
+    """Run until the end, an error or Ctrl-C, say how to continue, and return the exit status."""
     say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
     try:
         run()
@@ -75,22 +75,22 @@ def guarded(run: Callable[[], None], advice: Callable[[], str]) -> int:
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Tell whether an error began with Ctrl-C: `torch.save` replaces it by one of its own."""
+    """Return whether Ctrl-C caused an error: `torch.save` raises one of its own."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what every training script needs to know."""
+    """Declare the options of every training script."""
     add = parser.add_argument
     data_dir = Path(os.environ.get("ATELIER_DATASETS", "data"))
-    add("--data-dir", type=Path, default=data_dir, help="data sets; ATELIER_DATASETS sets it too")
-    add("--runs-dir", type=Path, default=Path("runs"), help="where figures and progress go")
+    add("--data-dir", type=Path, default=data_dir, help="data sets (also: ATELIER_DATASETS)")
+    add("--runs-dir", type=Path, default=Path("runs"), help="folder of figures and progress")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--seed", type=_natural, default=0, help="of weights, order, dropout and augmentation")
     add("--split-seed", type=_natural, default=0, help="of the choice of validation images")
-    add("--limit", type=_limit, help="read only so many images of each part, for a trial")
+    add("--limit", type=_limit, help="number of images to read of each part, for a trial")
 
 
 def add_recipe(parser: argparse.ArgumentParser, defaults: object) -> None:
@@ -111,7 +111,7 @@ def add_recipe(parser: argparse.ArgumentParser, defaults: object) -> None:
 def read_recipe(
     parser: argparse.ArgumentParser, values: Mapping[str, Any], defaults: AnyRecipe
 ) -> AnyRecipe:
-    """Read what `add_recipe` declared; ends the program where it makes no sense."""
+    """Parse the options that `add_recipe` declared; exit if they are not valid."""
     given = {field.name: values[field.name] for field in fields(defaults)}  # type: ignore[arg-type]
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     try:
@@ -121,18 +121,18 @@ def read_recipe(
 
 
 def read_options(values: Mapping[str, Any], kind: type[AnyOptions]) -> AnyOptions:
-    """Gather the fields of a dataclass of options."""
+    """Return the fields of a dataclass of options."""
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     return kind(**{name: values[name] for name in names})
 
 
 def _add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--models-dir", type=Path, default=Path("models"), help="where checkpoints are kept")
+    add("--models-dir", type=Path, default=Path("models"), help="folder of the checkpoints")
     add("--overwrite", action="store_true", help="replace even a better checkpoint")
     interrupted = parser.add_mutually_exclusive_group()
-    interrupted.add_argument("--resume", action="store_true", help="go on where a run stopped")
-    interrupted.add_argument("--restart", action="store_true", help="discard a run that stopped")
+    interrupted.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    interrupted.add_argument("--restart", action="store_true", help="discard an interrupted run")
 
 
 def _advice(interrupted: bool, module: str, arguments: Sequence[str]) -> str:
@@ -140,7 +140,7 @@ def _advice(interrupted: bool, module: str, arguments: Sequence[str]) -> str:
         return "No epoch was complete."
     kept = [argument for argument in arguments if argument not in ("--restart", "--resume")]
     command = shlex.join(["python", "-m", module, *kept, "--resume"])
-    return f"The complete epochs are kept; go on by: {command}"
+    return f"The complete epochs are saved. Continue with: {command}"
 
 
 def _natural(text: str) -> int:

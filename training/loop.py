@@ -6,7 +6,7 @@
     Trainer.state_dict()  after a complete epoch, all that another Trainer needs to go on from there
     Trainer.best()        the network as it was when the validation loss was lowest
 
-What is validated and kept is not the network in training but the moving average of its weights.
+The validated and saved network has the moving average of the trained weights.
 """
 
 import math
@@ -35,12 +35,12 @@ _EVALUATION_VALUES = _EVALUATION_BATCH * 3 * 32 * 32  # larger pictures need as 
 
 
 class DivergedError(AtelierError):
-    """The loss is no longer a finite number."""
+    """The loss is not finite."""
 
 
 @dataclass(frozen=True)
 class BatchDone:
-    """One optimizer step was made: `batch` of `batch_count`, counted from 1."""
+    """An optimizer step: `batch` of `batch_count`, counted from 1."""
 
     batch: int
     batch_count: int
@@ -48,12 +48,12 @@ class BatchDone:
 
 @dataclass(frozen=True)
 class Validated:
-    """The network was validated.
+    """A validation of the network.
 
-    `epoch` is the one at work, `step` the optimizer steps made since the start; both count from 1.
-    `complete` says whether the epoch is. Losses are means in nats, the training loss over the steps
-    since the validation before; `accuracy` is 0..1; `improved` says whether the validation loss is
-    the lowest so far.
+    `epoch` is the current one, `step` the number of optimizer steps since the start; both count
+    from 1. `complete` says whether the epoch is. Losses are means in nats, the training loss over
+    the steps since the validation before; `accuracy` is 0..1; `improved` says whether the
+    validation loss is the lowest so far.
     """
 
     epoch: int
@@ -66,10 +66,10 @@ class Validated:
 
 
 class Trainer:
-    """Trains one network on one split of what the task learns from.
+    """The training of one network on one split of a task's data.
 
-    Everything random in an epoch comes from (seed, epoch), so that a run which was interrupted and
-    resumed ends, on the CPU, with the very weights of one which was not.
+    All randomness of an epoch comes from (seed, epoch), so that on the CPU an interrupted and
+    resumed run gives the same weights as an uninterrupted one.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Trainer:
 
     @property
     def precision(self) -> str:
-        """The precision in which the network computed while it was trained."""
+        """The dtype of the network's computations during training."""
         return "bfloat16 autocast" if self._bfloat16 else "float32"
 
     @property
@@ -115,7 +115,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Tell whether the schedule is at its end or the patience is exhausted.
+        """Return whether the schedule has ended or the patience is exhausted.
 
         Patience counts in the last third of the schedule only: before, the learning rate is high
         and a validation loss that rises says little.
@@ -126,7 +126,7 @@ class Trainer:
         return epochs >= recipe.epochs or waited >= recipe.patience
 
     def run(self) -> Iterator[BatchDone | Validated]:
-        """Train until finished, from wherever `load_state_dict` left off.
+        """Train until finished, from the state of `load_state_dict`.
 
         Raises:
             DivergedError: the loss is no longer finite.
@@ -159,7 +159,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned to a Trainer with the same arguments."""
+        """Continue from the `state_dict` of a Trainer with the same arguments."""
         self._network.load_state_dict(state["network"])
         self._average.network.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -187,7 +187,7 @@ class Trainer:
                 yield self._validate(epoch, step, complete, training_loss)
 
     def _step(self, batch: Examples) -> Tensor:
-        """Make one optimizer step; returns the loss before it."""
+        """Make one optimizer step, and return the loss before it."""
         inputs = self._task.varied(batch.images)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             outputs = self._network(inputs.contiguous(memory_format=self._layout))

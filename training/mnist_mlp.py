@@ -1,4 +1,4 @@
-"""Trains the MNIST multilayer perceptron: python -m training.mnist_mlp."""
+"""Training of the MNIST multilayer perceptron: python -m training.mnist_mlp."""
 
 import sys
 

@@ -8,9 +8,9 @@ from training.runs import RunFolder
 
 @dataclass(frozen=True)
 class Options:
-    """Options that have no part in the recipe.
+    """Options that are not part of the recipe.
 
-    `limit` is the number of images that are read of each part; None is all.
+    `limit` is the number of images to read of each part; None for all.
     """
 
     data_dir: Path
@@ -25,5 +25,5 @@ class Options:
     overwrite: bool
 
     def run_folder(self, name: str) -> RunFolder:
-        """Return the folder in which the run of that name keeps its files."""
+        """Return the folder of the run of that name."""
         return RunFolder(self.runs_dir / name)

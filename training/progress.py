@@ -1,4 +1,4 @@
-"""Shows a training run on the terminal while it runs."""
+"""Progress of a training run in the terminal."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 def shown(
     events: Iterable[BatchDone | Done], show: Callable[[Done], str], console: Console
 ) -> Iterator[Done]:
-    """Draw a bar for the epoch at work and a line for everything else; pass the latter on."""
+    """Show a progress bar for the epoch and a line for other events, which are passed on."""
     with _bars(console) as progress:
         bar = progress.add_task("training", total=None)
         for event in events:
@@ -28,7 +28,7 @@ def shown(
 
 
 def tracked(items: Sequence[Item], description: str, console: Console) -> Iterator[Item]:
-    """Draw a bar while the items are worked on."""
+    """Show a progress bar over the items."""
     with _bars(console) as progress:
         yield from progress.track(items, description=description)
 

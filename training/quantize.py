@@ -1,7 +1,7 @@
-"""Makes a network in INT8 of a checkpoint: python -m training.quantize catdog.
+"""Quantization of a checkpoint to INT8: python -m training.quantize catdog.
 
     training images --NNCF--> NAME.int8.xml and .bin     DatasetError, CheckpointError
-    validation images --> whether it is kept             QuantizationError
+    validation images --> accept or reject             QuantizationError
 
 The images are split as when the network was trained.
 """
@@ -42,21 +42,23 @@ _SOURCES: Mapping[str, Callable[[Path, InputSpec], Source]] = {
 
 
 class QuantizationError(AtelierError):
-    """A network that cannot be quantized, or loses too much by it."""
+    """A network cannot be quantized, or loses too much accuracy."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Quantize as the command line says; returns the exit code."""
+    """Quantize according to the command line, and return the exit status."""
     nncf.set_log_level(logging.ERROR)
     parser = argparse.ArgumentParser(
         prog="python -m training.quantize",
-        description="Make of a checkpoint a network in INT8, for ATELIER_ENGINE=int8.",
+        description="Quantize a checkpoint to INT8, for ATELIER_ENGINE=int8.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("model", choices=_SOURCES)
     parser.add_argument("--models-dir", type=Path, default=Path("models"), help="of the checkpoint")
-    parser.add_argument("--images", type=int, default=300, help="training images to calibrate with")
+    parser.add_argument(
+        "--images", type=int, default=300, help="number of training images for the calibration"
+    )
     cli.add_common_options(parser)
     options = parser.parse_args(arguments)
     return cli.guarded(partial(_run, options), lambda: "Nothing was changed.")
@@ -77,16 +79,16 @@ def _run(options: argparse.Namespace) -> None:
     validation = evaluate(model, data.validation, classes)
     console.print(f"validation accuracy {_change(validation, card.validation)}")
     if validation.accuracy < card.validation.accuracy - _MAX_LOSS:
-        raise QuantizationError("it loses too much by INT8; more --images may help")
+        raise QuantizationError("it loses too much accuracy in INT8; more --images may help")
     test = evaluate(model, source.read(Part.TEST, options.limit), classes)
     note = f"test accuracy {_change(test, card.test)}"
     console.print(f"{note}\n{quantized.save(model, card, note, options.models_dir)}")
 
 
 def quantize(model: openvino.Model, images: Tensor) -> openvino.Model:
-    """Return the model in INT8, with ranges as on images, uint8 (N, C, H, W), 0..255.
+    """Return the model in INT8, with ranges calibrated on images, uint8 (N, C, H, W), 0..255.
 
-    The first convolutions stay as they are: their errors grow the most on the way.
+    The first convolutions are not quantized, because their errors would be amplified the most.
     """
     convolutions = [
         each.get_friendly_name()

@@ -19,8 +19,8 @@ class Recipe:
     optimizer: str = field(metadata={"help": "adam, adamw, or sgd with Nesterov momentum"})
     schedule: str = field(metadata={"help": "of the learning rate: one_cycle or constant"})
     learning_rate: float = field(metadata={"help": "peak of the schedule"})
-    weight_decay: float = field(metadata={"help": "pull of the weights towards zero"})
-    warmup: float = field(metadata={"help": "part of one_cycle before the peak, 0..1"})
+    weight_decay: float = field(metadata={"help": "weight decay"})
+    warmup: float = field(metadata={"help": "fraction of one_cycle before the peak, 0..1"})
     loss: str = field(metadata={"help": "nll for log-probabilities, cross_entropy for logits"})
     label_smoothing: float = field(metadata={"help": "for cross_entropy, 0..1"})
     averaging_decay: float = field(metadata={"help": "of the averaged weights, per step"})
@@ -54,7 +54,7 @@ class Recipe:
             raise ValueError("the learning rate must be positive, the weight decay not negative")
 
     def build_loss(self) -> nn.Module:
-        """Build the loss: float32 (B, K) outputs and int64 (B,) labels -> their mean, in nats."""
+        """Build the loss: float32 (B, K) outputs and int64 (B,) labels -> mean loss in nats."""
         if self.loss == "nll":
             return nn.NLLLoss()
         return nn.CrossEntropyLoss(label_smoothing=self.label_smoothing)
@@ -74,7 +74,7 @@ class Recipe:
         return kind(weights, self.learning_rate, weight_decay=self.weight_decay)
 
     def build_schedule(self, optimizer: optim.Optimizer, steps_per_epoch: int) -> LRScheduler:
-        """Build the schedule; one cycle goes up to the peak and down to almost nothing, once."""
+        """Build the learning rate schedule."""
         if self.schedule == "constant":
             return ConstantLR(optimizer, factor=1.0)
         return one_cycle(
@@ -94,12 +94,12 @@ def one_cycle(
     *,
     cycle_momentum: bool = False,
 ) -> LRScheduler:
-    """Build a schedule up to the peak, in the `warmup` part of the steps, and down to nothing."""
+    """Build a schedule with a warm-up to the peak, which then falls to zero."""
     return OneCycleLR(
         optimizer,
         peak,
         total_steps=steps,
-        # OneCycleLR divides by zero where the warm-up is exactly one step long
+        # OneCycleLR divides by zero if the warm-up has exactly one step
         pct_start=warmup * _ALMOST_ONE,
         cycle_momentum=cycle_momentum,
     )

@@ -48,7 +48,7 @@ def evaluate(network: nn.Module, examples: Examples, spec: ModelSpec) -> Evaluat
 
 
 def scores_table(title: str, scores: Scores) -> Table:
-    """Lay out class-wise accuracies, with the loss and the overall accuracy below."""
+    """Return a table of class-wise accuracies, with the loss and the overall accuracy."""
     table = Table(title=title, show_footer=True)
     table.add_column("class", footer="all")
     correct = sum(one.correct for one in scores.classes.values())
@@ -62,7 +62,7 @@ def scores_table(title: str, scores: Scores) -> Table:
 
 
 def versions(*more: str) -> dict[str, str]:
-    """Versions of what the weights depend on, and of `more` packages."""
+    """Return the versions of the packages that the weights depend on, and of `more`."""
     packages = (*_PACKAGES, *more)
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
@@ -78,10 +78,10 @@ def now() -> str:
 
 
 def reason_to_keep(card: ModelCard, folder: Path) -> str | None:
-    """Say why the checkpoint in `folder` should not give way to a new one; None if it may.
+    """Return why the checkpoint in `folder` should not be replaced, or None if it may be.
 
-    It should not when it has a better validation accuracy on the same split, or when it was
-    trained on more images, as after a trial run on a few.
+    It should not be replaced if it has a better validation accuracy on the same split, or was
+    trained on more images (the new run may be a trial).
     """
     try:
         old, _ = checkpoint.load(card.spec.name, folder)

@@ -1,4 +1,4 @@
-"""The folder of a run: its figures, its result and, until it is complete, where it stopped."""
+"""The folder of a run: its figures, its result and, until it is complete, its state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,40 +12,40 @@ from app.vision.checkpoint import atomic_write, remove_unfinished
 
 
 class RunError(AtelierError):
-    """An interrupted run that is in the way, cannot be resumed or is not there."""
+    """An interrupted run is in the way, cannot be resumed, or does not exist."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run's folder."""
+    """The folder of one run."""
 
     path: Path
 
     @property
     def interrupted(self) -> bool:
-        """Tell whether a run stopped here before it was complete."""
+        """Return whether there is an interrupted run."""
         return self._last.exists()
 
     def save(self, state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        """Write down where the run stands, whole or not at all.
+        """Save the state of the run atomically.
 
-        `identity` is everything that decides the result of the run: options and data.
+        `identity` is everything that determines the result of the run: options and data.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with atomic_write(self._last) as file:
             torch.save({"identity": dict(identity), "state": dict(state)}, file)
 
     def load(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """Read where the interrupted run stands.
+        """Load the state of the interrupted run.
 
         Raises:
-            RunError: it is missing or damaged, or was started with another identity.
+            RunError: it is missing or damaged, or has another identity.
         """
         try:
             saved = torch.load(self._last, map_location="cpu", weights_only=True)
             started, state = saved["identity"], dict(saved["state"])
-        except Exception as error:  # on damaged files torch.load raises almost any type
-            raise RunError(f"{self._last} cannot be read; discard it by --restart") from error
+        except Exception as error:  # torch.load raises almost any type of error on damaged files
+            raise RunError(f"{self._last} cannot be read; discard it with --restart") from error
         changed = [
             f"{name} was {started.get(name)}, now {value}"
             for name, value in identity.items()
@@ -59,7 +59,7 @@ class RunFolder:
         return state
 
     def prepare(self, *, resume: bool, restart: bool) -> None:
-        """Make room for a run that resumes the interrupted one, discards it, or expects none.
+        """Prepare the folder for a run that resumes, discards, or expects no interrupted one.
 
         Raises:
             RunError: an interrupted run is missing or in the way.
@@ -75,7 +75,7 @@ class RunFolder:
             )
 
     def complete(self) -> None:
-        """Forget where the run stood, and remove what a killed process left half written."""
+        """Delete the state of the run, and unfinished files of a killed process."""
         self._last.unlink(missing_ok=True)
         remove_unfinished(self.path)
 
@@ -85,8 +85,8 @@ class RunFolder:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it; raises RunError where that is not possible."""
+    """Create a folder and its parents; raise RunError if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"the folder {folder} cannot be made: {error.strerror}") from error
+        raise RunError(f"the folder {folder} cannot be created: {error.strerror}") from error

@@ -30,10 +30,10 @@ _IMAGES_SHOWN = 32
 
 
 class Session:
-    """A run in the making: its data are read, its network is built or resumed.
+    """A prepared run: its data is loaded, and its network is built or resumed.
 
     Raises:
-        AtelierError: the device or the data are not there, a folder cannot be made, or an
+        AtelierError: the device or the data is missing, a folder cannot be created, or an
             interrupted run is in the way.
     """
 
@@ -54,10 +54,10 @@ class Session:
             self._trainer.load_state_dict(self._folder.load(self._identity()))
 
     def run(self) -> None:
-        """Train, test once, draw the figures and keep the checkpoint.
+        """Train, test once, draw the figures and save the checkpoint.
 
         Raises:
-            AtelierError: the loss diverged or the test data are damaged.
+            AtelierError: the loss diverged, or the test data is damaged.
         """
         self._say(
             f"{self._source.description}: {len(self._data.train):,} images to train on, "
@@ -84,7 +84,7 @@ class Session:
         )
 
     def _identity(self) -> dict[str, Any]:
-        """Everything that decides the run's result."""
+        """Everything that determines the result of the run."""
         return {
             **asdict(self._task.recipe),
             "augmentation": self._task.augment.to_json(),
@@ -146,7 +146,7 @@ class Session:
         figures.channels(few.images[0], folder / "channels.png")
 
     def _keep(self, network: nn.Module, card: ModelCard) -> None:
-        """Save the checkpoint beside the figures, and among the models unless a better is there."""
+        """Save the checkpoint beside the figures, and in the models folder unless a better is there."""
         state, name = _stored(network, self._task.storage), self._task.spec.name
         checkpoint.save(card, state, self._folder.path)
         models = self._options.models_dir
@@ -165,7 +165,7 @@ class Session:
 
 
 def _rounded(network: nn.Module, storage: torch.dtype) -> nn.Module:
-    """Round the weights to what will be stored of them, so that the very same are measured."""
+    """Round the weights to their stored precision, so that the stored weights are evaluated."""
     return network.to(storage).to(torch.float32)
 
 

@@ -15,8 +15,7 @@ VALIDATION_FRACTION = 0.2
 class Split:
     """Disjoint training and validation examples.
 
-    `digest` names this very split of these very pixels and labels: results of runs are comparable
-    where it is the same.
+    `digest` identifies the split, pixels and labels: results of runs are comparable if it is equal.
     """
 
     train: Examples
@@ -25,14 +24,14 @@ class Split:
 
 
 def positions(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Choose a random 80 % of `count` positions to train on and 20 % to validate: int64 each."""
+    """Choose 80 % of `count` positions for training and 20 % for validation: int64 each."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     validation_count = round(count * VALIDATION_FRACTION)
     return order[validation_count:], order[:validation_count]
 
 
 def split(examples: Examples, seed: int) -> Split:
-    """Set a random 20 % aside for validation; the same seed sets the same examples aside."""
+    """Split off a random 20 % for validation. The same seed gives the same split."""
     train, validation = (examples[chosen] for chosen in positions(len(examples), seed))
     digest = hashlib.sha256()
     for part in (train, validation):

@@ -19,13 +19,13 @@ from training.splits import Split
 
 @dataclass(frozen=True)
 class Task:
-    """A model to train: what it is, the data it learns from and the way it learns.
+    """A model to train, with its data and its recipe.
 
-    As it is here, all of the network is trained, from random weights, on pixels. Tasks that start
-    elsewhere or train a part only derive from it (training/transfer.py).
+    This class trains the whole network on pixels from random weights. Tasks that start from other
+    weights or train only a part are subclasses (training/transfer.py).
 
-    `storage` is the type in which the checkpoint keeps the weights. `run_suffix` sets a run apart
-    from other runs that train the same model.
+    `storage` is the dtype of the weights in the checkpoint. `run_suffix` distinguishes the run from
+    others that train the same model.
     """
 
     spec: ModelSpec
@@ -42,31 +42,31 @@ class Task:
 
     @property
     def start(self) -> str:
-        """Name the weights that training starts from, as far as they are not random."""
+        """Return the name of the initial weights, if they are not random."""
         return "random weights"
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Describe the weights that training starts from, in JSON types, for the checkpoint."""
+        """Describe the initial weights for the checkpoint, in JSON types."""
         return {}
 
     def build(self) -> nn.Module:
-        """Build what is trained, as it is at the start."""
+        """Build the module to train, in its initial state."""
         return self.spec.build()
 
     def lessons(self, data: Split, device: torch.device, folder: Path, console: Console) -> Split:
-        """Turn labeled images into what is trained on. What takes long is kept in `folder`."""
+        """Convert labeled images to training inputs. Slow results are cached in `folder`."""
         del device, folder, console
         return data
 
     def varied(self, images: Tensor) -> Tensor:
-        """Turn a batch to train on into the input: uint8 (B, C, H, W) -> float32, the same."""
+        """Convert a training batch to the input: uint8 (B, C, H, W) -> float32, same shape."""
         return normalize(self.augment(images), self.spec.input)
 
     def plain(self, images: Tensor) -> Tensor:
-        """Turn a batch to validate on into the input: uint8 (B, C, H, W) -> float32, the same."""
+        """Convert a validation batch to the input: uint8 (B, C, H, W) -> float32, same shape."""
         return normalize(images, self.spec.input)
 
     def complete(self, trained: nn.Module) -> nn.Module:
-        """Return the network that `spec` describes, with what was trained in its place."""
+        """Return the network of `spec` with the trained module in its place."""
         return trained

@@ -1,4 +1,4 @@
-"""Transfer learning: tasks that start from weights which were trained before."""
+"""Transfer learning: tasks that start from pretrained weights."""
 
 import copy
 from dataclasses import asdict, dataclass
@@ -23,10 +23,10 @@ from training.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class HeadTask(Task):
-    """Trains the head of the network alone, on features of a backbone that does not change.
+    """Training of the head alone, on features of a frozen backbone.
 
-    Frozen are its batch-norm statistics, too. The features are those of each training image as it
-    is and of `view_count` - 1 varied views of it; in each step, one of them is chosen at random.
+    Its batch-norm statistics are frozen, too. There are features of each training image and of
+    `view_count` - 1 augmented views of it; each step uses one of them at random.
     """
 
     backbone: Backbone
@@ -36,7 +36,7 @@ class HeadTask(Task):
 
     @property
     def start(self) -> str:
-        """Name the weights that training starts from."""
+        """Return the name of the initial weights."""
         return f"backbone {self.backbone.name}"
 
     @property
@@ -49,13 +49,13 @@ class HeadTask(Task):
         return head(len(self.spec.classes))
 
     def lessons(self, data: Split, device: torch.device, folder: Path, console: Console) -> Split:
-        """Turn images into features: float32 (N, views, 1024) to train on, (M, 1, 1024) to check.
+        """Convert images to float32 features: (N, views, 1024) to train, (M, 1, 1024) to validate.
 
         They are computed in float32, as they will be when the model is served.
 
         Raises:
-            BackboneError: the backbone was trained on other photographs than these: it may have
-                seen those to validate on.
+            BackboneError: the backbone was trained on other photographs, possibly on validation
+                photographs.
         """
         seen = self.backbone.photographs
         if seen not in (None, Photographs(len(data.train), self.split_seed)):
@@ -79,11 +79,11 @@ class HeadTask(Task):
         return images[torch.arange(count, device=images.device), chosen]
 
     def plain(self, images: Tensor) -> Tensor:
-        """Take the image as it is: float32 (B, views, 1024) -> (B, 1024)."""
+        """Take the original image: float32 (B, views, 1024) -> (B, 1024)."""
         return images[:, 0]
 
     def complete(self, trained: nn.Module) -> nn.Module:
-        """Put backbone and head together."""
+        """Combine backbone and head."""
         network = self.spec.build()
         weights = {f"classifier.{name}": value for name, value in trained.state_dict().items()}
         network.load_state_dict({**self.backbone.state, **weights})
@@ -113,14 +113,14 @@ class HeadTask(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuning(Task):
-    """Trains all of a network that was trained before, on pixels."""
+    """Training of a whole pretrained network, on pixels."""
 
     card: ModelCard
     network: nn.Module
 
     @property
     def start(self) -> str:
-        """Name the weights that training starts from."""
+        """Return the name of the initial weights."""
         return f"checkpoint {self.card.version}"
 
     @property
@@ -132,10 +132,10 @@ class FineTuning(Task):
         }
 
     def lessons(self, data: Split, device: torch.device, folder: Path, console: Console) -> Split:
-        """Return the images, if the network was not trained on those to validate on.
+        """Return the images, after checking that the network was not trained on validation images.
 
         Raises:
-            RunError: it was trained on another split.
+            RunError: the network was trained on another split.
         """
         if data.digest != self.card.data.split:
             raise RunError(
@@ -145,5 +145,5 @@ class FineTuning(Task):
         return super().lessons(data, device, folder, console)
 
     def build(self) -> nn.Module:
-        """Copy the network, with weights that can be trained."""
+        """Return a copy of the network with trainable weights."""
         return copy.deepcopy(self.network).requires_grad_(True)

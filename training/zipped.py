@@ -1,4 +1,4 @@
-"""Reads images from an archive laid out as NAME/{train,test}/{class}/{n}.jpg."""
+"""Reading of images from an archive with the layout NAME/{train,test}/{class}/{n}.jpg."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ def photographs(
     Yields RGB images of any size with their class indices.
 
     Raises:
-        ValueError: no such part, or an unknown class.
+        ValueError: there is no such part, or a class is unknown.
         zipfile.BadZipFile, OSError: the archive is damaged or cannot be read.
         ImageError: an image is damaged.
     """
@@ -40,7 +40,7 @@ def read(path: Path, part: str, classes: Sequence[str], limit: int | None) -> Ex
     """Read the pixels of one part, or of `limit` evenly spaced images of it.
 
     Raises:
-        ValueError: no such part, an unknown class, or images of different sizes.
+        ValueError: there is no such part, a class is unknown, or the images have different sizes.
         zipfile.BadZipFile, OSError, ImageError: as `photographs`.
     """
     images, labels = zip(*photographs(path, part, classes, limit), strict=True)

@@ -1,8 +1,8 @@
-"""The loop that teaches a DenseNet-121.
+"""The distillation loop.
 
 Distiller.run()         yields BatchDone after each step, Compared after some epochs
-Distiller.state_dict()  at any event, all that another Distiller needs to go on from there
-Distiller.student()     the network with averaged weights, as it was compared last
+Distiller.state_dict()  at any event, the state from which another Distiller can continue
+Distiller.student()     the network with averaged weights, as last compared
 """
 
 import math
@@ -32,11 +32,11 @@ _ORDER, _STEP = 1, 2  # what is random in an epoch, and in a step
 
 @dataclass(frozen=True)
 class Compared:
-    """Student and teacher were compared on the validation photographs.
+    """A comparison of student and teacher on the validation photographs.
 
     `epoch` counts from 1, `side_px` is the student's input. Losses are means in nats, the training
-    loss over the steps since the comparison before. `agreement` is the part, 0..1, in which both
-    name the same of 1000 classes; `accuracy` that in which the student tells cat from dog.
+    loss over the steps since the comparison before. `agreement` is the fraction, 0..1, for which
+    both predict the same of 1000 classes; `accuracy` is the student's accuracy on cats and dogs.
     `improved` says whether the validation loss is the lowest at this size.
     """
 
@@ -50,10 +50,10 @@ class Compared:
 
 
 class Distiller:
-    """Teaches one student.
+    """The distillation of one student.
 
-    Everything random comes from the seed and the number of the epoch or step, so that a run which
-    was interrupted at any step and resumed ends, on the CPU, as one which was not.
+    All randomness comes from the seed and the number of the epoch or step, so that on the CPU an
+    interrupted and resumed run gives the same result as an uninterrupted one.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Distiller:
         """Start with random weights.
 
         Args:
-            recipe: how to teach.
-            lessons: one or more, equally long; they are taken in turn.
-            validation: photographs to compare student and teacher on.
-            spec: what the student's input is normalized by; its size is not used.
-            device: where to compute.
-            seed: of weights, order and flips.
+            recipe: the recipe.
+            lessons: one or more lessons of equal length, used in turn.
+            validation: photographs for the comparisons.
+            spec: the normalization of the student's input; its size is not used.
+            device: the device.
+            seed: the seed of weights, order and flips.
         """
         self._recipe, self._lessons, self._spec = recipe, lessons, spec
         self._device, self._seed = device, seed
@@ -107,11 +107,11 @@ class Distiller:
 
     @property
     def precision(self) -> str:
-        """The precision in which the student computes while it is taught."""
+        """The dtype of the student's computations during the distillation."""
         return "bfloat16 autocast" if self._bfloat16 else "float32"
 
     def run(self) -> Iterator[BatchDone | Compared]:
-        """Teach to the end of the recipe, from wherever `load_state_dict` left off.
+        """Run to the end of the recipe, from the state of `load_state_dict`.
 
         Raises:
             DivergedError: the loss is no longer finite.
@@ -124,7 +124,7 @@ class Distiller:
                 started = perf_counter()
 
     def backbone(self) -> dict[str, Tensor]:
-        """Return the averaged weights, float32, without the output that tells cat from dog."""
+        """Return the averaged weights, float32, without the output for cats and dogs."""
         state = self._average.network.state_dict()
         classifier = {
             name: state[name][:CLASSES] for name in ("classifier.weight", "classifier.bias")
@@ -148,7 +148,7 @@ class Distiller:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned to a Distiller with the same arguments."""
+        """Continue from the `state_dict` of a Distiller with the same arguments."""
         self._network.load_state_dict(state["network"])
         self._average.network.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -159,7 +159,7 @@ class Distiller:
         self.seconds = float(state["seconds"])
 
     def _epoch(self, epoch: int) -> Iterator[BatchDone | Compared]:
-        """Go through the rest of an epoch."""
+        """Run the rest of an epoch."""
         lesson = self._lessons[(epoch - 1) % len(self._lessons)].to(self._device)
         seed_torch(self._seed, _ORDER, epoch)
         order = torch.randperm(len(lesson)).to(self._device)
@@ -168,7 +168,7 @@ class Distiller:
             chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
             self._teach(lesson, chosen, self._recipe.side_px(epoch))
             last = batch + 1 == self._steps_per_epoch
-            # Before the batch is reported done, so that no state falls between the two.
+            # before the batch is reported, so that no state lies between the two
             if last and self._recipe.compares_after(epoch):
                 yield self._compare(epoch)
             yield BatchDone(batch + 1, self._steps_per_epoch)
@@ -231,7 +231,7 @@ def flipped(images: Tensor) -> Tensor:
 def _finite(loss: float, when: str) -> float:
     if not math.isfinite(loss):
         raise DivergedError(
-            f"the loss diverged {when}; lower --learning-rate and begin anew by --restart"
+            f"the loss diverged {when}; lower --learning-rate and start again with --restart"
         )
     return loss
 

@@ -1,8 +1,9 @@
 """Lessons: the student's inputs, and the teacher's outputs for them.
 
-A lesson holds one view of each photograph: a random crop, or a blend of two, so that the teacher's
-answers are known beyond the photographs themselves (Beyer et al., "Knowledge distillation: a good
-teacher is patient and consistent", 2022). Lessons are made once and kept on disk until the end.
+A lesson has one view of each photograph: a random crop, or a blend of two, so that the student sees
+the teacher's outputs beyond the photographs themselves (Beyer et al., "Knowledge distillation: a
+good teacher is patient and consistent", 2022). Lessons are made once and kept on disk until the
+end.
 """
 
 import hashlib
@@ -34,10 +35,10 @@ Teaching = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Lesson:
-    """Views, uint8 (N, 3, S, S), 0..255, and what is known of them.
+    """Views, uint8 (N, 3, S, S), 0..255, with their targets.
 
-    `logits` are the teacher's, float16 (N, 1000); `dog` says what part of a view is a dog and not a
-    cat, float32 (N,), 0..1.
+    `logits` are the teacher's, float16 (N, 1000); `dog` is the fraction of a view that is a dog and
+    not a cat, float32 (N,), 0..1.
     """
 
     images: Tensor
@@ -61,7 +62,7 @@ class Lessons(Protocol):
 
 
 class KeptLessons:
-    """The lessons of one set of photographs; each is made when it is first asked for."""
+    """The lessons of one set of photographs; each is made when it is first used."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class KeptLessons:
 
     @property
     def name(self) -> str:
-        """Tells these lessons from any others."""
+        """A digest that identifies these lessons."""
         return self._folder.name
 
     @property
@@ -93,7 +94,7 @@ class KeptLessons:
         return len(self._photographs)
 
     def plain(self, spec: InputSpec) -> Lesson:
-        """Return the photographs as a model with that input would be shown them."""
+        """Return the photographs, preprocessed for a model with this input."""
 
         def made() -> Lesson:
             views = torch.stack([preprocess(image, spec) for image in self._photographs])
@@ -129,7 +130,7 @@ def blend(views: Tensor, dog: Tensor, part: float) -> tuple[Tensor, Tensor]:
 
 
 def digest(photographs: Sequence[Image.Image], dog: Tensor) -> str:
-    """Tell these photographs and labels from any others."""
+    """Return a digest of the photographs and labels."""
     found = hashlib.sha256(dog.numpy().tobytes())
     for photograph in photographs:
         found.update(photograph.tobytes())
@@ -144,9 +145,9 @@ def lessons_folder(runs_folder: Path, recipe: Recipe, seed: int, photographs: st
 
 
 def discard_lessons(runs_folder: Path, except_for: Collection[str] = ()) -> None:
-    """Delete the lessons kept there, but for those of the names given.
+    """Delete all stored lessons except those with these names.
 
-    Lessons on 5,000 photographs take some 250 MB each.
+    A lesson on 5,000 photographs takes about 250 MB.
     """
     for folder in runs_folder.glob(f"{_FOLDER}*"):
         if folder.name not in except_for:

@@ -3,23 +3,25 @@
 from dataclasses import dataclass, field
 
 _TEACHER_MULTIPLE_PX = 32
-_SMALLEST_PX = 32  # of which the student's last layers see one pixel
+_SMALLEST_PX = 32  # the student's last layers reduce this to one pixel
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Options of the distillation. Each is also an option of the command line.
 
-    An epoch shows one view of each training photograph. The sizes follow one another, each for its
-    number of epochs, under one schedule of the learning rate.
+    An epoch shows one view of each training photograph. The sizes are used one after another, each
+    for its number of epochs, under one learning rate schedule.
     """
 
-    sizes_px: tuple[int, ...] = field(metadata={"help": "sides of the student's input, in turn"})
+    sizes_px: tuple[int, ...] = field(
+        metadata={"help": "sides of the student's input, one after another"}
+    )
     epochs: tuple[int, ...] = field(metadata={"help": "epochs at each of these sizes"})
     batch_size: int = field(metadata={"help": "views per step"})
     learning_rate: float = field(metadata={"help": "peak of the one-cycle schedule"})
-    weight_decay: float = field(metadata={"help": "pull of the weights towards zero"})
-    warmup: float = field(metadata={"help": "part of the schedule before the peak, 0..1"})
+    weight_decay: float = field(metadata={"help": "weight decay"})
+    warmup: float = field(metadata={"help": "fraction of the schedule before the peak, 0..1"})
     averaging_decay: float = field(metadata={"help": "of the averaged weights, per step"})
     temperature: float = field(metadata={"help": "softens both distributions before comparing"})
     label_weight: float = field(metadata={"help": "of cat or dog, against the teacher's answer"})
