@@ -101,7 +101,7 @@ def test_a_bad_image_is_named_and_the_others_are_classified(picture: Path, tmp_p
         (["--device", "cuda:99"], "usable CUDA devices"),
     ],
 )
-def test_a_wrong_option_is_said_in_words(picture: Path, arguments: list[str], words: str) -> None:
+def test_invalid_option_is_explained(picture: Path, arguments: list[str], words: str) -> None:
     result = app("classify", picture, *arguments)
     assert result.returncode == 2
     assert words in result.stderr
@@ -109,7 +109,7 @@ def test_a_wrong_option_is_said_in_words(picture: Path, arguments: list[str], wo
 
 
 @pytest.mark.processes
-def test_a_missing_checkpoint_is_said_in_words(picture: Path, tmp_path: Path) -> None:
+def test_missing_checkpoint_is_explained(picture: Path, tmp_path: Path) -> None:
     result = app("classify", picture, ATELIER_MODELS_DIR=str(tmp_path))
     assert result.returncode == 2
     assert "Train the model first" in result.stderr

@@ -29,7 +29,7 @@ def test_without_keys_there_is_nothing_to_find() -> None:
 
 
 @pytest.mark.parametrize("entry", ["ann", "ann:", "ann:abc", f"ann:{'G' * 64}", f":{'0' * 64}"])
-def test_what_is_no_entry_is_not_repeated_in_the_error(entry: str) -> None:
+def test_malformed_entry_is_not_quoted_in_the_error(entry: str) -> None:
     with pytest.raises(ValueError, match="entry 2") as caught:
         Keyring.parse(f"bob:{digest_of('x')} {entry}")
     assert entry not in str(caught.value).split()

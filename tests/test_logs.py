@@ -37,7 +37,7 @@ def test_every_line_of_a_service_is_json(tmp_path: Path) -> None:
     assert any("Uvicorn running" in event or "startup complete" in event for event in said)
 
 
-def test_warnings_and_errors_nobody_caught_are_json_too() -> None:
+def test_warnings_and_uncaught_exceptions_are_json() -> None:
     code = (
         "import logging, threading, warnings\n"
         "from app.logs import configure_logging\n"

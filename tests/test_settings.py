@@ -55,9 +55,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("BROKER_URL", "redis://host:port", "expected amqp://"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named(
-    name: str, value: str, words: str, tmp_path: Path
-) -> None:
+def test_invalid_setting_is_named(name: str, value: str, words: str, tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "app", "web"],
         cwd=ROOT,

@@ -120,7 +120,7 @@ def test_a_second_service_on_the_same_data_directory_refuses(tmp_path: Path) -> 
         assert service.is_ready()
 
 
-def test_a_port_in_use_is_said_in_words(tmp_path: Path) -> None:
+def test_port_in_use_is_explained(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = app("serve", "--port", port, ATELIER_DATA_DIR=str(tmp_path))
@@ -139,7 +139,7 @@ def test_an_address_that_others_reach_needs_keys(tmp_path: Path, host: str, comm
 
 
 @pytest.mark.parametrize("with_keys", [True, False])
-def test_others_may_be_let_in_on_purpose(tmp_path: Path, *, with_keys: bool) -> None:
+def test_anonymous_access_can_be_allowed(tmp_path: Path, *, with_keys: bool) -> None:
     way = {"api_keys": entry_for("ann", "key")} if with_keys else {"allow_anonymous": True}
     with running_service(tmp_path, host="0.0.0.0", **way) as service:  # noqa: S104
         status = 401 if with_keys else 200
@@ -160,7 +160,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
         wait_until(service.is_ready)
 
 
-def test_a_data_directory_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:
+def test_unusable_data_directory_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = app("serve", "--port", "0", ATELIER_DATA_DIR=str(tmp_path / "file"))
     assert result.returncode == 2
@@ -168,7 +168,7 @@ def test_a_data_directory_that_cannot_be_is_said_in_words(tmp_path: Path) -> Non
     assert "Traceback" not in result.stderr
 
 
-def test_a_device_that_is_not_there_ends_the_service_in_words(tmp_path: Path) -> None:
+def test_missing_device_ends_the_service_with_an_explanation(tmp_path: Path) -> None:
     environment = {"ATELIER_DATA_DIR": str(tmp_path), "ATELIER_DEVICE": "cuda:99"}
     result = app("serve", "--port", "0", **environment)
     assert result.returncode == 2

@@ -146,7 +146,7 @@ class Session:
         figures.channels(few.images[0], folder / "channels.png")
 
     def _keep(self, network: nn.Module, card: ModelCard) -> None:
-        """Save the checkpoint beside the figures, and in the models folder unless a better is there."""
+        """Save the checkpoint beside the figures, and in the models folder unless it is worse."""
         state, name = _stored(network, self._task.storage), self._task.spec.name
         checkpoint.save(card, state, self._folder.path)
         models = self._options.models_dir

@@ -98,7 +98,7 @@ def test_a_changed_checkpoint_is_swapped_under_load_and_no_request_fails(
             assert line in counted
 
 
-def test_what_cannot_be_used_is_refused_and_the_old_one_goes_on_answering(
+def test_unusable_checkpoint_is_refused_and_the_old_one_is_still_served(
     tmp_path: Path, models: Path
 ) -> None:
     with running(tmp_path, models) as service:
@@ -131,7 +131,9 @@ def test_a_model_whose_checkpoint_comes_later_becomes_available(
         assert http_client.get(f"{service.url}/health/ready").json()["models"]["cifar10"] is True
 
 
-def test_a_second_reload_meanwhile_is_told_to_come_again(tmp_path: Path, models: Path) -> None:
+def test_second_reload_at_the_same_time_is_refused_with_retry_after(
+    tmp_path: Path, models: Path
+) -> None:
     with running(tmp_path, models, engine="torch") as service, ThreadPoolExecutor(1) as first:
         version = save_always(7, models).version
         reloading = first.submit(reload, service.url)
@@ -145,7 +147,7 @@ def test_a_second_reload_meanwhile_is_told_to_come_again(tmp_path: Path, models:
         assert reloading.result()["mnist"]["version"] == version
 
 
-def test_an_engine_that_cannot_be_chosen_leaves_the_old_one(tmp_path: Path, models: Path) -> None:
+def test_failed_engine_selection_keeps_the_old_engine(tmp_path: Path, models: Path) -> None:
     with running(tmp_path, models, engine="torch") as service, ThreadPoolExecutor(1) as first:
         three = shown(service.url)
         save_always(7, models)
@@ -212,7 +214,7 @@ def test_sighup_to_a_web_process_alone_reloads(tmp_path: Path, models: Path) -> 
         process.wait(patient())
 
 
-def test_a_worker_evaluates_with_what_was_reloaded(tmp_path: Path, models: Path) -> None:
+def test_worker_evaluates_with_the_reloaded_checkpoint(tmp_path: Path, models: Path) -> None:
     archive = {"file": ("set.zip", zipped([("7/a.png", PICTURE["file"])]))}
     with (
         running_service(tmp_path, **{**QUICK, "models_dir": models}) as service,

@@ -14,7 +14,7 @@ from app.jobs.storage.spool import Spool
 from tests.patience import patient
 
 
-def test_one_caller_cannot_fill_the_line_of_archives_to_open(tmp_path: Path) -> None:
+def test_one_caller_cannot_fill_the_queue_of_archives(tmp_path: Path) -> None:
     released = threading.Event()
 
     async def scenario() -> None:

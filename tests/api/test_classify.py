@@ -52,7 +52,7 @@ def test_probabilities_sum_to_one(client: httpx.Client, model: str) -> None:
     assert sum(each["probability"] for each in predictions) == pytest.approx(1, abs=1e-5)
 
 
-def test_five_classes_by_default_or_as_many_as_there_are(client: httpx.Client) -> None:
+def test_top_k_is_five_or_the_number_of_classes(client: httpx.Client) -> None:
     body = client.post("/classify", files=files(PICTURE)).json()
     assert body["model"]["name"] == "catdog"
     assert {each["label"] for each in body["predictions"]} == {"cat", "dog"}
@@ -90,7 +90,7 @@ def test_sixty_four_images_at_once(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("top_k", ["0", "-1", "NaN", "1.5", "", "1e3", "0x10", "9" * 5000])
-def test_a_top_k_that_is_no_positive_integer_is_refused(client: httpx.Client, top_k: str) -> None:
+def test_top_k_that_is_not_a_positive_integer_is_refused(client: httpx.Client, top_k: str) -> None:
     response = client.post("/classify", params={"top_k": top_k}, files=files(PICTURE))
     assert_problem(response, 422, "invalid_request")
     assert response.json()["errors"][0]["field"] == "query.top_k"
@@ -108,7 +108,7 @@ def test_an_unknown_model_is_refused_with_the_known_ones(client: httpx.Client) -
     assert "mnist, cifar10, catdog" in response.json()["detail"]
 
 
-def test_the_callers_request_id_comes_back(client: httpx.Client) -> None:
+def test_request_id_of_the_client_is_returned(client: httpx.Client) -> None:
     headers = {"X-Request-ID": "trace-17"}
     good = client.post("/classify", files=files(PICTURE), headers=headers)
     bad = client.post("/classify?top_k=0", headers=headers)
@@ -132,7 +132,7 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> None:
     assert body["detail"]
 
 
-def test_an_answer_that_would_come_too_late_is_not_waited_for(client: httpx.Client) -> None:
+def test_request_is_ended_at_the_clients_deadline(client: httpx.Client) -> None:
     headers = {"X-Request-Timeout": "0.000001"}
     response = client.post("/classify?model=mnist", files=files(PICTURE), headers=headers)
     assert response.status_code == 503
@@ -152,9 +152,7 @@ def test_an_answer_that_would_come_too_late_is_not_waited_for(client: httpx.Clie
         ("/evaluate", "Idempotency-Key"),
     ],
 )
-def test_a_header_that_counts_once_is_refused_twice(
-    client: httpx.Client, path: str, header: str
-) -> None:
+def test_repeated_single_header_is_refused(client: httpx.Client, path: str, header: str) -> None:
     response = client.post(path, files=files(PICTURE), headers=[(header, "0.1"), (header, "7")])
     assert response.status_code == 422
     assert f"{header.lower()}: Send this header once" in response.text

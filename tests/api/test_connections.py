@@ -139,19 +139,19 @@ def chunked_get(path: str, trailers: str) -> bytes:
     return f"{head}2\r\n{{}}\r\n0\r\n{trailers}\r\n".encode()
 
 
-def test_trailer_of_a_body_is_no_header(guarded: Service) -> None:
+def test_trailer_is_not_treated_as_a_header(guarded: Service) -> None:
     answer = ask(guarded, chunked_get("/jobs", f"Authorization: Bearer {KEYS['ann']}\r\n"))
     assert answer.startswith(b"HTTP/1.1 401")
 
 
-def test_trailers_are_as_few_as_headers(guarded: Service) -> None:
+def test_number_of_trailers_is_limited_like_that_of_headers(guarded: Service) -> None:
     with connect(guarded) as connection:
         connection.sendall(chunked_get("/health/live", "a: b\r\n" * 150))
         answers = received(connection, b"431")
     assert b"HTTP/1.1 431" in answers
 
 
-def test_compressed_body_that_stalls_holds_what_was_sent(guarded: Service) -> None:
+def test_stalled_compressed_body_holds_only_the_bytes_sent(guarded: Service) -> None:
     with connect(guarded) as connection:
         packed = gzip.compress(bytes(90_000_000), 9)[:-8]
         head = (
@@ -170,7 +170,7 @@ def held_bytes(service: Service) -> float:
     return float(line.split()[1])
 
 
-def test_health_and_other_peers_are_served_when_one_peer_takes_all_it_may(
+def test_health_probes_and_other_peers_are_served_when_one_peer_is_at_its_limit(
     guarded: Service,
 ) -> None:
     with ExitStack() as stack:

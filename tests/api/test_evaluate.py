@@ -103,7 +103,7 @@ def test_from_archive_to_report(jobs: Studio) -> None:
         assert thumbnail.content.startswith(b"\xff\xd8")
 
 
-def test_the_archive_is_not_kept_and_deleting_leaves_nothing(
+def test_archive_is_deleted_after_the_job_and_deletion_leaves_no_files(
     jobs: Studio, evaluating_service: Service
 ) -> None:
     job_id = send(jobs, zipped(FILES)).json()["id"]
@@ -144,7 +144,7 @@ def test_data_sets_are_the_folders_with_folders_in_them(jobs: Studio) -> None:
 @pytest.mark.parametrize(
     "name", ["..", "../datasets/digits", "flat", "nothing", "", ".hidden", "/"]
 )
-def test_other_data_sets_are_not_there(jobs: Studio, name: str) -> None:
+def test_unknown_data_sets_are_refused_with_404(jobs: Studio, name: str) -> None:
     response = jobs.client.post("/evaluate", params={"model": "mnist", "dataset": name})
     assert (response.status_code, response.json()["code"]) == (404, "unknown_dataset")
 
@@ -188,7 +188,7 @@ READABLE = {
 
 
 @pytest.mark.parametrize("data", READABLE.values(), ids=READABLE)
-def test_what_is_no_image_is_skipped_with_the_reason(jobs: Studio, data: bytes) -> None:
+def test_file_that_is_not_an_image_is_skipped_with_the_reason(jobs: Studio, data: bytes) -> None:
     report = report_of(jobs, send(jobs, data))
     assert (report["n"], report["skipped_count"]) == (1, 1)
     assert report["skipped"][0]["reason"]
@@ -204,7 +204,7 @@ def test_what_is_no_image_is_skipped_with_the_reason(jobs: Studio, data: bytes) 
         ("model=mnist&dataset=digits", 422, "invalid_request"),
     ],
 )
-def test_a_wrong_query_is_said_in_words(jobs: Studio, query: str, status: int, code: str) -> None:
+def test_invalid_query_is_explained(jobs: Studio, query: str, status: int, code: str) -> None:
     response = jobs.client.post(f"/evaluate?{query}", files={"file": ("set.zip", zipped(FILES))})
     assert (response.status_code, response.json()["code"]) == (status, code)
 
@@ -237,7 +237,7 @@ def test_the_same_key_finds_the_same_evaluation(jobs: Studio) -> None:
     assert elsewhere.status_code == 422
 
 
-def test_an_upload_that_stalls_leaves_nothing(evaluating_service: Service) -> None:
+def test_stalled_upload_leaves_no_files(evaluating_service: Service) -> None:
     head = (
         b"POST /evaluate?model=mnist HTTP/1.1\r\nHost: localhost\r\n"
         b"Content-Type: application/zip\r\nContent-Length: 1000000\r\n\r\n"
@@ -248,7 +248,7 @@ def test_an_upload_that_stalls_leaves_nothing(evaluating_service: Service) -> No
     assert not list((evaluating_service.log.parent / "var/incoming").iterdir())
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(evaluating_service: Service) -> None:
+def test_interrupted_upload_leaves_no_files(evaluating_service: Service) -> None:
     head = (
         b"POST /evaluate?model=mnist HTTP/1.1\r\nHost: localhost\r\n"
         b"Content-Type: application/zip\r\nContent-Length: 9000000\r\n\r\n"
@@ -260,7 +260,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(evaluating_service: Service) -
     wait_until(lambda: not list(incoming.glob("*")))
 
 
-def test_files_of_a_job_are_only_those_that_it_has(jobs: Studio) -> None:
+def test_unknown_file_of_a_job_is_refused_with_404(jobs: Studio) -> None:
     job_id = send(jobs, zipped({"3/1.png": DIGIT})).json()["id"]
     jobs.wait(job_id)
     for name in ("report.json", "mistake-01.jpg", "..%2Freport.json"):
@@ -304,7 +304,7 @@ def test_an_evaluation_is_cancelled_and_finished_early(jobs: Studio, many: bytes
     assert 8 <= jobs.result(finished).json()["n"] < 100
 
 
-def test_an_evaluation_finished_before_its_first_good_image_goes_on_to_it(jobs: Studio) -> None:
+def test_evaluation_finished_early_continues_until_its_first_usable_image(jobs: Studio) -> None:
     broken, whole = encode(photograph(2000, 1500), "PNG")[:-1000], encode(Image.new("L", (28, 28)))
     pictures = [*[broken] * 60, *[whole] * 8]
     archive = zipped((f"3/{number:03}.png", picture) for number, picture in enumerate(pictures))
@@ -318,7 +318,7 @@ def test_an_evaluation_finished_before_its_first_good_image_goes_on_to_it(jobs: 
 
 
 @pytest.mark.processes
-def test_an_evaluation_that_takes_too_long_reports_on_what_it_has_seen(
+def test_evaluation_over_the_time_limit_reports_on_the_images_so_far(
     tmp_path: Path, many: bytes
 ) -> None:
     save_always(3, tmp_path / "models")

@@ -66,7 +66,7 @@ def before_most_others(service: Service) -> Iterator[None]:
 
 
 @pytest.mark.processes
-def test_a_caller_does_not_wait_for_the_pictures_of_another(tmp_path: Path) -> None:
+def test_caller_does_not_wait_for_images_of_other_callers(tmp_path: Path) -> None:
     headers = {"Authorization": f"Bearer {KEYS['ann']}"}
     with (
         running_service(tmp_path, api_keys=API_KEYS, **SETTINGS) as service,

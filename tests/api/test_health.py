@@ -18,7 +18,7 @@ def test_live_and_ready(client: httpx.Client) -> None:
     assert ready.json()["models"]["mnist"] is ready.json()["models"]["cifar10"] is True
 
 
-def test_metrics_count_what_happens(client: httpx.Client) -> None:
+def test_metrics_count_requests_and_jobs(client: httpx.Client) -> None:
     name = 'atelier_requests_total{method="POST",route="/classify",status="200"}'
 
     def count() -> float:
@@ -33,13 +33,13 @@ def test_metrics_count_what_happens(client: httpx.Client) -> None:
         assert f"atelier_{metric}" in text
 
 
-def test_a_path_that_is_not_there_is_a_problem(client: httpx.Client) -> None:
+def test_unknown_path_is_refused_with_a_problem_document(client: httpx.Client) -> None:
     response = client.get("/nope")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert "/nope" in response.json()["detail"]
 
 
-def test_a_method_that_is_not_there_is_a_problem(client: httpx.Client) -> None:
+def test_unknown_method_is_refused_with_a_problem_document(client: httpx.Client) -> None:
     response = client.delete("/classify")
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert response.headers["Allow"] == "POST"

@@ -52,7 +52,7 @@ def test_a_head_that_is_too_long_is_a_problem(service: Service) -> None:
         b"Content-Length: 2\r\n\r\nab",
     ],
 )
-def test_what_is_not_http_is_a_problem(
+def test_data_that_is_not_http_is_refused_with_a_problem_document(
     service: Service, client: httpx.Client, request_bytes: bytes
 ) -> None:
     answer = exchange(service, request_bytes)
@@ -63,7 +63,7 @@ def test_what_is_not_http_is_a_problem(
     assert_still_serves(client)
 
 
-def test_a_chunk_that_is_no_chunk_costs_nothing(service: Service, client: httpx.Client) -> None:
+def test_malformed_chunk_is_refused(service: Service, client: httpx.Client) -> None:
     head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
     assert exchange(service, head)[:12] in {b"HTTP/1.1 400", b"HTTP/1.1 415"}
     assert_still_serves(client)

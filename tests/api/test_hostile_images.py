@@ -140,7 +140,7 @@ def classify(client: httpx.Client, data: bytes) -> httpx.Response:
     HOSTILE,
     ids=[f"{i}-{make.__name__}" for i, (make, _) in enumerate(HOSTILE)],
 )
-def test_a_hostile_file_hurts_nobody(
+def test_hostile_file_does_not_affect_other_requests(
     client: httpx.Client,
     service: Service,
     make: Callable[[], bytes],

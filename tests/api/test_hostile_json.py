@@ -69,7 +69,7 @@ def test_long_name_of_an_unknown_field_is_cut_short(strict_client: httpx.Client)
 
 
 @pytest.mark.parametrize("path", JSON_PATHS)
-def test_a_json_body_that_stalls_is_given_up(impatient: Service, path: str) -> None:
+def test_stalled_json_body_is_aborted(impatient: Service, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     answer = exchange(impatient, head.encode() + b"Content-Length: 100\r\n\r\n{")
     assert answer.startswith(b"HTTP/1.1 408")
@@ -86,7 +86,7 @@ def test_a_json_body_that_stalls_is_given_up(impatient: Service, path: str) -> N
         (b"{}", "multipart/form-data; boundary=x", 415),
     ],
 )
-def test_what_is_not_the_json_asked_for_is_a_problem(
+def test_unexpected_json_is_refused_with_a_problem_document(
     strict_client: httpx.Client, body: bytes, content_type: str, status: int
 ) -> None:
     headers = {"Content-Type": content_type}

@@ -99,7 +99,7 @@ def test_a_malformed_upload_says_what_is_wrong(
     "filename",
     [b"../../etc/passwd", b"a\\0b", b"caf\xc3\xa9.png", b"\xff\xfe", b"x" * 2000, b"<b>.png", b""],
 )
-def test_a_strange_file_name_is_only_a_name(client: httpx.Client, filename: bytes) -> None:
+def test_strange_file_name_is_returned_unchanged(client: httpx.Client, filename: bytes) -> None:
     named = part(b'; name="file"; filename="' + filename + b'"')
     body = multipart(named, part(b'; name="file"'))
     response = post(client, body, "multipart/form-data; boundary=B")
@@ -171,7 +171,7 @@ def test_a_thousand_parts_are_refused(client: httpx.Client) -> None:
     assert_still_serves(client)
 
 
-def test_a_stalled_upload_is_given_up(impatient: Service) -> None:
+def test_stalled_upload_is_aborted(impatient: Service) -> None:
     head = raw_head(99)
     started = time.monotonic()
     answer = exchange(impatient, head + b"abc")
@@ -181,7 +181,7 @@ def test_a_stalled_upload_is_given_up(impatient: Service) -> None:
         assert_still_serves(client)
 
 
-def test_a_slow_upload_is_given_up_although_it_never_stalls(impatient: Service) -> None:
+def test_slow_upload_is_aborted_even_if_it_never_stalls(impatient: Service) -> None:
     head = raw_head(999)
     with socket.create_connection(("127.0.0.1", impatient.port), timeout=patient()) as connection:
         connection.sendall(head)

@@ -72,7 +72,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
         ({"Cookie": "atelier_session="}, "unknown_key"),
     ],
 )
-def test_nothing_is_done_without_a_key(
+def test_closed_paths_need_a_key(
     keyed: Keyed, method: str, path: str, headers: dict[str, str], code: str
 ) -> None:
     with keyed.client() as client:
@@ -94,7 +94,7 @@ def test_nothing_is_done_without_a_key(
         "/v2/health/ready",
     ],
 )
-def test_what_shows_nothing_is_open(keyed: Keyed, path: str) -> None:
+def test_open_paths_need_no_key(keyed: Keyed, path: str) -> None:
     with keyed.client() as client:
         assert client.get(path).status_code == 200
 
@@ -109,7 +109,7 @@ def test_what_shows_nothing_is_open(keyed: Keyed, path: str) -> None:
         ("GET", "/v2/no/such/path"),
     ],
 )
-def test_the_inference_protocol_needs_a_key_and_says_so_in_its_form(
+def test_inference_protocol_without_a_key_is_refused_in_its_own_form(
     keyed: Keyed, method: str, path: str
 ) -> None:
     with keyed.client() as client:
@@ -128,7 +128,7 @@ def test_with_a_key_everything_works(keyed: Keyed) -> None:
         assert client.get("/session").json() == {"required": True, "name": "ann"}
 
 
-def test_jobs_belong_to_the_key_that_made_them(keyed: Keyed) -> None:
+def test_jobs_belong_to_the_key_that_created_them(keyed: Keyed) -> None:
     with keyed.client("ann") as client, keyed.client("bob") as other:
         ann, bob = Studio(client), Studio(other)
         job = ann.paint()
@@ -155,7 +155,7 @@ def test_jobs_belong_to_the_key_that_made_them(keyed: Keyed) -> None:
         bob.paint()
 
 
-def test_an_idempotency_key_means_nothing_to_others(keyed: Keyed) -> None:
+def test_idempotency_keys_of_two_callers_are_independent(keyed: Keyed) -> None:
     with keyed.client("ann") as client, keyed.client("bob") as other:
         headers = {"Idempotency-Key": "same"}
         made = [Studio(each).submit(headers).json()["id"] for each in (client, client, other)]
@@ -192,9 +192,7 @@ def test_a_browser_exchanges_its_key_for_a_cookie(keyed: Keyed) -> None:
         {"Host": "studio.example", "Origin": "https://studio.example"},
     ],
 )
-def test_the_cookie_is_for_tls_only_where_the_proxy_has_it(
-    keyed: Keyed, headers: dict[str, str]
-) -> None:
+def test_cookie_is_secure_if_the_proxy_uses_tls(keyed: Keyed, headers: dict[str, str]) -> None:
     with keyed.client() as browser:
         opened = browser.post("/session", json={"key": KEYS["bob"]}, headers=headers)
     assert "Secure" in opened.headers["Set-Cookie"]
@@ -212,7 +210,7 @@ def test_the_cookie_is_for_tls_only_where_the_proxy_has_it(
         ('{"key": "x", "more": 1}', 422),
     ],
 )
-def test_other_things_open_no_session(keyed: Keyed, body: str, status: int) -> None:
+def test_invalid_keys_open_no_session(keyed: Keyed, body: str, status: int) -> None:
     with keyed.client() as browser:
         headers = {"Content-Type": "application/json"}
         refused = browser.post("/session", content=body, headers=headers)
@@ -244,7 +242,7 @@ def test_a_gateway_may_have_a_password_of_its_own(keyed: Keyed) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe" * 40, "\N{SNOWMAN}".encode() * 40])
-def test_a_damaged_session_secret_is_not_signed_with(tmp_path: Path, content: bytes) -> None:
+def test_damaged_session_secret_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "session-secret").write_bytes(content)
     with pytest.raises(SecretError, match="delete it"):
         kept_secret(tmp_path)
@@ -254,7 +252,7 @@ def test_a_damaged_session_secret_is_not_signed_with(tmp_path: Path, content: by
     assert (tmp_path / "session-secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_session_secret_needs_no_hard_links_and_everybody_has_the_same(
+def test_session_secret_is_shared_by_processes_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -312,7 +310,7 @@ def test_a_session_ends_with_its_time(tmp_path: Path) -> None:
     ("setting", "with_key", "without"), [("open", 200, 200), ("keys", 200, 401), ("off", 404, 401)]
 )
 @pytest.mark.processes
-def test_who_sees_the_metrics_is_a_setting(
+def test_setting_decides_access_to_the_metrics(
     tmp_path: Path, setting: str, with_key: int, without: int
 ) -> None:
     with running_service(tmp_path, api_keys=API_KEYS, metrics=setting) as service:

@@ -7,7 +7,7 @@ import pytest
 from app.api.auth.rate_limit import RateLimitedError, RateLimiter
 
 
-async def test_nobody_waits_for_longer_than_a_minute_when_the_clock_is_set_back(
+async def test_rate_limit_waits_at_most_a_minute_after_the_clock_was_set_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limits = RateLimiter(None, 2, None)

@@ -13,9 +13,7 @@ from tests.service import ROOT, running_service
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_a_model_is_shown_with_everything_that_is_known_of_it(
-    client: httpx.Client, name: str
-) -> None:
+def test_model_is_shown_with_all_its_details(client: httpx.Client, name: str) -> None:
     folder = Settings().models_dir
     card = json.loads((folder / f"{name}.json").read_text())
     model = client.get(f"/models/{name}").json()

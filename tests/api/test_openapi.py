@@ -57,7 +57,7 @@ def test_every_operation_has_a_name_and_explains_what_it_takes(document: dict[st
             assert "null" not in str(parameter["schema"]), (where, parameter["name"])
 
 
-def test_a_tag_is_of_what_belongs_together(document: dict[str, Any]) -> None:
+def test_operations_with_one_tag_belong_together(document: dict[str, Any]) -> None:
     tagged: dict[str, set[str]] = {}
     for where, operation in operations(document):
         for tag in operation.get("tags", []):
@@ -84,7 +84,7 @@ def test_links_lead_to_operations(document: dict[str, Any]) -> None:
     assert {link["operationId"] for link in links.values()} < names
 
 
-def test_a_form_says_what_goes_together(document: dict[str, Any]) -> None:
+def test_form_schema_documents_exclusive_fields(document: dict[str, Any]) -> None:
     form = document["paths"]["/stylize"]["post"]["requestBody"]["content"]["multipart/form-data"]
     fields = form["schema"]["properties"]
     assert "woodcut" in fields["style_name"]["items"]["enum"]

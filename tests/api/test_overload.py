@@ -66,7 +66,7 @@ def _refused(client: httpx.Client) -> httpx.Response | None:
     return answer if answer.status_code == 503 else None
 
 
-def test_a_client_that_leaves_in_mid_upload_costs_nothing(
+def test_client_that_disconnects_during_an_upload_leaves_no_memory_in_use(
     strict: Service, strict_client: httpx.Client
 ) -> None:
     head = raw_head(290000)
@@ -78,7 +78,7 @@ def test_a_client_that_leaves_in_mid_upload_costs_nothing(
 
 
 @pytest.mark.processes
-def test_a_client_that_leaves_before_its_answer_is_not_computed(tmp_path: Path) -> None:
+def test_work_for_a_disconnected_client_is_not_done(tmp_path: Path) -> None:
     picture = encode(Image.new("RGB", (6000, 6000)), "JPEG")
     with running_service(tmp_path, decode_threads=1) as service:
         head = (

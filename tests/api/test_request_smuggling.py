@@ -33,9 +33,7 @@ def post(path: bytes, body: bytes, headers: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("name", [b"Upgrade", b"UPGRADE", b"X-Other"])
-def test_lines_of_a_body_that_was_answered_early_are_no_headers(
-    service: Service, name: bytes
-) -> None:
+def test_body_lines_after_an_early_response_are_not_headers(service: Service, name: bytes) -> None:
     body = b"x" * 50 + b"\r\n" + name + b": " + b"A" * 589 + b"\r\n\r\n" + b"y" * 50
     inner = b"\r\n" * 400 + INNER
     with connect(service) as connection:
@@ -64,7 +62,7 @@ def test_lines_of_a_body_that_was_answered_early_are_no_headers(
     ],
     ids=["whole", "split", "pipelined", "bare LF", "CONNECT", "CONNECT to a host", "no body"],
 )
-def test_what_follows_an_offer_of_another_protocol_is_no_request(
+def test_bytes_after_an_upgrade_request_are_not_a_request(
     service: Service, pieces: list[bytes]
 ) -> None:
     with connect(service) as connection:
@@ -81,9 +79,7 @@ def test_what_follows_an_offer_of_another_protocol_is_no_request(
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_beside_an_offer_of_another_protocol_is_read(
-    service: Service, *, chunked: bool
-) -> None:
+def test_body_of_an_upgrade_request_is_read(service: Service, *, chunked: bool) -> None:
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD) if chunked else GOOD
     head = post(b"/classify?model=mnist", GOOD, UPGRADE).replace(b"text/plain", b"image/png")
     if chunked:
@@ -98,7 +94,7 @@ def test_a_body_beside_an_offer_of_another_protocol_is_read(
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_what_follows_the_body_beside_an_offer_is_not_added_to_it(
+def test_bytes_after_the_body_of_an_upgrade_request_are_not_part_of_it(
     service: Service, *, chunked: bool
 ) -> None:
     head, body = post(b"/session", b"   ", UPGRADE), b"   "
@@ -114,7 +110,7 @@ def test_what_follows_the_body_beside_an_offer_is_not_added_to_it(
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_that_offers_http2_is_answered(service: Service) -> None:
+def test_curl_with_http2_upgrade_is_answered(service: Service) -> None:
     url = f"{service.url}/classify?model=mnist"
     result = subprocess.run(
         [
@@ -134,7 +130,7 @@ def test_curl_that_offers_http2_is_answered(service: Service) -> None:
     assert b'"predictions"' in result.stdout
 
 
-def test_the_rest_of_a_body_is_not_read_for_ever(
+def test_rest_of_a_body_is_read_for_a_limited_time(
     impatient: Service,
 ) -> None:
     with connect(impatient) as connection:

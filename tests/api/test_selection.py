@@ -128,7 +128,7 @@ def test_without_an_engine_that_can_be_used_the_reference_serves_each_checkpoint
         assert answer(service) == "7"
 
 
-def test_a_reload_waits_for_a_selection_and_then_serves_what_is_new(
+def test_reload_waits_for_an_engine_selection_and_then_serves_the_new_checkpoint(
     tmp_path: Path, models: Path
 ) -> None:
     with selecting(tmp_path, models) as (service, process), ThreadPoolExecutor(1) as operator:

@@ -97,7 +97,7 @@ def test_an_idle_worker_begins_at_once(jobs: Studio) -> None:
     assert (began - made).total_seconds() < patient(2)
 
 
-def test_the_options_are_shown_as_they_were_understood(painted: dict[str, Any]) -> None:
+def test_options_are_returned_with_their_defaults(painted: dict[str, Any]) -> None:
     wanted = {
         "size": 80,
         "quality": "preview",
@@ -153,7 +153,7 @@ def test_a_key_makes_one_job(jobs: Studio) -> None:
     assert other.json()["code"] == "idempotency_key_reused"
 
 
-def test_a_key_finds_its_continuation_when_the_source_has_gone(
+def test_idempotency_key_returns_its_continuation_after_the_source_was_removed(
     jobs: Studio, painted: dict[str, Any]
 ) -> None:
     source = jobs.paint()["id"]
@@ -169,7 +169,7 @@ def test_a_key_finds_its_continuation_when_the_source_has_gone(
     assert jobs.client.post(elsewhere, json={"size": 80}, headers=headers).status_code == 422
 
 
-def test_a_key_whose_request_still_arrives_is_taken(
+def test_idempotency_key_of_a_request_being_received_is_refused(
     jobs: Studio, painting_service: Service
 ) -> None:
     headers = {"Idempotency-Key": "slow"}
@@ -224,7 +224,7 @@ def test_a_waiting_job_is_told_when_its_place_changes(jobs: Studio) -> None:
         jobs.cancel(job_id)
 
 
-def test_who_comes_late_gets_the_present_state_and_the_end_once(
+def test_late_follower_gets_the_current_state_and_one_end_event(
     jobs: Studio, painted: dict[str, Any]
 ) -> None:
     (end,) = events_of(jobs, painted["id"])
@@ -234,7 +234,7 @@ def test_who_comes_late_gets_the_present_state_and_the_end_once(
     assert again.status_code == 204
 
 
-def test_good_enough_makes_the_present_picture_the_result(jobs: Studio) -> None:
+def test_finish_makes_the_current_picture_the_result(jobs: Studio) -> None:
     job_id = jobs.start(**LONG)
     jobs.wait_for_step(job_id, 3)
     done = jobs.finish(job_id)
@@ -242,7 +242,7 @@ def test_good_enough_makes_the_present_picture_the_result(jobs: Studio) -> None:
     assert Image.open(io.BytesIO(jobs.result(job_id).content)).size == (256, 171)
 
 
-def test_a_painting_is_gone_on_with_larger(jobs: Studio, painted: dict[str, Any]) -> None:
+def test_painting_is_continued_at_a_larger_size(jobs: Studio, painted: dict[str, Any]) -> None:
     response = jobs.client.post(f"/jobs/{painted['id']}/continue", json={"size": 120})
     assert response.status_code == 202, response.text
     job = response.json()
@@ -254,7 +254,7 @@ def test_a_painting_is_gone_on_with_larger(jobs: Studio, painted: dict[str, Any]
     assert smaller.status_code == 422
 
 
-def test_going_on_does_not_shrink_what_is_there(jobs: Studio) -> None:
+def test_continuation_at_a_smaller_size_is_refused(jobs: Studio) -> None:
     done = jobs.wait(jobs.start(size=72, quality="standard"))
     coarser = jobs.client.post(f"/jobs/{done['id']}/continue", json={"quality": "preview"})
     assert coarser.status_code == 422
@@ -277,7 +277,7 @@ def test_a_finished_job_is_removed_with_its_files(jobs: Studio, painting_service
         assert (missing.status_code, missing.json()["code"]) == (404, "unknown_job")
 
 
-def test_what_is_not_there_yet_is_a_conflict(jobs: Studio) -> None:
+def test_missing_preview_or_result_is_a_conflict(jobs: Studio) -> None:
     running = jobs.start(**LONG)
     early = jobs.result(running)
     assert (early.status_code, early.json()["code"]) == (409, "wrong_state")
@@ -352,7 +352,7 @@ def test_the_estimate_grows_with_the_size(jobs: Studio) -> None:
         ({"size": "9" * 3000}, "malformed_upload", None, "too long"),
     ],
 )
-def test_fields_that_make_no_sense_are_named(
+def test_invalid_fields_are_named(
     jobs: Studio, fields: dict[str, Any], code: str, field: str | None, words: str
 ) -> None:
     refused = jobs.submit(**fields)
@@ -363,7 +363,7 @@ def test_fields_that_make_no_sense_are_named(
     assert words in problem["detail"]
 
 
-def test_pictures_that_cannot_be_used_are_refused_before_a_job_is_made(jobs: Studio) -> None:
+def test_unusable_pictures_are_refused_before_a_job_is_created(jobs: Studio) -> None:
     before = len(jobs.client.get("/jobs", params={"limit": 200}).json()["jobs"])
     good = picture()
     for files, status, field in (

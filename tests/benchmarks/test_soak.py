@@ -23,18 +23,18 @@ def samples(minutes: int, web_bytes_per_s: float = 0, descriptors_per_s: float =
     return [taken(5.0 * number) for number in range(12 * minutes + 1)]
 
 
-def test_what_stays_does_not_grow() -> None:
+def test_constant_values_do_not_count_as_growth() -> None:
     assert growths(samples(30)) == []
 
 
-def test_what_grows_all_the_time_is_named_with_its_amount() -> None:
+def test_steady_growth_is_reported_with_its_amount() -> None:
     (found,) = growths(samples(30, web_bytes_per_s=0.05 * MB))
     assert found.startswith("resident_bytes of web grew by 60,000,000 in 1,200 s")
     (found,) = growths(samples(30, descriptors_per_s=0.02))
     assert found.startswith("descriptors of web grew by 24")
 
 
-def test_of_a_short_time_nothing_is_said() -> None:
+def test_short_run_reports_no_growth() -> None:
     assert growths(samples(3, web_bytes_per_s=MB)) == []
 
 

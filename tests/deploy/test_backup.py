@@ -17,7 +17,7 @@ from tests.service import ROOT, running_service, wait_until
 pytestmark = pytest.mark.deploy
 
 
-def test_a_backup_of_a_busy_service_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_backup_of_a_busy_service_can_be_restored(tmp_path: Path) -> None:
     archive = tmp_path / "backup.tar"
     with (
         running_service(tmp_path / "first", **QUICK) as service,
@@ -40,7 +40,7 @@ def test_a_backup_of_a_busy_service_can_be_gone_on_with(tmp_path: Path) -> None:
         wait_until(lambda: http_client.get(service.url + running).json()["status"] == "succeeded")
 
 
-def test_what_is_still_arriving_is_left_out(tmp_path: Path) -> None:
+def test_files_being_received_are_left_out_of_a_backup(tmp_path: Path) -> None:
     data, archive = tmp_path / "var", tmp_path / "backup.tar"
 
     def pieces() -> Iterator[bytes]:

@@ -16,7 +16,7 @@ ALL = [(), (GPU,), (TLS,), (GPU, TLS)]
 
 
 @pytest.mark.parametrize("files", ALL)
-def test_every_container_can_do_little(files: tuple[str, ...]) -> None:
+def test_every_container_has_few_privileges(files: tuple[str, ...]) -> None:
     for name, service in services(*files, **DOMAIN, **KEYS).items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -56,7 +56,7 @@ def test_it_starts_without_any_variable() -> None:
 @pytest.mark.parametrize(
     ("given", "missing"), [(DOMAIN, "ATELIER_API_KEYS"), (KEYS, "ATELIER_DOMAIN")]
 )
-def test_nobody_is_let_in_from_elsewhere_without_a_key(given: dict[str, str], missing: str) -> None:
+def test_access_from_other_hosts_needs_a_key(given: dict[str, str], missing: str) -> None:
     refused = compose("docker-compose.yml", TLS, **given)
     assert refused.returncode != 0
     assert missing in refused.stderr

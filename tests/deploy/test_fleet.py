@@ -138,7 +138,7 @@ def test_a_further_host_fetches_files_from_the_first() -> None:
     assert balancer["environment"]["ATELIER_STORE"] == "server 10.0.0.1:9000 resolve;"
 
 
-def test_every_container_can_do_little() -> None:
+def test_every_container_has_few_privileges() -> None:
     for name, service in services().items():
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert not {"privileged", "pid", "ipc", "devices", "userns_mode"} & service.keys(), name

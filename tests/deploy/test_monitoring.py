@@ -70,7 +70,7 @@ def expressions() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", expressions())
-def test_what_is_watched_exists(name: str, exposed: dict[str, Kind]) -> None:
+def test_monitored_metrics_exist(name: str, exposed: dict[str, Kind]) -> None:
     series = {f"{each}{end}": each for each in exposed for end in ("", "_bucket", "_sum", "_count")}
     query = expressions()[name]
     names = _NAME.findall(query)
@@ -149,7 +149,7 @@ def _values(port: int, query: str) -> list[str]:
     return [each["value"][1] for each in answer.json()["data"]["result"]]
 
 
-def test_figures_of_a_database_that_is_away_are_not_known(tmp_path: Path) -> None:
+def test_metrics_of_an_unreachable_database_are_nan(tmp_path: Path) -> None:
     with (
         running_service(tmp_path) as service,
         closing(sqlite3.connect(tmp_path / "var/atelier.db", isolation_level=None)) as other,

@@ -117,7 +117,7 @@ def test_events_are_not_held_back(proxied: httpx.Client) -> None:
         assert list(events)[-1] == "event: end"
 
 
-def test_what_is_far_too_large_does_not_come_through(proxied: httpx.Client) -> None:
+def test_proxy_refuses_bodies_that_are_far_too_large(proxied: httpx.Client) -> None:
     pieces = (bytes(100_000) for _ in range(30))
     answer = proxied.post("/evaluate?model=mnist", files={"file": b"".join(pieces)})
     assert answer.status_code in {413, 502}  # the latter from a Caddy before 2.7

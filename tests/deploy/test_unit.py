@@ -22,7 +22,7 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
     assert str(copy) not in result.stderr
 
 
-def test_what_it_takes_from_the_host_is_limited() -> None:
+def test_resources_of_the_unit_are_limited() -> None:
     unit = ConfigParser(interpolation=None, strict=False)
     unit.read(UNIT)
     service = unit["Service"]

@@ -49,7 +49,7 @@ def amidst(database: Database, act: Callable[[Connection], object]) -> None:
         connection.exec_driver_sql("SELECT 2")
 
 
-def test_as_many_jobs_wait_as_may(database: Database) -> None:
+def test_number_of_waiting_jobs_is_limited(database: Database) -> None:
     store = JobStore(database, QueueLimits(in_all=10, per_owner=4))
 
     def submit(number: int) -> int:
@@ -66,7 +66,7 @@ def test_as_many_jobs_wait_as_may(database: Database) -> None:
     assert max(owners.count(owner) for owner in owners) == 4
 
 
-def test_no_more_bytes_are_stored_than_may(database: Database) -> None:
+def test_stored_bytes_are_limited(database: Database) -> None:
     store = JobStore(database, QueueLimits(1000, 1000, bytes_per_owner=100))
 
     def submit(_: int) -> bool:
@@ -148,7 +148,7 @@ def test_a_restart_costs_nothing_but_its_time(
     assert store.find(job.id).progress == Progress(1, 5)
 
 
-def test_a_connection_that_is_ended_amidst_is_unavailable_for_now(
+def test_connection_lost_during_a_query_is_a_temporary_error(
     database: Database, postgres_url: str
 ) -> None:
     def end(connection: Connection) -> None:
@@ -166,7 +166,7 @@ def test_a_value_that_no_column_can_hold_is_no_fault_of_the_server(store: JobSto
         store.find("\0")
 
 
-def test_who_hangs_is_not_waited_for(postgres: PostgresServer, store: JobStore) -> None:
+def test_hanging_server_is_not_waited_for(postgres: PostgresServer, store: JobStore) -> None:
     job, _ = store.create(order())
     with postgres.hanging():
         for _ in range(2):
@@ -175,7 +175,9 @@ def test_who_hangs_is_not_waited_for(postgres: PostgresServer, store: JobStore) 
     assert store.find(job.id).id == job.id
 
 
-def test_who_hangs_amidst_is_not_waited_for(postgres: PostgresServer, database: Database) -> None:
+def test_server_that_hangs_during_a_query_is_not_waited_for(
+    postgres: PostgresServer, database: Database
+) -> None:
     with ExitStack() as hanging:
         with pytest.raises(StoreUnavailableError):
             amidst(database, lambda _: hanging.enter_context(postgres.hanging()))
@@ -196,7 +198,7 @@ def test_a_lock_is_waited_for_no_longer_than_allowed(store: JobStore, postgres_u
     assert store.cancel(job.id).status is JobStatus.CANCELLED
 
 
-def test_two_that_wait_for_each_other_are_unavailable_for_now(database: Database) -> None:
+def test_deadlock_is_a_temporary_error(database: Database) -> None:
     store = JobStore(database, QueueLimits(10, 10))
     first, second = (store.create(order())[0].id for _ in range(2))
     halfway = threading.Barrier(2)
@@ -237,7 +239,7 @@ def test_a_process_that_stops_in_a_transaction_does_not_hold_its_locks(
 
 
 @pytest.mark.parametrize("change", ["password", "name"])
-def test_what_is_wrong_with_an_address_is_said_without_the_password(
+def test_error_about_a_database_url_does_not_show_the_password(
     postgres_url: str, change: str
 ) -> None:
     url = postgres_url + "x" if change == "name" else postgres_url.replace("a-password", "other")

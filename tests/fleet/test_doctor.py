@@ -50,5 +50,5 @@ def test_an_object_store_answers_or_not(
     assert "NoSuchBucket" in found.what
 
 
-def test_a_host_for_itself_has_neither() -> None:
+def test_single_host_has_no_broker_and_no_object_store() -> None:
     assert [*look_at_broker(Settings()), *object_store(Settings())] == []

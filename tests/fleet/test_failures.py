@@ -125,7 +125,7 @@ def test_a_web_process_is_killed_before_it_could_announce_a_job(
     ends_once(fleet.studio(1), job_id)
 
 
-def test_the_broker_is_away_in_mid_job(
+def test_job_survives_a_broker_outage(
     fleet: Fleet,
     jobs: Studio,
     broker: BrokerServer,
@@ -139,7 +139,7 @@ def test_the_broker_is_away_in_mid_job(
     assert len(fleet.events("job claimed", job_id=job_id)) == 1
 
 
-def test_the_broker_is_away_during_a_submit(
+def test_job_submitted_during_a_broker_outage_is_run(
     jobs: Studio, broker: BrokerServer, ends_once: EndsOnce
 ) -> None:
     with broker.stopped():
@@ -148,7 +148,9 @@ def test_the_broker_is_away_during_a_submit(
     ends_once(jobs, response.json()["id"])
 
 
-def test_the_queue_is_purged(jobs: Studio, broker: BrokerServer, ends_once: EndsOnce) -> None:
+def test_jobs_are_run_after_the_queue_was_purged(
+    jobs: Studio, broker: BrokerServer, ends_once: EndsOnce
+) -> None:
     ids = [jobs.start(**LONG if number < 2 else SOON) for number in range(6)]
     wait_until(lambda: broker.waiting() >= 4)
     assert broker.purge() >= 4
@@ -157,7 +159,7 @@ def test_the_queue_is_purged(jobs: Studio, broker: BrokerServer, ends_once: Ends
     wait_until(lambda: broker.waiting() == 0)
 
 
-def test_a_job_is_named_five_times_at_once(
+def test_job_announced_five_times_runs_once(
     fleet: Fleet, jobs: Studio, broker: BrokerServer, ends_once: EndsOnce
 ) -> None:
     job_id = jobs.start(**SOON)

@@ -18,7 +18,7 @@ def value(url: str, query: str) -> object:
     return row[0]
 
 
-def test_what_was_committed_survives_a_crash(postgres: PostgresServer, postgres_url: str) -> None:
+def test_committed_rows_survive_a_crash(postgres: PostgresServer, postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS it")
     postgres.restart("immediate")

@@ -141,7 +141,7 @@ def test_events_go_out_as_they_come(site: Site) -> None:
         assert list(events)[-1] == "event: end"
 
 
-def test_what_is_too_large_is_refused_before_it_arrives(site: Site) -> None:
+def test_too_large_body_is_refused_before_it_is_sent(site: Site) -> None:
     body = b"x" * 3_000_000
     assert site.jobs.client.post("/classify?model=mnist", content=body).status_code == 413
 
@@ -192,7 +192,7 @@ def test_a_web_process_that_dies_is_not_noticed(site: Site) -> None:
         site.fleet.webs.remove(dead)
 
 
-def test_the_store_is_told_no_secret(tmp_path: Path) -> None:
+def test_object_store_receives_no_secret(tmp_path: Path) -> None:
     lines = ["Authorization: Bearer a-key", "Cookie: atelier_session=a-session"]
     head = _passed_on(tmp_path, f"/{BUCKET}/a.png?sign=1", lines)
     assert head.startswith(f"get /{BUCKET}/a.png?sign=1 http/1.1\r\n")

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
         ({"BLOBS_URL": "ftp://host/x"}, "ATELIER_BLOBS_URL"),
     ],
 )
-def test_a_worker_that_cannot_work_says_why_and_ends(
+def test_worker_that_cannot_start_logs_the_reason_and_exits(
     tmp_path: Path, broker: BrokerServer, postgres_url: str, wrong: dict[str, str], words: str
 ) -> None:
     given = {"DATA_DIR": str(tmp_path), "DATABASE_URL": postgres_url, "BROKER_URL": broker.url}

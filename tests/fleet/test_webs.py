@@ -118,7 +118,7 @@ def test_an_id_that_the_database_cannot_hold_is_an_unknown_job(
 
 
 @pytest.mark.parametrize("name", ["%00", "%FF", "a" * 5000])
-def test_a_name_that_nothing_can_have_is_unknown(ann: list[httpx.Client], name: str) -> None:
+def test_impossible_name_is_unknown(ann: list[httpx.Client], name: str) -> None:
     for method, path, status in (
         ("GET", f"/models/{name}", 404),
         ("GET", f"/styles/{name}/image", 404),

@@ -63,7 +63,7 @@ def test_a_supervisor_keeps_such_workers_running_too(
         assert len(service.events("job claimed")) == 2
 
 
-def test_a_child_that_is_told_to_stop_by_somebody_else_is_replaced(
+def test_child_process_stopped_from_outside_is_replaced(
     tmp_path: Path, broker: BrokerServer, postgres_url: str
 ) -> None:
     with running_fleet(

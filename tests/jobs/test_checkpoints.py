@@ -59,7 +59,7 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_a_good_one(
     assert kept(reporter.job, storage) == [b"12", b"10"]
 
 
-def test_where_nothing_can_be_read_there_is_nothing(
+def test_no_checkpoint_is_returned_if_none_is_readable(
     tmp_path: Path, store: JobStore, queue: JobQueue
 ) -> None:
     storage = LocalStorage(tmp_path / "var")
@@ -75,7 +75,7 @@ def test_clients_do_not_see_checkpoints(store: JobStore, queue: JobQueue) -> Non
     assert queue.keep(job, "jobs/x/1/checkpoint-1", None).version == job.version
 
 
-def test_a_checkpoint_that_cannot_be_read_for_now_is_kept(
+def test_temporarily_unreadable_checkpoint_is_kept(
     tmp_path: Path, store: JobStore, queue: JobQueue
 ) -> None:
     storage = LocalStorage(tmp_path / "var")

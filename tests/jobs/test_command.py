@@ -44,7 +44,7 @@ def test_jobs_are_listed_shown_and_cancelled(tmp_path: Path, store: JobStore) ->
     assert first.id not in call(tmp_path, "list", "--status", "queued").stdout
 
 
-def test_an_unknown_job_is_said_to_be_unknown(tmp_path: Path, store: JobStore) -> None:
+def test_unknown_job_is_reported(tmp_path: Path, store: JobStore) -> None:
     store.create(order())
     missing = call(tmp_path, "show", "nothing")
     assert missing.returncode != 0
@@ -53,7 +53,7 @@ def test_an_unknown_job_is_said_to_be_unknown(tmp_path: Path, store: JobStore) -
 
 
 @pytest.mark.parametrize("limit", ["0", "-3", "9" * 25, "many"])
-def test_a_limit_that_makes_no_sense_is_said_in_words(tmp_path: Path, limit: str) -> None:
+def test_invalid_limit_is_explained(tmp_path: Path, limit: str) -> None:
     refused = call(tmp_path, "list", "--limit", limit)
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr

@@ -30,7 +30,7 @@ def _reaping(queue: JobQueue) -> Callable[[], None]:
     return reap
 
 
-def test_the_job_whose_turn_it_is_is_claimed_whichever_was_named(
+def test_next_job_in_order_is_claimed_for_any_message(
     store: JobStore, deliveries: BrokerDeliveries
 ) -> None:
     first, second = (store.create(order())[0] for _ in range(2))

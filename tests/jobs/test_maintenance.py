@@ -220,7 +220,7 @@ def test_a_file_that_cannot_be_removed_is_no_error(
 
 
 @pytest.mark.parametrize("damage", ["null", '"x"', "-1", "NaN", "1e999", "{}", "true, "])
-def test_a_damaged_measurement_counts_as_none(tmp_path: Path, damage: str) -> None:
+def test_damaged_calibration_is_ignored(tmp_path: Path, damage: str) -> None:
     measured = Calibration(0.1, 1e-6, 100, 5)
     path = tmp_path / "var/calibrations.json"
     calibrations = Calibrations(path)

@@ -91,7 +91,7 @@ def pages(store: JobStore, owner: str) -> list[Callable[[], object]]:
 
 
 @pytest.mark.parametrize("owner", ["ann", "bob", "eve"])
-def test_no_read_of_a_caller_looks_at_all_jobs(
+def test_no_query_of_a_caller_reads_all_jobs(
     database: Database, full_store: JobStore, owner: str
 ) -> None:
     made = full_store.create(order(owner, idempotency_key="k", fingerprint="f"))[0]
@@ -113,7 +113,7 @@ def test_a_page_of_jobs_is_not_sorted(database: Database, full_store: JobStore, 
         check(database, page, _SORTED)
 
 
-def test_no_step_of_a_job_looks_at_all_jobs(
+def test_no_query_of_a_worker_reads_all_jobs(
     database: Database, full_store: JobStore, queue: JobQueue, lapsing: JobQueue
 ) -> None:
     check(database, lambda: full_store.check_room("bob"))
@@ -130,7 +130,7 @@ def test_no_step_of_a_job_looks_at_all_jobs(
     check(database, lambda: full_store.remove(mine.id))
 
 
-def test_whose_turn_it_is_is_found_without_finished_jobs(
+def test_next_job_is_found_without_reading_finished_jobs(
     database: Database, full_store: JobStore, queue: JobQueue
 ) -> None:
     for owner in ("ann", "bob"):

@@ -111,7 +111,7 @@ def test_a_finished_job_stays_as_it_is(store: JobStore, queue: JobQueue) -> None
         store.find(job.id)
 
 
-def test_what_cannot_be_finished_or_removed_says_why(store: JobStore, queue: JobQueue) -> None:
+def test_refused_finish_or_removal_is_explained(store: JobStore, queue: JobQueue) -> None:
     job, _ = store.create(order())
     with pytest.raises(JobStateError, match="queued"):
         store.remove(job.id)
@@ -218,7 +218,7 @@ def test_a_row_that_cannot_be_read_does_not_keep_the_database_locked(
         "postgresql://me@x:secret/y",
     ],
 )
-def test_a_url_that_names_no_database_is_said_in_words(url: str) -> None:
+def test_invalid_database_url_is_explained(url: str) -> None:
     with pytest.raises(DatabaseUrlError, match="ATELIER_DATABASE_URL") as refused:
         Database(url, 1)
     assert "secret" not in str(refused.value)

@@ -25,7 +25,7 @@ _CROP = CropAndFlip(min_area=0.3, max_stretch=1.5)
 
 @pytest.mark.parametrize("augment", [ShiftAndFlip(shift_px=4), _CROP, _LIVELY, _STILL])
 @pytest.mark.parametrize("shape", [(8, 3, 32, 32), (5, 1, 28, 20)])
-def test_a_picture_stays_a_picture(
+def test_augmentation_keeps_dtype_and_shape(
     augment: Augmentation, shape: tuple[int, int, int, int], device: torch.device
 ) -> None:
     images = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)

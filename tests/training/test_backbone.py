@@ -49,7 +49,7 @@ def test_a_file_is_read_in_either_naming(tmp_path: Path, older: bool) -> None:
         assert torch.allclose(network.classifier(features), network(images), atol=1e-5)
 
 
-def test_what_is_known_of_a_file_is_told(tmp_path: Path) -> None:
+def test_origin_of_a_file_is_returned(tmp_path: Path) -> None:
     path = tmp_path / "backbone.pt"
     torch.save(backbone_state(), path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -105,7 +105,7 @@ def _without_a_layer(path: Path) -> None:
         _without_a_layer,
     ],
 )
-def test_a_file_that_holds_no_backbone_is_refused(tmp_path: Path, write: object) -> None:
+def test_file_without_a_backbone_is_refused(tmp_path: Path, write: object) -> None:
     path = tmp_path / "backbone.pt"
     assert callable(write)
     write(path)

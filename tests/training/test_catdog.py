@@ -87,7 +87,7 @@ def test_head_and_then_everything(workplace: Path, capsys: pytest.CaptureFixture
     assert kept_card.validation.accuracy == better
 
 
-def test_what_was_measured_is_what_is_served(workplace: Path) -> None:
+def test_measured_weights_are_the_served_ones(workplace: Path) -> None:
     (workplace / "backbone.json").unlink()
     assert _train(workplace, "--epochs=2", "--limit=20") == 0
     classifier = Classifier.load("catdog", workplace / "models", torch.device("cpu"))
@@ -107,7 +107,7 @@ def test_what_was_measured_is_what_is_served(workplace: Path) -> None:
         (["--data-dir=nowhere"], r"catdog\.zip is not in nowhere"),
     ],
 )
-def test_what_cannot_work_is_said_before_training(
+def test_impossible_options_are_refused_before_training(
     workplace: Path, options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _train(workplace, *options) == 1
@@ -124,6 +124,6 @@ def test_there_is_nothing_to_unfreeze_before_the_head_is_trained(
 
 
 @pytest.mark.parametrize("options", [["--unfreeze"], ["--input-px=5"], ["--input-px=x"]])
-def test_options_that_make_no_sense_are_refused(workplace: Path, options: list[str]) -> None:
+def test_invalid_options_are_refused(workplace: Path, options: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         _train(workplace, *options)

@@ -27,7 +27,7 @@ from training.mnist_mlp import TASK as MNIST_TASK
         {"weight_decay": -1.0},
     ],
 )
-def test_nonsense_is_refused(change: dict[str, Any]) -> None:
+def test_invalid_values_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must be|unknown|needs"):
         replace(CIFAR10_TASK.recipe, **change)
 

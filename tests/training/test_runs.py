@@ -23,7 +23,7 @@ def test_an_interrupted_run_goes_on(folder: RunFolder) -> None:
     assert torch.equal(folder.load(_IDENTITY)["weights"], torch.ones(3))
 
 
-def test_what_a_killed_process_left_half_written_is_removed(folder: RunFolder) -> None:
+def test_unfinished_files_of_a_killed_process_are_removed(folder: RunFolder) -> None:
     with atomic_write(folder.path / "last.pt"):
         (half,) = folder.path.glob(".*")
         left = half.with_name(half.name.replace(str(os.getpid()), "1"))
@@ -50,7 +50,7 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
         RunFolder(tmp_path / "none").prepare(resume=True, restart=False)
 
 
-def test_a_complete_run_is_in_nobodys_way(folder: RunFolder) -> None:
+def test_complete_run_does_not_block_a_new_one(folder: RunFolder) -> None:
     folder.complete()
     folder.prepare(resume=False, restart=False)
     assert not folder.interrupted

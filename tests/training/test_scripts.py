@@ -138,7 +138,7 @@ def test_a_better_checkpoint_is_overwritten_only_on_demand(
         (["--resume", "--restart"], "--restart"),
     ],
 )
-def test_nonsense_on_the_command_line_is_refused(
+def test_invalid_command_line_is_refused(
     options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -154,7 +154,7 @@ def test_nonsense_on_the_command_line_is_refused(
         (["--resume"], "no interrupted run"),
     ],
 )
-def test_what_cannot_work_is_said_before_training(
+def test_impossible_options_are_refused_before_training(
     workplace: Path, options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _train(*_options(workplace), *options) == 1

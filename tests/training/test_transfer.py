@@ -62,7 +62,7 @@ def test_the_head_learns_and_the_backbone_stays(task: HeadTask, tmp_path: Path) 
     assert (outputs.argmax(dim=1) == unseen.labels).all()
 
 
-def test_what_is_validated_is_what_will_be_served(task: HeadTask, tmp_path: Path) -> None:
+def test_validated_network_is_the_served_one(task: HeadTask, tmp_path: Path) -> None:
     data = _data()
     lessons = task.lessons(data, _CPU, tmp_path, Console())
     trained = task.build().eval()
@@ -83,7 +83,7 @@ def test_features_are_kept_while_they_are_the_same(task: HeadTask, tmp_path: Pat
 
 
 @pytest.mark.parametrize("seen", [Photographs(32, split_seed=1), Photographs(31, split_seed=0)])
-def test_a_backbone_that_may_have_seen_what_is_validated_on_is_refused(
+def test_backbone_trained_on_validation_photographs_is_refused(
     task: HeadTask, tmp_path: Path, seen: Photographs
 ) -> None:
     data = _data()
@@ -94,7 +94,7 @@ def test_a_backbone_that_may_have_seen_what_is_validated_on_is_refused(
         replace(task, backbone=other).lessons(data, _CPU, tmp_path, Console())
 
 
-def test_each_view_is_chosen_now_and_then(task: HeadTask) -> None:
+def test_every_view_is_chosen_sometimes(task: HeadTask) -> None:
     torch.manual_seed(0)
     views = torch.arange(3.0).view(1, 3, 1).expand(100, 3, 8)
     chosen = task.varied(views)

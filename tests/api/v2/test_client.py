@@ -214,7 +214,7 @@ def test_requests_at_the_same_time(protocol: triton.InferenceServerClient, servi
         ("mnist", "1", "404.*no version '1'"),
     ],
 )
-def test_what_is_not_served(
+def test_unknown_model_or_version_is_refused(
     protocol: triton.InferenceServerClient, model: str, version: str, message: str
 ) -> None:
     with pytest.raises(InferenceServerException, match=message):
@@ -238,7 +238,7 @@ def test_a_bad_image_is_named_by_its_place(protocol: triton.InferenceServerClien
         protocol.infer("mnist", [files(FILES[0][: len(FILES[0]) // 2])])
 
 
-def test_an_answer_that_would_come_too_late_is_not_waited_for(
+def test_request_is_ended_at_the_clients_deadline(
     protocol: triton.InferenceServerClient,
 ) -> None:
     with pytest.raises(InferenceServerException, match=r"503.*no answer within 1e-06 s"):

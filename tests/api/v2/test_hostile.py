@@ -117,7 +117,7 @@ def test_a_shape_that_is_not_the_models(
         ({**FILES, "shape": [1, 2], "data": ["AA==", "AA=="]}, "has the shape [-1]"),
     ],
 )
-def test_an_input_that_is_not_as_it_says(
+def test_input_that_contradicts_its_description_is_refused(
     client: httpx.Client, given: dict[str, Any], reason: str
 ) -> None:
     assert_refused(client.post(URL, content=body(given)), 400, reason)
@@ -138,7 +138,7 @@ def test_an_input_that_is_not_as_it_says(
         ({"id": 42}, "id"),
     ],
 )
-def test_an_answer_that_cannot_be_given(
+def test_unsupported_output_is_refused(
     client: httpx.Client, more: dict[str, Any], reason: str
 ) -> None:
     given = {**PIXELS, "data": GOOD}
@@ -211,7 +211,7 @@ def test_a_size_that_is_none(client: httpx.Client, size: Any) -> None:
     assert_refused(response, 400, "binary_data_size")
 
 
-def test_bytes_that_nobody_named(client: httpx.Client) -> None:
+def test_undeclared_binary_data_is_refused(client: httpx.Client) -> None:
     response = client.post(URL, **framed({**PIXELS, "data": GOOD}, b"more"))
     assert_refused(response, 400, "4 bytes follow the JSON object")
 
@@ -229,7 +229,7 @@ def test_bytes_that_nobody_named(client: httpx.Client) -> None:
         2 * (struct.pack("<I", len(PICTURE)) + PICTURE),
     ],
 )
-def test_elements_that_are_not_as_long_as_they_say(client: httpx.Client, binary: bytes) -> None:
+def test_elements_with_wrong_lengths_are_refused(client: httpx.Client, binary: bytes) -> None:
     given = {**FILES, "parameters": {"binary_data_size": len(binary)}}
     assert_refused(client.post(URL, **framed(given, binary)), 400, "each after its length")
 
@@ -238,7 +238,9 @@ def test_elements_that_are_not_as_long_as_they_say(client: httpx.Client, binary:
     ("length", "status"),
     [("1", 400), ("50", 400), ("999999", 400), ("-1", 422), ("x", 422), ("", 422), ("1.5", 422)],
 )
-def test_a_header_that_lies_about_the_json(client: httpx.Client, length: str, status: int) -> None:
+def test_wrong_length_of_the_json_is_refused(
+    client: httpx.Client, length: str, status: int
+) -> None:
     request = framed(sized(3072), bytes(3072))
     request["headers"] = {"Inference-Header-Content-Length": length}
     assert_refused(client.post(URL, **request), status, "")
@@ -263,7 +265,9 @@ def test_a_header_that_lies_about_the_json(client: httpx.Client, length: str, st
         (b'{"inputs": [{"shape": [' + b"-1," * 100_000 + b"0]}]}", 400),
     ],
 )
-def test_what_is_no_inference_request(client: httpx.Client, content: bytes, status: int) -> None:
+def test_body_that_is_not_an_inference_request_is_refused(
+    client: httpx.Client, content: bytes, status: int
+) -> None:
     assert_refused(client.post(URL, content=content), status, "")
 
 
@@ -279,14 +283,14 @@ def test_what_is_no_inference_request(client: httpx.Client, content: bytes, stat
         ("gzip", gzip.compress(PICTURE), 400),
     ],
 )
-def test_a_body_that_is_not_compressed_as_it_says(
+def test_body_with_a_wrong_content_encoding_is_refused(
     client: httpx.Client, encoding: str, content: bytes, status: int
 ) -> None:
     response = client.post(URL, content=content, headers={"Content-Encoding": encoding})
     assert_refused(response, status, "")
 
 
-def test_little_that_becomes_too_much(strict: Service, strict_client: httpx.Client) -> None:
+def test_decompression_bomb_is_refused(strict: Service, strict_client: httpx.Client) -> None:
     before = strict.resident_bytes()
     for size, reason in ((50_000_000, "decompressed request is larger"), (200_000_000, "at most")):
         bomb = gzip.compress(bytes(size), 9)
@@ -301,7 +305,7 @@ def test_little_that_becomes_too_much(strict: Service, strict_client: httpx.Clie
     [b"junk", bytes(200_000), gzip.compress(b"{}", mtime=0)],
     ids=["junk", "zeros", "another"],
 )
-def test_what_follows_the_end_of_a_compressed_body_is_refused(
+def test_bytes_after_the_end_of_a_compressed_body_are_refused(
     strict: Service, strict_client: httpx.Client, rest: bytes
 ) -> None:
     before = strict.resident_bytes()

@@ -39,7 +39,7 @@ def names(folder: Path) -> list[str]:
         ("os.remove", True),
     ],
 )
-def test_who_is_killed_leaves_a_whole_copy_or_none(
+def test_killed_process_leaves_a_complete_copy_or_none(
     tmp_path: Path, event: str, *, is_whole: bool
 ) -> None:
     path = older.make(tmp_path)

@@ -91,7 +91,9 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(postgres_url: str) -> N
             assert revision_of(connection_) == "0001"
 
 
-def test_who_may_make_no_tables_is_told_so(postgres: PostgresServer, postgres_url: str) -> None:
+def test_user_without_permission_to_create_tables_gets_an_explanation(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS guest")
         connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")

@@ -33,7 +33,7 @@ def test_a_service_goes_on_with_the_jobs_of_an_older_one(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("command", ["serve", "web", "worker", "jobs"])
-def test_a_newer_database_is_refused_in_words(tmp_path: Path, command: str) -> None:
+def test_newer_database_is_refused_with_an_explanation(tmp_path: Path, command: str) -> None:
     path = older.make(tmp_path)
     with closing(Database(f"sqlite:///{path}", 5)) as database:
         database.migrate()

@@ -159,7 +159,7 @@ def test_a_newer_database_is_refused_and_not_touched(tmp_path: Path) -> None:
     assert copies(path) == [f"atelier.db.before-{LATEST}"]
 
 
-def test_who_only_looks_does_not_change_an_older_database(tmp_path: Path) -> None:
+def test_read_only_check_does_not_change_an_older_database(tmp_path: Path) -> None:
     path = older.make(tmp_path)
     before = path.read_bytes()
     with (

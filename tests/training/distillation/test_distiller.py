@@ -71,7 +71,7 @@ def test_a_run_resumed_at_any_event_ends_with_the_same_weights(
     assert second.history == whole.history
 
 
-def test_a_student_learns_what_the_teacher_says(lessons: KeptLessons) -> None:
+def test_student_learns_the_teachers_outputs(lessons: KeptLessons) -> None:
     recipe = replace(
         TINY, sizes_px=(64,), epochs=(24,), batch_size=8, averaging_decay=0.5, compare_every=8
     )

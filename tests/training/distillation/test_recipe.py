@@ -24,7 +24,7 @@ from tests.training.distillation.tiny import TINY
         {"teacher_px": 0},
     ],
 )
-def test_nonsense_is_refused(change: dict[str, Any]) -> None:
+def test_invalid_values_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must|needed"):
         replace(TINY, **change)
 

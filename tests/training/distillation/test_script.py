@@ -74,7 +74,7 @@ def test_a_run_that_was_killed_goes_on_by_the_same_command(
     }
 
 
-def test_what_is_made_is_a_backbone_and_says_how(workplace: Path) -> None:
+def test_result_is_a_backbone_that_describes_its_origin(workplace: Path) -> None:
     assert densenet_backbone.main(_options(workplace)) == 0
     path = workplace / "runs" / "densenet121" / "densenet121.pt"
     densenet121().load_state_dict(torch.load(path, weights_only=True))
@@ -144,7 +144,7 @@ def test_without_a_teacher_the_message_says_what_to_install(
         (["--sizes-px", "8"], "at least 32 px"),
     ],
 )
-def test_nonsense_on_the_command_line_is_refused(
+def test_invalid_command_line_is_refused(
     workplace: Path, options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):

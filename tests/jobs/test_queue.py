@@ -55,7 +55,7 @@ def test_a_higher_priority_goes_first(store: JobStore, queue: JobQueue) -> None:
     assert claimed(queue).id == urgent.id
 
 
-def test_a_report_shows_and_tells(store: JobStore, queue: JobQueue) -> None:
+def test_report_shows_progress_and_returns_requests(store: JobStore, queue: JobQueue) -> None:
     store.create(order())
     mine = claimed(queue)
     shown = queue.report(mine, HALF, 12.0, "jobs/x/1/preview.jpg")
@@ -86,9 +86,7 @@ def test_a_cancel_before_the_finish_wins(store: JobStore, queue: JobQueue) -> No
     assert (ended.status, ended.result) == (JobStatus.CANCELLED, None)
 
 
-def test_who_was_replaced_can_write_nothing(
-    store: JobStore, lapsing: JobQueue, queue: JobQueue
-) -> None:
+def test_replaced_worker_cannot_write(store: JobStore, lapsing: JobQueue, queue: JobQueue) -> None:
     store.create(order())
     old = claimed(lapsing)
     assert [job.status for job in lapsing.reap()] == [JobStatus.QUEUED]
@@ -167,7 +165,7 @@ def test_a_drain_that_takes_too_long_is_no_crash(store: JobStore, queue: JobQueu
         lambda queue, mine: queue.finish(mine, HALF, OUTCOME),
     ],
 )
-def test_who_lets_go_of_a_cancelled_job_ends_it(
+def test_canceled_job_ends_when_its_worker_puts_it_back(
     store: JobStore, queue: JobQueue, let_go: Callable[[JobQueue, Job], Job]
 ) -> None:
     store.create(order())
@@ -176,7 +174,7 @@ def test_who_lets_go_of_a_cancelled_job_ends_it(
     assert let_go(queue, mine).status is JobStatus.CANCELLED
 
 
-def test_an_error_that_may_pass_is_tried_again_later(database: Database, store: JobStore) -> None:
+def test_temporary_error_is_retried_later(database: Database, store: JobStore) -> None:
     queue = JobQueue(database, LEASE_S, retry_s=3600)
     store.create(order())
     for _ in range(MAX_RETRIES):
@@ -189,9 +187,7 @@ def test_an_error_that_may_pass_is_tried_again_later(database: Database, store: 
     assert (failed.status, failed.error) == (JobStatus.FAILED, PASSING)
 
 
-def test_a_lost_job_whose_cancel_was_asked_for_is_cancelled(
-    store: JobStore, queue: JobQueue
-) -> None:
+def test_lost_job_with_a_requested_cancel_is_canceled(store: JobStore, queue: JobQueue) -> None:
     store.create(order())
     mine = claimed(queue)
     store.cancel(mine.id)

@@ -51,7 +51,7 @@ def said(folder: Path) -> str:
     return (folder / "log").read_text()
 
 
-def test_the_service_ends_with_its_terminal_and_not_with_a_wish(tmp_path: Path) -> None:
+def test_service_ends_with_its_terminal_but_not_after_a_reload_request(tmp_path: Path) -> None:
     with in_a_terminal(tmp_path, _SERVE) as (process, terminal):
         process.send_signal(signal.SIGHUP)
         wait_until(lambda: "reload done" in said(tmp_path))

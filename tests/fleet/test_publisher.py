@@ -93,7 +93,7 @@ def test_jobs_are_announced_once_the_broker_is_back(
     carrier.close()
 
 
-def test_what_the_broker_has_lost_is_announced_again(
+def test_jobs_lost_by_the_broker_are_announced_again(
     store: JobStore, publisher: BrokerPublisher, empty_broker: BrokerServer
 ) -> None:
     ids = [store.create(order())[0].id for _ in range(3)]

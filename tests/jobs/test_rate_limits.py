@@ -52,7 +52,7 @@ def test_sums_are_forgotten_when_asked(counts: DatabaseStorage) -> None:
     assert counts.check()
 
 
-def test_those_who_count_at_once_miss_nothing(counts: DatabaseStorage) -> None:
+def test_concurrent_counts_are_not_lost(counts: DatabaseStorage) -> None:
     together = threading.Barrier(8)
 
     def count(_: int) -> list[int]:

@@ -61,7 +61,7 @@ def test_the_drivers_program_is_a_trace_of_a_gpu(tmp_path: Path, no_programs: Pa
     assert str(program) in last.what
 
 
-def test_who_chose_the_cpu_is_not_warned(tmp_path: Path) -> None:
+def test_explicit_choice_of_the_cpu_gives_no_warning(tmp_path: Path) -> None:
     gpu(tmp_path, "dev/nvidia0")
     assert {each.level for each in found(tmp_path, "cpu")} == {Level.OK}
 

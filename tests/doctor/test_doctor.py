@@ -227,7 +227,7 @@ def test_settings_of_a_fleet_that_do_not_fit_are_found() -> None:
 
 
 @pytest.mark.processes
-def test_a_look_that_breaks_is_a_problem_and_the_others_are_taken(tmp_path: Path) -> None:
+def test_failing_check_is_a_problem_and_the_others_run(tmp_path: Path) -> None:
     (tmp_path / "atelier.db").mkdir()
     with running_service(tmp_path / "other") as service:
         found = list(examine(Settings(data_dir=tmp_path, port=service.port)))

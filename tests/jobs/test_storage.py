@@ -54,7 +54,7 @@ def nothing() -> None:
     """Nobody waits."""
 
 
-def test_what_was_put_can_be_got(storage: FileStorage) -> None:
+def test_stored_file_can_be_read(storage: FileStorage) -> None:
     assert not storage.exists(KEY)
     assert storage.put(KEY, b"picture", download_as="mine.png") == KEY
     assert storage.exists(KEY)
@@ -77,13 +77,13 @@ def test_open_file_is_read_in_small_pieces_and_outlives_its_deletion(storage: Fi
     assert max(map(len, pieces)) <= PIECE_BYTES
 
 
-def test_what_is_there_stays(storage: FileStorage) -> None:
+def test_existing_file_is_kept(storage: FileStorage) -> None:
     storage.put(KEY, b"first")
     storage.put(KEY, b"second")
     assert storage.get(KEY) == b"first"
 
 
-def test_what_is_not_there_is_missed_as_files_are(storage: FileStorage) -> None:
+def test_missing_file_raises_file_not_found_error(storage: FileStorage) -> None:
     for missed in (storage.get, storage.open, storage.size_bytes):
         with pytest.raises(FileNotFoundError):
             missed(KEY)
@@ -106,7 +106,7 @@ def test_a_large_file_is_put_from_the_disk(storage: FileStorage, tmp_path: Path)
     assert storage.size_bytes("jobs/def/0/archive") == len(data)
 
 
-def test_only_what_is_named_is_kept(storage: FileStorage) -> None:
+def test_files_that_are_not_listed_are_deleted(storage: FileStorage) -> None:
     kept, gone, other = KEY, "jobs/abc/1/painting", "jobs/abcd/1/result.png"
     for key in (kept, gone, other):
         storage.put(key, b"x")
@@ -116,7 +116,7 @@ def test_only_what_is_named_is_kept(storage: FileStorage) -> None:
     assert [storage.exists(key) for key in (kept, other)] == [False, True]
 
 
-def test_what_is_old_and_not_needed_is_swept(storage: FileStorage) -> None:
+def test_old_unneeded_files_are_deleted(storage: FileStorage) -> None:
     old, needed = KEY, "jobs/def/1/result.png"
     for key in (old, needed):
         storage.put(key, b"x")
@@ -187,6 +187,6 @@ def test_a_store_that_refuses_for_long_fails_as_a_disk_does(store: FileStorage, 
 
 
 @pytest.mark.parametrize("url", ["nothing", "ftp://host/x", "s3://"])
-def test_what_is_no_store_is_refused_with_the_way_out(url: str, tmp_path: Path) -> None:
+def test_invalid_object_store_url_is_refused_with_advice(url: str, tmp_path: Path) -> None:
     with pytest.raises(StorageUrlError, match="ATELIER_BLOBS_URL"):
         open_storage(StorageOptions(tmp_path, url))

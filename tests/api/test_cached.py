@@ -28,7 +28,7 @@ def run(scenario: Coroutine[None, None, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, patient()))
 
 
-def test_one_query_serves_all_who_ask_while_the_database_hangs() -> None:
+def test_one_query_serves_all_callers_while_the_database_hangs() -> None:
     database = Database()
 
     async def scenario() -> None:
@@ -48,7 +48,7 @@ def test_one_query_serves_all_who_ask_while_the_database_hangs() -> None:
     assert database.asked == 1
 
 
-def test_old_answer_is_asked_for_again() -> None:
+def test_expired_value_is_queried_again() -> None:
     database = Database()
     database.released.set()
 
@@ -59,7 +59,7 @@ def test_old_answer_is_asked_for_again() -> None:
     run(scenario())
 
 
-def test_error_of_the_query_is_raised_for_each_who_asks() -> None:
+def test_error_of_the_query_is_raised_for_each_caller() -> None:
     def query() -> int:
         raise StoreUnavailableError("closed")
 

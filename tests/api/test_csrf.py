@@ -33,20 +33,18 @@ def test_own_names_and_addresses_are_answered(client: httpx.Client, host: str) -
     ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"],
 )
 @pytest.mark.parametrize("path", ["/", "/models", "/jobs", "/metrics", "/session"])
-def test_a_name_that_somebody_made_mean_this_host_is_not(
-    client: httpx.Client, host: str, path: str
-) -> None:
+def test_rebound_host_name_is_refused(client: httpx.Client, host: str, path: str) -> None:
     refused = client.get(path, headers={"Host": host})
     assert (refused.status_code, refused.json()["code"]) == (421, "unknown_host")
     assert "ATELIER_ALLOWED_HOSTS" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("host", ["[", "]:1", "a b", "\x7f", "a:b:c", "@", ":80"])
-def test_a_host_that_is_none_does_no_harm(client: httpx.Client, host: str) -> None:
+def test_malformed_host_header_is_refused(client: httpx.Client, host: str) -> None:
     assert client.get("/models", headers={"Host": host}).status_code in {200, 400, 421}
 
 
-def test_orchestrators_ask_for_its_health_under_any_name(client: httpx.Client) -> None:
+def test_health_probes_accept_any_host_name(client: httpx.Client) -> None:
     assert client.get("/health/live", headers={"Host": "pod.internal"}).status_code == 200
 
 
@@ -78,7 +76,9 @@ def test_pages_of_other_sites_change_nothing(client: httpx.Client, headers: dict
         assert (refused.status_code, refused.json()["code"]) == (403, "cross_site")
 
 
-def test_the_own_page_and_programs_may(client: httpx.Client, named_service: Service) -> None:
+def test_own_page_and_programs_may_change_things(
+    client: httpx.Client, named_service: Service
+) -> None:
     own = str(client.base_url).rstrip("/")
     for headers in ({}, {"Origin": own}, {"Sec-Fetch-Site": "same-origin"}):
         assert client.post("/stylize/estimate", headers=headers, json=ESTIMATE).status_code == 200
@@ -90,7 +90,7 @@ def test_the_own_page_and_programs_may(client: httpx.Client, named_service: Serv
 @pytest.mark.parametrize(
     "path", ["/models", "/nope", "/openapi.json", "/web/main.js", "/health/live"]
 )
-def test_every_answer_tells_browsers_to_be_careful(client: httpx.Client, path: str) -> None:
+def test_every_response_has_security_headers(client: httpx.Client, path: str) -> None:
     headers = client.get(path).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
@@ -100,12 +100,12 @@ def test_every_answer_tells_browsers_to_be_careful(client: httpx.Client, path: s
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_even_what_is_no_http_is_answered_carefully(service: Service) -> None:
+def test_response_to_malformed_http_has_security_headers(service: Service) -> None:
     for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000):
         with socket.create_connection(("127.0.0.1", service.port), timeout=patient()) as connection:
             connection.sendall(sent)
             assert b"x-content-type-options: nosniff" in connection.recv(2000)
 
 
-def test_nothing_that_depends_on_the_caller_is_cached_by_others(client: httpx.Client) -> None:
+def test_responses_for_one_caller_are_not_cached_for_others(client: httpx.Client) -> None:
     assert client.get("/jobs").headers["Cache-Control"] == "no-store"

@@ -85,7 +85,7 @@ def test_too_many_submissions_of_one_caller_wait_for_the_next_minute(tmp_path: P
         assert Studio(bob).submit().status_code == 202
 
 
-def test_a_broken_picture_counts_as_well(hurried: Service) -> None:
+def test_broken_image_counts_towards_the_pixel_limit(hurried: Service) -> None:
     broken = {"file": encode(photograph(400, 300), "JPEG")[:-2000]}
     with client_of(hurried, "ann") as ann:
         assert ann.post("/classify?model=mnist", files=broken).status_code == 422
@@ -121,7 +121,7 @@ def test_files_that_never_fit_are_too_large(tmp_path: Path) -> None:
         assert (refused.status_code, refused.json()["code"]) == (413, "files_too_large")
 
 
-def test_what_one_caller_may_store_is_bounded(tmp_path: Path) -> None:
+def test_stored_bytes_of_one_caller_are_limited(tmp_path: Path) -> None:
     settings = QUICK | {"max_stored_bytes_per_caller": 400_000, "result_ttl_s": 1000}
     with (
         running_service(tmp_path, **settings, api_keys=API_KEYS) as service,
