@@ -124,4 +124,4 @@ def test_a_jpeg_of_too_many_scans_is_refused(service: Service, scans: int) -> No
         assert answer.status_code == 200
     else:
         assert (answer.status_code, answer.json()["code"]) == (413, "image_too_large")
-        assert "more than 32 scans; save it again" in answer.json()["detail"]
+        assert "more than 32 scans. Save it again" in answer.json()["detail"]

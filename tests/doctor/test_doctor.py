@@ -193,7 +193,7 @@ def test_an_older_database_is_a_warning(tmp_path: Path) -> None:
     [
         ("postgresql+nosuch://me:secret@nowhere/atelier", "neither SQLite nor PostgreSQL"),
         ("postgresql://me:secret@127.0.0.1:9/atelier?password=secret", "127.0.0.1:9/atelier"),
-        ("postgresql://me:1@secret@nowhere/atelier", "no URL"),
+        ("postgresql://me:1@secret@nowhere/atelier", "not a URL"),
     ],
 )
 def test_a_database_server_that_cannot_be_used_is_a_problem(url: str, said: str) -> None:
@@ -211,7 +211,7 @@ def test_settings_that_do_not_fit_are_warnings(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("ATELIER_PROT", "8001")
     settings = Settings(decode_threads=1000, job_ttl_s=1, default_model="resnet")
     said = " ".join(map(str, coherence(settings)))
-    for words in ("there is no ATELIER_PROT", "1000 threads", "forgotten", "'resnet'"):
+    for words in ("there is no ATELIER_PROT", "1000 threads", "jobs expire", "'resnet'"):
         assert words in said
 
 

@@ -53,7 +53,7 @@ def test_table_shows_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         (None, [], "there is no "),
         ({"zebra/1.png": PICTURE}, [], "Folders: 'zebra'"),
-        ({"3/1.png": b"text"}, [], "no image can be used; the first: The file is not an image"),
+        ({"3/1.png": b"text"}, [], "no image can be used; the first error: The file is not"),
         (FILES, ["--figure", "figure.txt"], "figure.txt cannot be written"),
         (FILES, ["--figure", "figure.pgf"], "its name must end in .pdf, .png, .svg"),
         (FILES, ["--model", "resnet"], "There is no model 'resnet'"),

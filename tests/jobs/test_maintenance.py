@@ -198,7 +198,8 @@ def test_empty_folders_go_when_they_are_old(
     empty.mkdir(parents=True)
     maintenance(database, queue, storage, orphan_s=60).tick()
     assert empty.exists()
-    maintenance(database, queue, storage, orphan_s=0).tick()
+    for _ in range(2):  # the removal of a folder changes the time of the one above it
+        maintenance(database, queue, storage, orphan_s=0).tick()
     assert not empty.exists()
     assert not empty.parent.exists()
 
