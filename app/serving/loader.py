@@ -136,7 +136,7 @@ class ModelLoader:
 
     @property
     def builds_on_device_thread(self) -> bool:
-        """Whether engines are built on the device's thread, which blocks inference meanwhile.
+        """True if engines are built on the device's thread, which blocks inference meanwhile.
 
         A compiled network is bound to the thread that compiled it.
         """

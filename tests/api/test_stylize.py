@@ -340,7 +340,7 @@ def test_the_estimate_grows_with_the_size(jobs: Studio) -> None:
             None,
             "exclude",
         ),
-        ({"content_weight": 1}, "invalid_request", None, "go together"),
+        ({"content_weight": 1}, "invalid_request", None, "must be set together"),
         ({"layer_weights": "1,2"}, "invalid_request", None, "5 numbers"),
         ({"style_weights": "1,2"}, "invalid_request", "style_weights", "2 numbers for 1 styles"),
         ({"quality": "best"}, "invalid_request", "quality", "body.quality"),

@@ -210,7 +210,7 @@ def test_requests_at_the_same_time(protocol: triton.InferenceServerClient, servi
 @pytest.mark.parametrize(
     ("model", "version", "message"),
     [
-        ("resnet", "", "404.*the models are: mnist, cifar10, catdog"),
+        ("resnet", "", "404.*The models are: mnist, cifar10, catdog"),
         ("mnist", "1", "404.*no version '1'"),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_model_that_is_not_available(strict_client: httpx.Client) -> None:
     for path in ("", "/ready", "/versions/1/ready"):
         answer = strict_client.get(f"/v2/models/catdog{path}")
         assert (answer.status_code, list(answer.json())) == (503, ["error"])
-        assert "there is no catdog.json" in answer.json()["error"]
+        assert "There is no catdog.json" in answer.json()["error"]
         assert int(answer.headers["Retry-After"]) > 0
 
 
