@@ -86,7 +86,7 @@ def test_a_bad_image_is_named_and_the_others_are_classified(picture: Path, tmp_p
     missing = tmp_path / "missing.png"
     result = app("classify", broken, missing, picture, "--model", "cifar10")
     assert result.returncode == 1
-    assert f"{broken}: the image" in result.stderr
+    assert f"{broken}: The image" in result.stderr
     assert f"{missing}: " in result.stderr
     assert "No such file" in result.stderr
     assert result.stdout.count("0.") == 5

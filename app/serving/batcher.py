@@ -35,7 +35,7 @@ class BatchLimits:
 
 
 @dataclass(frozen=True, eq=False)
-class _Request:
+class _QueuedImage:
     image: Tensor
     result: asyncio.Future[Tensor]
     queued_at: float
@@ -70,7 +70,7 @@ class Batcher:
         self._batch_images = metrics.batch_images.labels(name)
         self._queued_images = metrics.queued_images.labels(name)
         self._dropped_images = metrics.dropped_images
-        self._waiting: FairQueue[_Request] = FairQueue()
+        self._waiting: FairQueue[_QueuedImage] = FairQueue()
         self._image_s = 0.0  # moving average of the time per image
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -86,7 +86,7 @@ class Batcher:
         """
         self._make_room(flow)
         result: asyncio.Future[Tensor] = asyncio.get_running_loop().create_future()
-        request = _Request(image, result, time.perf_counter())
+        request = _QueuedImage(image, result, time.perf_counter())
         self._waiting.put(flow, request)
         self._queued_images.inc()
         if self._loop_task is None:
@@ -114,7 +114,7 @@ class Batcher:
         if not evicted.result.done():
             evicted.result.set_exception(full)
 
-    def _drop(self, flow: str, request: _Request) -> None:
+    def _drop(self, flow: str, request: _QueuedImage) -> None:
         if self._waiting.remove(flow, request):  # otherwise it is in the running batch
             self._dropped_images.inc()
             self._queued_images.dec()
@@ -126,18 +126,18 @@ class Batcher:
         finally:
             self._loop_task = None
 
-    def _next_batch(self) -> list[_Request]:
+    def _next_batch(self) -> list[_QueuedImage]:
         count = min(len(self._waiting), self._limits.max_batch)
         batch = [self._take() for _ in range(count)]
         self._queued_images.dec(count)
         return batch
 
-    def _take(self) -> _Request:
+    def _take(self) -> _QueuedImage:
         flow, request = self._waiting.take()
         self._waiting.charge(flow, 1)
         return request
 
-    async def _run_batch(self, batch: list[_Request]) -> None:
+    async def _run_batch(self, batch: list[_QueuedImage]) -> None:
         images = [request.image for request in batch]
         loop = asyncio.get_running_loop()
         started = time.perf_counter()

@@ -46,7 +46,7 @@ class ModelRegistry:
 
     @property
     def ready(self) -> bool:
-        """True once every model is either available or known to be unavailable.
+        """True if every model is either available or known to be unavailable.
 
         The engine selection of an available model may still be pending, unless it needs the
         device's thread.

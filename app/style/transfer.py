@@ -88,8 +88,8 @@ def stylize(
 
     Every step is yielded. The caller may stop at any step and take its `result()`, or its
     `checkpoint()` to continue later with `resume`. Equal arguments give equal results on one host.
-    `save_memory` reduces memory by a twelfth more work; stages above `schedule.LARGE_PX` pixels
-    always do.
+    `save_memory` saves memory at the cost of a twelfth more work; it is always on in stages above
+    `schedule.LARGE_PX` pixels.
 
     Raises:
         ValueError: the aspect ratio is too extreme, or `options` do not fit the styles.

@@ -107,12 +107,12 @@ def test_unusable_checkpoint_is_refused_and_the_old_one_is_still_served(
         (models / "mnist.pt").write_bytes(whole[:-1])
         found = reload(service.url)["mnist"]
         assert (found["outcome"], found["version"]) == ("refused", three)
-        assert "does not have the SHA-256" in found["reason"]
+        assert "does not match the SHA-256" in found["reason"]
         assert f"Version {three} is still served" in found["reason"]
         (models / "mnist.pt").unlink()
         found = reload(service.url)["mnist"]
         assert (found["outcome"], found["version"]) == ("missing", three)
-        assert "there is no mnist.pt" in found["reason"]
+        assert "There is no mnist.pt" in found["reason"]
         assert asked(service.url) == (three, "3")
         (models / "mnist.pt").write_bytes(whole)
         assert reload(service.url)["mnist"]["outcome"] == "unchanged"
@@ -157,7 +157,7 @@ def test_failed_engine_selection_keeps_the_old_engine(tmp_path: Path, models: Pa
         os.kill(preparing, signal.SIGKILL)  # as the kernel does when memory is short
         found = reloading.result()["mnist"]
         assert (found["outcome"], found["version"]) == ("refused", three)
-        assert "ended with -9" in found["reason"]
+        assert "ended with status -9" in found["reason"]
         assert asked(service.url) == (three, "3")
 
 

@@ -104,8 +104,8 @@ def test_the_reference_stays_when_the_selection_fails_and_a_reload_tries_again(
         os.kill(process, signal.SIGKILL)  # as the kernel does when memory is short
         model = awaited(service, "failed")
         assert (model["engine"], model["dtype"]) == ("torch", "float32")
-        assert "ended with -9" in model["engine_reason"]
-        (warning,) = service.events("no engine selected")
+        assert "ended with status -9" in model["engine_reason"]
+        (warning,) = service.events("engine selection failed")
         assert (warning["level"], warning["model"]) == ("warning", "mnist")
         assert answer(service) == "3"
         assert reload(service)["outcome"] == "unchanged"

@@ -73,7 +73,7 @@ def test_problems_are_lines_and_an_exit_status(tmp_path: Path) -> None:
     assert all(line.split()[0] in {"ok", "warning", "problem"} for line in lines)
     problems = [line for line in lines if line.startswith("problem")]
     for words in (
-        "model mnist: there is no mnist.json",
+        "model mnist: There is no mnist.json",
         "no job is accepted: make room",
         f"address 127.0.0.1:{port}: another program has it - choose another",
     ):

@@ -149,7 +149,7 @@ def test_invalid_command_line_is_refused(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--device=tpu"], "unknown device"),
+        (["--device=tpu"], "is unknown. Use auto"),
         (["--device=cuda:99"], "cuda:99"),
         (["--resume"], "no interrupted run"),
     ],
