@@ -13,6 +13,7 @@ from app.cores import available_cores, compute_threads
 from app.engines.options import EngineOptions
 from app.jobs.storage.factory import StorageOptions
 from app.keys import Keyring
+from app.limits import ArchiveLimits, ImageLimits, QueueLimits
 
 _BROKERS = ("amqp", "amqps", "redis", "rediss", "sentinel")
 _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
@@ -492,6 +493,26 @@ class Settings(BaseSettings):
     def keyring(self) -> Keyring:
         """The keys that the service accepts."""
         return Keyring.parse(self.api_keys)
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """The limits on one image."""
+        return ImageLimits(self.max_image_bytes, self.max_image_pixels)
+
+    @property
+    def archive_limits(self) -> ArchiveLimits:
+        """The limits on one archive."""
+        return ArchiveLimits(self.max_archive_bytes, self.max_archive_entries)
+
+    @property
+    def queue_limits(self) -> QueueLimits:
+        """The limits on jobs and their files."""
+        return QueueLimits(
+            self.max_queued_jobs,
+            self.max_queued_jobs_per_caller,
+            self.max_stored_bytes_per_caller,
+            self.result_ttl_s,
+        )
 
     @property
     def engines(self) -> EngineOptions:

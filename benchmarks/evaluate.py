@@ -30,8 +30,9 @@ from app.evaluation.evaluator import Evaluator
 from app.evaluation.labeled_images import LabeledSet, label_files
 from app.evaluation.predictions import Predictions
 from app.evaluation.sources import ImageFolder, ImageSource
+from app.limits import ImageLimits
 from app.vision.classifier import Classifier
-from app.vision.images import ImageLimits, PixelBudget
+from app.vision.images import PixelBudget
 
 _USUAL_BATCH, _USUAL_PROCESSES = 32, 2
 _BATCH = 64

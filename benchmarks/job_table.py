@@ -19,7 +19,8 @@ from typing import TypeVar
 from app.jobs.db.database import Database
 from app.jobs.model import JobKind, JobStatus, Progress
 from app.jobs.queue import JobQueue, Outcome
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from tests.jobs.orders import fill, order
 
 BAR = 1.5

@@ -24,9 +24,10 @@ from app.engines.engine import Engine
 from app.engines.options import EngineOptions, Preference
 from app.engines.pytorch import ReferenceEngine
 from app.engines.selection import select_engine
-from app.evaluation.sources import ArchiveLimits, ImageArchive
+from app.evaluation.sources import ImageArchive
+from app.limits import ArchiveLimits, ImageLimits
 from app.vision.classifier import Classifier
-from app.vision.images import EncodedImage, ImageLimits, read_header
+from app.vision.images import EncodedImage, read_header
 from training.data import Part, find_mnist
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from app.vision.checkpoint import atomic_write
+from app.files import atomic_write
 from app.vision.specs import InputSpec
 from training.augment import Augmentation
 from training.loop import predict

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from app.errors import AtelierError
-from app.vision.checkpoint import atomic_write, remove_unfinished
+from app.files import atomic_write, remove_unfinished
 
 
 class RunError(AtelierError):

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from app.vision.images import ImageLimits, read_header
+from app.limits import ImageLimits
+from app.vision.images import read_header
 from training.examples import Examples, spaced
 
 

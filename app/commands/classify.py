@@ -50,9 +50,9 @@ def run(options: argparse.Namespace) -> int:
 def _classify(
     path: Path, classifier: "Classifier", top_k: int, settings: Settings
 ) -> dict[str, Any]:
-    from app.vision.images import ImageLimits, read_header  # noqa: PLC0415
+    from app.vision.images import read_header  # noqa: PLC0415
 
-    limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+    limits = settings.image_limits
     try:
         with path.open("rb") as file:
             data = file.read(limits.max_bytes + 1)

@@ -71,11 +71,10 @@ def _evaluate(
     from app.evaluation.evaluator import Evaluator  # noqa: PLC0415
     from app.evaluation.labeled_images import label_files, open_source  # noqa: PLC0415
     from app.evaluation.predictions import Predictions  # noqa: PLC0415
-    from app.evaluation.sources import ArchiveLimits  # noqa: PLC0415
-    from app.vision.images import ImageLimits, PixelBudget  # noqa: PLC0415
+    from app.vision.images import PixelBudget  # noqa: PLC0415
 
-    limits = ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries)
-    image_limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+    limits = settings.archive_limits
+    image_limits = settings.image_limits
     budget = PixelBudget(settings.max_decoding_pixels)
     choice = select_engine(classifier, replace(settings.engines, preference=preference))
     evaluator = Evaluator(classifier, choice, image_limits, budget, settings.decode_threads)

@@ -13,7 +13,7 @@ from app.jobs.cleanup import remove_attempts
 from app.jobs.db.database import Database
 from app.jobs.model import Job, JobKind, JobStatus
 from app.jobs.storage.factory import open_storage
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
 
 _LONGEST_LIST = 100_000
 _TABLE_WIDTH = 120  # in a narrower table, states and times would be truncated
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings()
     database = Database(settings.database, settings.store_timeout_s)
     database.check_revision()
-    limits = QueueLimits(settings.max_queued_jobs, settings.max_queued_jobs_per_caller)
+    limits = settings.queue_limits
     store = JobStore(database, limits)
     console = Console(soft_wrap=True)
     console.width = max(console.width, _TABLE_WIDTH)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.options import INTERRUPTED, read_settings
 from app.errors import AtelierError
+from app.files import atomic_write
 from app.settings import Settings
 from app.style.builtin import NAMES, path_of
 from app.style.estimate import memory_shortage
@@ -175,9 +176,9 @@ def _options(args: argparse.Namespace) -> StyleOptions:
 
 
 def _read(path: Path, settings: Settings) -> "Image.Image":
-    from app.vision.images import ImageLimits, read_header  # noqa: PLC0415
+    from app.vision.images import read_header  # noqa: PLC0415
 
-    limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+    limits = settings.image_limits
     try:
         return read_header(path.read_bytes(), limits).decode(to_srgb=True)
     except OSError as error:
@@ -187,15 +188,11 @@ def _read(path: Path, settings: Settings) -> "Image.Image":
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        with atomic_write(path) as file:
+            file.write(data)
     except OSError as error:
         raise StylizeError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _parameters(

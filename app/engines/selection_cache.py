@@ -1,7 +1,6 @@
 """Cache of engine selections, in a JSON file."""
 
 import contextlib
-import json
 import platform
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -11,7 +10,7 @@ from typing import Any, Self
 import torch
 
 from app.engines.engine import EngineKind
-from app.vision.checkpoint import atomic_write
+from app.files import JsonFile
 from app.vision.device import describe
 
 _PACKAGES = ("torch", "openvino")
@@ -45,29 +44,19 @@ class SelectionCache:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = JsonFile(path)
 
     def find(self, key: str) -> CachedSelection | None:
         """Return the selection of a key."""
         try:
-            return CachedSelection.from_json(self._read()[key])
+            return CachedSelection.from_json(self._file.get(key))
         except (KeyError, TypeError):
             return None
 
     def put(self, key: str, selection: CachedSelection) -> None:
         """Store the selection of a key."""
-        text = json.dumps({**self._read(), key: selection.to_json()}, indent=2)
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self._path) as file:
-                file.write(text.encode())
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self._path.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+            self._file.put(key, selection.to_json())
 
 
 def host_description(device: torch.device) -> str:

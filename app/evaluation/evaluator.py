@@ -20,9 +20,10 @@ from app.evaluation.predictions import Predictions
 from app.evaluation.report import EvaluationReport
 from app.evaluation.sources import ImageSource
 from app.evaluation.worst_mistakes import worst_mistakes
+from app.limits import ImageLimits
 from app.vision.classifier import Classifier
 from app.vision.errors import ImageError
-from app.vision.images import ImageLimits, PixelBudget, read_header
+from app.vision.images import PixelBudget, read_header
 
 _CHUNK = 8  # files that a thread processes at a time
 _AHEAD_CHUNKS = 24

@@ -11,7 +11,8 @@ from itertools import takewhile, zip_longest
 from pathlib import Path, PurePosixPath
 
 from app.evaluation.errors import NoLabeledFilesError
-from app.evaluation.sources import ArchiveLimits, ImageArchive, ImageFolder, ImageSource
+from app.evaluation.sources import ImageArchive, ImageFolder, ImageSource
+from app.limits import ArchiveLimits
 
 ClassOf = Callable[[str], int | None]
 """Function from the name of a folder to the index of its class."""

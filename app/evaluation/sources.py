@@ -10,12 +10,12 @@ import stat
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from app.evaluation.errors import ArchiveError, ArchiveTooLargeError, UnreadableFileError
+from app.limits import ArchiveLimits
 
 _DIRECTORY_BYTES_PER_ENTRY = 300  # real programs write 80 to 200
 _MAX_COMPRESSION_FACTOR = 10
@@ -27,14 +27,6 @@ _COMPRESSIONS = (
 )  # others cannot be decompressed in small chunks
 _ENCRYPTED = 0x1
 _MAX_NAME = 1024  # characters, including the folders
-
-
-@dataclass(frozen=True)
-class ArchiveLimits:
-    """Size limits of one archive."""
-
-    max_bytes: int = 2_000_000_000
-    max_entries: int = 20_000
 
 
 class ImageSource(AbstractContextManager["ImageSource"], Protocol):

@@ -9,8 +9,9 @@ from app.evaluation.labeled_images import LabeledFile
 from app.evaluation.predictions import Probabilities
 from app.evaluation.report import Mistake
 from app.evaluation.sources import ImageSource
+from app.limits import ImageLimits
 from app.vision.errors import ImageError
-from app.vision.images import ImageLimits, read_header
+from app.vision.images import read_header
 
 _SHOWN = 12
 _THUMBNAIL_PX = 192

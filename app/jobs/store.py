@@ -21,6 +21,7 @@ from app.jobs.model import Job, JobKind, JobStatus, NewJob
 from app.jobs.scheduling import in_claim_order
 from app.jobs.transitions import IS_KNOWN, IS_QUEUED, IS_RUNNING, change, ended
 from app.jobs.worker_registry import WorkerRegistry
+from app.limits import QueueLimits
 
 _TURN = select(identity.c.id).with_for_update()
 """A row lock that serializes the creation of jobs, which counts before it writes."""
@@ -30,19 +31,6 @@ _NEVER = math.inf
 
 _UNFINISHED_WAIT_S = 30.0
 """The time to wait before trying again, if no job has ended yet."""
-
-
-@dataclass(frozen=True)
-class QueueLimits:
-    """Limits on waiting jobs, and on the bytes of the files of one owner's jobs.
-
-    `kept_s` is the retention time of a finished job's files, in seconds.
-    """
-
-    in_all: int
-    per_owner: int
-    bytes_per_owner: int | None = None
-    kept_s: float = 0.0
 
 
 @dataclass(frozen=True)

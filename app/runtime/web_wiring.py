@@ -18,13 +18,12 @@ from app.api.uploads.archives import ArchiveReceiver
 from app.api.uploads.body import UploadLimits, UploadTimeouts
 from app.api.uploads.receiver import FormReceiver
 from app.api.watch import JobWatch
-from app.evaluation.sources import ArchiveLimits
 from app.jobs.broker import BrokerPublisher
 from app.jobs.db.database import Database
 from app.jobs.db.rate_limits import DatabaseStorage
 from app.jobs.storage.factory import open_storage
 from app.jobs.storage.spool import Spool
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
 from app.jobs.worker_registry import WorkerRegistry
 from app.metrics import Metrics
 from app.runtime.listening import is_loopback
@@ -36,7 +35,6 @@ from app.serving.registry import ModelRegistry
 from app.serving.reloader import ModelReloader
 from app.settings import Settings, words
 from app.vision.device import choose_device
-from app.vision.images import ImageLimits
 from app.vision.specs import SPECS
 
 _PARSERS_PER_CALLER = 4  # all callers share one thread
@@ -100,7 +98,7 @@ def _make_services(
     metrics = Metrics()
     storage, spool = open_storage(settings.storage), Spool(settings.data_dir)
     worker_registry = WorkerRegistry(database, settings.lease_s)
-    store = JobStore(database, _queue_limits(settings), worker_registry)
+    store = JobStore(database, settings.queue_limits, worker_registry)
     loader = _make_loader(settings, model_thread, metrics)
     registry = ModelRegistry(SPECS, settings.default_model, loader, metrics)
     return Services(
@@ -142,15 +140,6 @@ def _make_loader(
     limits = BatchLimits(settings.max_batch, settings.max_queue, settings.classify_deadline_s)
     device = choose_device(settings.device)
     return ModelLoader(device, model_thread, metrics, settings.engines, limits)
-
-
-def _queue_limits(settings: Settings) -> QueueLimits:
-    return QueueLimits(
-        settings.max_queued_jobs,
-        settings.max_queued_jobs_per_caller,
-        settings.max_stored_bytes_per_caller,
-        settings.result_ttl_s,
-    )
 
 
 def _make_access_rules(settings: Settings, database: Database) -> AccessRules:
@@ -209,7 +198,7 @@ def _uploads(settings: Settings) -> FormReceiver:
 def _archives(settings: Settings, spool: Spool) -> ArchiveReceiver:
     return ArchiveReceiver(
         spool,
-        ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
+        settings.archive_limits,
         UploadTimeouts(settings.archive_timeout_s, settings.upload_stall_s),
         settings.min_free_bytes,
     )
@@ -217,7 +206,7 @@ def _archives(settings: Settings, spool: Spool) -> ArchiveReceiver:
 
 def _decoder(settings: Settings, metrics: Metrics) -> Decoder:
     return Decoder(
-        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+        settings.image_limits,
         metrics,
         threads=settings.decode_threads,
         max_pixels=settings.max_decoding_pixels,

@@ -13,7 +13,6 @@ from typing import Self, TypeVar
 import structlog
 import torch
 
-from app.evaluation.sources import ArchiveLimits
 from app.jobs.broker import BrokerDeliveries
 from app.jobs.calibrations import Calibrations
 from app.jobs.cleanup import note_lost
@@ -35,7 +34,7 @@ from app.style.targets import StyleTargets
 from app.style.vgg import VGG19, Convention
 from app.vision.device import choose_device, memory_bytes
 from app.vision.heap import release_free_memory, retain_freed_memory
-from app.vision.images import ImageLimits, PixelBudget, configure_pillow
+from app.vision.images import PixelBudget, configure_pillow
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
@@ -69,7 +68,7 @@ class WorkerServices:
         memory = settings.worker_memory_bytes or memory_bytes(device)
         self.storage = open_storage(settings.storage)
         self._calibrations = Calibrations(settings.data_dir / "calibrations.json")
-        limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+        limits = settings.image_limits
         self._painting = StylizeHandler(self._targets, self.storage, limits, memory)
         self._painting.calibration = self._calibrations.find(calibration_key(self._targets.network))
         timeouts = WatchdogTimeouts(
@@ -191,8 +190,8 @@ def _evaluating(
         device,
         settings.engines,
         storage,
-        ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-        ArchiveLimits(settings.max_archive_bytes, settings.max_archive_entries),
+        settings.image_limits,
+        settings.archive_limits,
         PixelBudget(settings.max_decoding_pixels),
         threads=settings.decode_threads,
         max_s=settings.max_evaluation_s,

@@ -11,10 +11,11 @@ from typing import Any, Generic, TypeVar
 
 from PIL import Image
 
+from app.limits import ImageLimits
 from app.metrics import Metrics
 from app.serving.errors import QueueFullError
 from app.serving.fair_queue import FairQueue
-from app.vision.images import EncodedImage, ImageLimits, PixelBudget, read_header
+from app.vision.images import EncodedImage, PixelBudget, read_header
 from app.vision.screening import is_plain
 
 T = TypeVar("T")

@@ -1,23 +1,20 @@
 """Checkpoints on disk: the state_dict in NAME.pt, its description in NAME.json."""
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from app.files import atomic_write, sync_file
 from app.vision.errors import CheckpointError, MissingCheckpointError
 from app.vision.scores import Scores
 from app.vision.specs import ModelSpec
-
-_UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -144,33 +141,9 @@ def save(card: ModelCard, state: Mapping[str, Tensor], folder: Path) -> ModelCar
         atomic_write(folder / f"{card.spec.name}.json") as sidecar_file,
     ):
         weights_file.write(buffer.getvalue())
-        _sync(weights_file)
+        sync_file(weights_file)
         sidecar_file.write(sidecar.encode())
     return card
-
-
-@contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that replaces `path` once it is written and synced."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            _sync(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove the temporary files of killed writers; there must be no active writer."""
-    for path in folder.glob(f".*{_UNFINISHED}"):
-        path.unlink(missing_ok=True)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _check_runs(network: nn.Module, card: ModelCard) -> None:

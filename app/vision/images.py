@@ -9,12 +9,12 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Condition
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from app.limits import ImageLimits
 from app.vision import screening
 from app.vision.errors import (
     ImageError,
@@ -50,14 +50,6 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-@dataclass(frozen=True)
-class ImageLimits:
-    """Size limits of one image."""
-
-    max_bytes: int = 20_000_000
-    max_pixels: int = 50_000_000
 
 
 def configure_pillow() -> None:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from app.engines.options import EngineOptions
 from app.engines.selection import select_engine
+from app.limits import ImageLimits
 from app.vision.classifier import Classifier
-from app.vision.images import ImageLimits, read_header
+from app.vision.images import read_header
 
 _BATCH = 8
 _AHEAD = 4 * _BATCH

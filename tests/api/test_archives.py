@@ -8,9 +8,9 @@ import pytest
 
 from app.api.uploads.archives import ArchiveReceiver
 from app.api.uploads.body import UploadTimeouts
-from app.evaluation.sources import ArchiveLimits
 from app.jobs.errors import QuotaError
 from app.jobs.storage.spool import Spool
+from app.limits import ArchiveLimits
 from tests.patience import patient
 
 

@@ -18,8 +18,9 @@ from app.evaluation.predictions import Predictions, PredictionsError
 from app.evaluation.report import EvaluationReport
 from app.evaluation.sources import ImageFolder, ImageSource
 from app.evaluation.worst_mistakes import with_thumbnails
+from app.limits import ImageLimits
 from app.vision.classifier import Classifier
-from app.vision.images import ImageLimits, PixelBudget
+from app.vision.images import PixelBudget
 from tests.checkpoints import save_always
 from tests.evaluation.archives import put
 from tests.patience import patient

@@ -10,7 +10,8 @@ import pytest
 
 from app.evaluation.errors import ArchiveError, ArchiveTooLargeError, UnreadableFileError
 from app.evaluation.labeled_images import open_source
-from app.evaluation.sources import ArchiveLimits, ImageArchive, ImageFolder
+from app.evaluation.sources import ImageArchive, ImageFolder
+from app.limits import ArchiveLimits
 from tests.evaluation import archives
 from tests.evaluation.archives import PICTURE, put, zipped
 

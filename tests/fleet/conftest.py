@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.jobs.db.database import Database
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from tests.conftest import miss
 from tests.fleet.brokers import KINDS, BrokerServer, is_installed, running_broker
 from tests.fleet.door import Door

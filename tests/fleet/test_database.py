@@ -16,7 +16,8 @@ from app.jobs.db.database import Database
 from app.jobs.errors import JobQueueFullError, QuotaError, StoreUnavailableError
 from app.jobs.model import JobStatus, Progress
 from app.jobs.queue import JobQueue
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from tests.fleet.conftest import STORE_TIMEOUT_S
 from tests.fleet.postgres import PASSWORD, PostgresServer
 from tests.jobs.orders import order

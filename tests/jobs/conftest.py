@@ -8,7 +8,8 @@ import pytest
 from app.jobs.db.database import Database
 from app.jobs.queue import JobQueue
 from app.jobs.storage.local import LocalStorage
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 
 LEASE_S = 30.0
 

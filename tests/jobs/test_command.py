@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.jobs.db.database import Database
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from tests.jobs.orders import order
 from tests.service import ROOT
 

@@ -20,7 +20,8 @@ from app.jobs.db.tables import job as table
 from app.jobs.errors import JobStateError, ReplacedError, UnknownJobError
 from app.jobs.model import Fault, Job, JobStatus, Progress
 from app.jobs.queue import JobQueue, Outcome
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from tests.jobs.orders import order
 
 WORKERS = st.sampled_from(["w1", "w2", "w3"])

@@ -16,7 +16,8 @@ from app.jobs.db.database import Database
 from app.jobs.db.tables import job, to_job
 from app.jobs.model import JobKind, JobStatus, NewJob, folder_of
 from app.jobs.storage.local import LocalStorage
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from app.style.builtin import path_of
 from tests.jobs.studio import QUICK, picture
 from tests.patience import patient

@@ -15,7 +15,8 @@ from app.jobs.model import Job, JobKind, JobStatus, Progress
 from app.jobs.queue import JobQueue, Outcome
 from app.jobs.storage.local import LocalStorage
 from app.jobs.storage.spool import Spool
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from tests.jobs.orders import fill, order
 
 FINISHED = 3000

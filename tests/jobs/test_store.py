@@ -20,8 +20,9 @@ from app.jobs.errors import (
 )
 from app.jobs.model import Fault, JobStatus, Progress
 from app.jobs.queue import JobQueue, Outcome
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
 from app.jobs.worker_registry import RegisteredWorker, WorkerRegistry
+from app.limits import QueueLimits
 from tests.jobs.orders import order
 from tests.service import ROOT
 

@@ -11,11 +11,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from app.limits import ImageLimits
 from app.metrics import Metrics
 from app.serving.decoder import DecodedImage, Decoder
 from app.serving.errors import QueueFullError
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
-from app.vision.images import ImageLimits
 from tests.patience import patient
 from tests.pictures import encode, photograph
 from tests.service import wait_until

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.vision.checkpoint import atomic_write
+from app.files import atomic_write
 from training.runs import RunError, RunFolder
 
 _IDENTITY = {"epochs": 4, "seed": 0, "augmentation": {"name": "Warp", "scale": 0.1}}

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from app.files import atomic_write
 from app.vision import checkpoint
 from app.vision.classifier import Classifier
 from app.vision.errors import CheckpointError
@@ -174,7 +175,7 @@ def test_sidecar_that_is_not_a_card_is_refused(tmp_path: Path, text: str) -> Non
 def test_failed_save_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     saved = save_always(3, tmp_path)
     (tmp_path / "mnist.json").chmod(0o444)
-    with pytest.raises(RuntimeError, match="full"), checkpoint.atomic_write(tmp_path / "mnist.pt"):
+    with pytest.raises(RuntimeError, match="full"), atomic_write(tmp_path / "mnist.pt"):
         raise RuntimeError("disk full")
     assert checkpoint.load("mnist", tmp_path)[0] == saved
     assert len(list(tmp_path.iterdir())) == 2

@@ -3,7 +3,8 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-from app.vision.images import ImageLimits, read_header
+from app.limits import ImageLimits
+from app.vision.images import read_header
 
 
 def decoded(image: Image.Image, profile: bytes | None, image_format: str = "PNG") -> Image.Image:

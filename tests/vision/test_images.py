@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
+from app.limits import ImageLimits
 from app.vision.errors import ImageTooLargeError, UndecodableImageError, UnsupportedFormatError
-from app.vision.images import ImageLimits, PixelBudget, read_header
+from app.vision.images import PixelBudget, read_header
 from tests.patience import patient
 from tests.pictures import encode, photograph
 

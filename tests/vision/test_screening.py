@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
+from app.limits import ImageLimits
 from app.vision.errors import ImageTooLargeError, UndecodableImageError
-from app.vision.images import ImageLimits, configure_pillow, read_header
+from app.vision.images import configure_pillow, read_header
 from tests.patience import patient
 from tests.pictures import encode, photograph
 

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from app.vision.checkpoint import atomic_write
+from app.files import atomic_write
 from app.vision.preprocess import preprocess
 from app.vision.specs import InputSpec
 from training.distillation.recipe import Recipe

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from app.vision.checkpoint import atomic_write
+from app.files import atomic_write
 from app.vision.device import choose_device
 from app.vision.heap import retain_freed_memory
 from app.vision.specs import CATDOG

@@ -17,7 +17,7 @@ from starlette.requests import cookie_parser
 
 from app.api.problems import ApiError, ProblemType
 from app.errors import AtelierError
-from app.jobs.storage.atomic import write
+from app.files import atomic_write
 from app.keys import ApiKey, Keyring
 
 ANONYMOUS = "anonymous"
@@ -202,6 +202,7 @@ def _make_secret(path: Path) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         if not path.exists():
-            write(path, secrets.token_urlsafe(_SECRET_BYTES).encode())
+            with atomic_write(path, private=True) as file:
+                file.write(secrets.token_urlsafe(_SECRET_BYTES).encode())
     finally:
         os.close(folder)

@@ -18,9 +18,9 @@ from app.api.uploads.multipart import (
     boundary_of,
     part_called,
 )
-from app.evaluation.sources import ArchiveLimits
 from app.jobs.errors import QuotaError, StorageFullError
 from app.jobs.storage.spool import Incoming, Spool
+from app.limits import ArchiveLimits
 
 T = TypeVar("T")
 

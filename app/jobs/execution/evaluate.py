@@ -22,16 +22,17 @@ from app.evaluation.errors import (
 from app.evaluation.evaluator import Evaluator
 from app.evaluation.labeled_images import LabeledSet, label_files, open_source
 from app.evaluation.predictions import Predictions, PredictionsError
-from app.evaluation.sources import ArchiveLimits, ImageSource
+from app.evaluation.sources import ImageSource
 from app.evaluation.worst_mistakes import with_thumbnails
 from app.jobs.errors import BadJobError
 from app.jobs.execution.checkpoints import newest_readable
 from app.jobs.execution.work import JobOutput, JobUpdate, OutputFile
 from app.jobs.model import ARCHIVE, Job, Progress
 from app.jobs.storage.base import FileStorage
+from app.limits import ArchiveLimits, ImageLimits
 from app.vision.classifier import Classifier
 from app.vision.errors import CheckpointError
-from app.vision.images import ImageLimits, PixelBudget
+from app.vision.images import PixelBudget
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -14,6 +14,7 @@ from app.jobs.execution.checkpoints import newest_readable
 from app.jobs.execution.work import JobOutput, JobUpdate, OutputFile
 from app.jobs.model import BEGUN, Job, Progress
 from app.jobs.storage.base import FileStorage
+from app.limits import ImageLimits
 from app.style.checkpoint import PaintingCheckpoint, ResumeError
 from app.style.estimate import Calibration, largest_size, remaining_s
 from app.style.images import encode
@@ -22,7 +23,7 @@ from app.style.schedule import Stage, first_stage, plan
 from app.style.targets import StyleTargets
 from app.style.transfer import StyleStep, stylize
 from app.vision.errors import ImageError
-from app.vision.images import ImageLimits, read_header
+from app.vision.images import read_header
 
 log = structlog.stdlib.get_logger(__name__)
 

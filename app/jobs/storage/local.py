@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.jobs.storage.atomic import make_folder, sync, unnamed
+from app.files import make_folder, sync, written_beside
 from app.jobs.storage.base import PIECE_BYTES
 
 
@@ -43,7 +43,7 @@ class LocalStorage:
         """Write a file durably. An existing file is kept."""
         path = self.path(key)
         make_folder(path.parent)
-        with unnamed(path, data) as temporary:
+        with written_beside(path, data) as temporary:
             try:
                 path.hardlink_to(temporary)
             except FileExistsError:

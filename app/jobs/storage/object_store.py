@@ -19,8 +19,8 @@ import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import from_url
 
+from app.files import make_folder
 from app.jobs.errors import StorageOfflineError, StorageUrlError
-from app.jobs.storage.atomic import make_folder
 from app.jobs.storage.base import PIECE_BYTES
 
 log = structlog.stdlib.get_logger(__name__)

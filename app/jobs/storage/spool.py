@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from app.jobs.storage.atomic import make_folder
+from app.files import make_folder
 
 
 class Incoming:

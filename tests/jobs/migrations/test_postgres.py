@@ -15,7 +15,8 @@ from app.jobs.db.migrations.revision import LATEST, REVISIONS, revision_of
 from app.jobs.db.migrations.upgrade import scripts
 from app.jobs.db.tables import metadata
 from app.jobs.errors import DatabaseRevisionError, StoreUnavailableError
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from tests.fleet.postgres import PostgresServer
 from tests.jobs.migrations import older
 from tests.jobs.orders import order

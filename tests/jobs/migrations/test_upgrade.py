@@ -25,7 +25,8 @@ from app.jobs.model import JobStatus
 from app.jobs.queue import JobQueue
 from app.jobs.storage.local import LocalStorage
 from app.jobs.storage.spool import Spool
-from app.jobs.store import JobStore, QueueLimits
+from app.jobs.store import JobStore
+from app.limits import QueueLimits
 from tests.jobs.migrations import older
 from tests.jobs.orders import order
 from tests.patience import patient

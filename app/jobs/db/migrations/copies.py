@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from tempfile import mkstemp
 
-from app.jobs.storage.atomic import sync
+from app.files import sync
 
 
 def keep_copy(path: Path, revision: str) -> Path:
