@@ -77,7 +77,7 @@ def test_a_bad_sidecar_is_not_blamed_on_the_weights(tmp_path: Path, sidecar: str
     path = tmp_path / "backbone.pt"
     torch.save(backbone_state(), path)
     path.with_suffix(".json").write_text(sidecar)
-    with pytest.raises(BackboneError, match=r"backbone\.json .*or none to use weights"):
+    with pytest.raises(BackboneError, match=r"backbone\.json .*or delete it to use weights"):
         find_backbone(path)
 
 

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ def test_an_interrupted_run_goes_on(folder: RunFolder) -> None:
 def test_unfinished_files_of_a_killed_process_are_removed(folder: RunFolder) -> None:
     with atomic_write(folder.path / "last.pt"):
         (half,) = folder.path.glob(".*")
-        left = half.with_name(half.name.replace(str(os.getpid()), "1"))
+        left = half.with_name(f".another{half.suffix}")
         half.rename(left)  # as if the process had died here
         half.touch()
     assert left.exists()
