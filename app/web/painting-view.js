@@ -124,7 +124,7 @@ function createDownloadLinks({ links }) {
 function describeOptions({ width, height, quality, strength, content_weight: contentWeight }) {
   const style =
     contentWeight === null ? `${formatPercent(strength, 0)} style` : "custom content weight";
-  return [`${width} × ${height}\u00a0px`, quality, style].join(" · ");
+  return [`${width} × ${height} px`, quality, style].join(" · ");
 }
 
 /**
@@ -139,8 +139,8 @@ function createContinueForm(job, maxSize, errorBox) {
   const { size, quality } = job.options;
   const larger = SIZE_FACTORS.map((factor) => Math.round(size * factor));
   const sizes = [
-    [size, `${size}\u00a0px (unchanged)`],
-    ...larger.filter((px) => px <= maxSize).map((px) => [px, `${px}\u00a0px`]),
+    [size, `${size} px (unchanged)`],
+    ...larger.filter((px) => px <= maxSize).map((px) => [px, `${px} px`]),
   ];
   const nextQuality = quality === "preview" ? "standard" : "high";
   const button = create("button", {}, "Continue painting");

@@ -77,7 +77,7 @@ function addOptions(maxSize) {
       max: maxSize,
       step: 64,
       value: 512,
-      format: (size) => `${size}\u00a0px`,
+      format: (size) => `${size} px`,
     }),
     createRange({
       label: "Style strength",
@@ -109,7 +109,7 @@ function addOptions(maxSize) {
       max: 2,
       step: 0.25,
       value: 1,
-      format: (scale) => `×\u00a0${scale}`,
+      format: (scale) => `× ${scale}`,
     }),
     createField("Start from", createSelect("init", [["content", "Photo"], ["noise", "Noise"]])),
     createField(
@@ -164,7 +164,7 @@ function createEstimator(form, photo, styles) {
 }
 
 async function describeEstimate({ seconds, width, height }) {
-  const size = `${width} × ${height}\u00a0px`;
+  const size = `${width} × ${height} px`;
   if (seconds) return `About ${formatDuration(seconds)} for ${size}`;
   const { workers } = await callApi("/health/ready").catch(() => ({})); // the service is starting
   const hasNoWorker = workers?.length === 0;
