@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile, zip_longest
@@ -58,13 +59,13 @@ class LabeledSet:
         return hashlib.sha256(known.encode()).hexdigest()
 
 
-def open_source(path: Path, limits: ArchiveLimits) -> ImageSource:
+def open_source(path: Path, limits: ArchiveLimits) -> AbstractContextManager[ImageSource]:
     """Open a folder or an archive.
 
     Raises:
         ArchiveError, ArchiveTooLargeError: as `ImageArchive` and `ImageFolder` do.
     """
-    return ImageFolder(path) if path.is_dir() else ImageArchive(path, limits)
+    return nullcontext(ImageFolder(path)) if path.is_dir() else ImageArchive(path, limits)
 
 
 def label_files(names: Iterable[str], class_of: ClassOf) -> LabeledSet:

@@ -29,7 +29,7 @@ _ENCRYPTED = 0x1
 _MAX_NAME = 1024  # characters, including the folders
 
 
-class ImageSource(AbstractContextManager["ImageSource"], Protocol):
+class ImageSource(Protocol):
     """Files by name, such as `cat/1.jpg`; a context manager that closes the archive."""
 
     @property
@@ -73,9 +73,6 @@ class ImageFolder(ImageSource):
         except OSError as error:
             raise UnreadableFileError(f"The file cannot be read: {error.strerror}.") from error
 
-    def __exit__(self, *_: object) -> None:
-        """Do nothing, because no file is open."""
-
 
 def as_text(path: Path) -> str:
     """Return a path as text; bytes that are not UTF-8 are replaced."""
@@ -96,7 +93,7 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (path for path in (Path(parent, name) for name in names) if path.is_file())
 
 
-class ImageArchive(ImageSource):
+class ImageArchive(ImageSource, AbstractContextManager["ImageArchive"]):
     """A zip archive. Opening one with a malicious directory takes at most some 50 MB and a second.
 
     Raises:

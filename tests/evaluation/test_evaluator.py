@@ -85,9 +85,6 @@ class _Gated(ImageSource):
             assert self.gate.wait(timeout=patient())
         return self._files.read(name, max_bytes)
 
-    def __exit__(self, *_: object) -> None:
-        return None
-
 
 def labeled(source: ImageSource, evaluator: Evaluator) -> LabeledSet:
     return label_files(source.names, evaluator.classifier.card.spec.class_of)
