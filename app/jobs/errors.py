@@ -2,10 +2,11 @@
 
 request --store.create--> job            JobQueueFullError, QuotaError, FilesTooLargeError,
                                          IdempotencyError, StorageFullError
-key --blobs--> bytes                     BlobsAwayError, StorageUnavailableError, BlobsUrlError
+key --storage--> bytes                   StorageOfflineError, StorageUnavailableError,
+                                         StorageUrlError
 id --store.find--> job                   UnknownJobError
 job --store.remove, result, continue-->  JobStateError, ResultExpiredError, UnknownFileError
-claimed job --leases--> its next state   ReplacedError
+claimed job --queue--> its next state    ReplacedError
 url --database--> anything               DatabaseUrlError, StoreUnavailableError
 database --migrate--> latest revision    DatabaseRevisionError
 job --runner--> result                   BadJobError

@@ -63,7 +63,7 @@ class Watchdog:
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
-            for name, target in (("liveness", self._renew), ("watch", self._watch))
+            for name, target in (("heartbeat", self._renew), ("watch", self._watch))
         ]
         self._held: _Held | None = None
         self._step_s = 0.0
