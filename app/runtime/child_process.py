@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from app.errors import AtelierError
-from app.runtime.signals import set_from_signal_handler
+from app.runtime.signals import setter_for_signal_handlers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,6 +50,7 @@ class ForkedWorker:
         self._open_work = open_work
         self._work: DeliveryHandler | None = None
         self._stopping = threading.Event()
+        self._stop = self._stopping.set  # in the child, one for signal handlers
         self._is_told = False
         reading, writing = os.pipe()
         self._end = os.fdopen(reading, "rb", buffering=0)
@@ -68,6 +69,7 @@ class ForkedWorker:
     def begin(self, **_: Any) -> None:
         """In the child: open the services."""
         self._parent.close()
+        self._stop = setter_for_signal_handlers(self._stopping)
         threading.Thread(target=self._await_stop, name="stop", daemon=True).start()
         try:
             self._work = self._open_work(self._stopping)
@@ -109,7 +111,7 @@ class ForkedWorker:
         At other times SIGTERM ends this process: the pool sets its handlers after `begin`, and they
         raise an exception at any point of the code.
         """
-        before = signal.signal(signal.SIGTERM, lambda *_: set_from_signal_handler(self._stopping))
+        before = signal.signal(signal.SIGTERM, lambda *_: self._stop())
         try:
             yield
         finally:

@@ -1,7 +1,7 @@
 """Limits on the number of connections, in all and per peer, and on stalled ones."""
 
 import resource
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,13 +36,13 @@ class ConnectionSlot:
 
     def mark_busy(self) -> None:
         """Mark the connection as busy, so that it is not closed for another one."""
-        self._pool.idle.pop(self, None)
+        self._pool.remove_idle(self)
 
     def mark_idle(self) -> None:
         """Mark the connection as idle: it may be closed when its slot is needed."""
         self.mark_busy()
         if not self._is_released:
-            self._pool.idle[self] = None
+            self._pool.add_idle(self)
 
     def release(self) -> None:
         """Release the slot; a second call does nothing."""
@@ -90,7 +90,8 @@ class ConnectionSlots:
 class _Pool:
     def __init__(self, most: int, per_peer: int, *, is_reserved: bool = False) -> None:
         self.is_reserved = is_reserved
-        self.idle: dict[ConnectionSlot, None] = {}  # idle for longest first
+        self._idle: dict[ConnectionSlot, None] = {}  # idle for longest first
+        self._idle_by_peer = defaultdict[str, dict[ConnectionSlot, None]](dict)
         self._most = most
         self._per_peer = per_peer
         self._taken = 0
@@ -105,9 +106,20 @@ class _Pool:
         self._by_peer[peer] += 1
         return True
 
+    def add_idle(self, slot: ConnectionSlot) -> None:
+        self._idle[slot] = None
+        self._idle_by_peer[slot.peer][slot] = None
+
+    def remove_idle(self, slot: ConnectionSlot) -> None:
+        if slot in self._idle:
+            del self._idle[slot], self._idle_by_peer[slot.peer][slot]
+            if not self._idle_by_peer[slot.peer]:
+                del self._idle_by_peer[slot.peer]
+
     def _close_idle(self, peer: str | None = None) -> bool:
         """Close the connection that has been idle for the longest time, if there is one."""
-        oldest = next((slot for slot in self.idle if peer in {None, slot.peer}), None)
+        idle = self._idle if peer is None else self._idle_by_peer.get(peer, {})
+        oldest = next(iter(idle), None)
         if oldest is not None:
             oldest.take_back()
         return oldest is not None

@@ -1,23 +1,32 @@
 """Signals: requests to reload and to stop, and the link of a child process to its supervisor."""
 
-import _thread
 import asyncio
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from app.settings import Settings
 
 
-def set_from_signal_handler(event: threading.Event) -> None:
-    """Set an event in another thread, because the interrupted code may hold the event's lock.
+def setter_for_signal_handlers(event: threading.Event) -> Callable[[], None]:
+    """Return a function that sets an event and may be called in a signal handler.
 
-    `_thread` is used because starting a thread of `threading` takes locks, too.
+    The interrupted code may hold the event's lock, so a thread sets it; `SimpleQueue.put` is
+    reentrant.
     """
-    _thread.start_new_thread(event.set, ())
+    requests = queue.SimpleQueue[None]()
+
+    def wait() -> None:
+        requests.get()
+        event.set()
+
+    threading.Thread(target=wait, name="signal", daemon=True).start()
+    return partial(requests.put, None)
 
 
 class ReloadSignal:

@@ -10,7 +10,7 @@ import structlog
 
 from app.jobs.errors import StoreUnavailableError
 from app.runtime.maintenance import make_maintenance, make_publisher
-from app.runtime.signals import set_from_signal_handler
+from app.runtime.signals import setter_for_signal_handlers
 from app.runtime.worker_wiring import WorkerServices
 from app.settings import Settings
 
@@ -26,8 +26,9 @@ def run(settings: Settings, name: str, web_url: str | None = None) -> None:
         web_url: the web process that should be ready before the calibration, if there is one.
     """
     stopping = threading.Event()
+    stop = setter_for_signal_handlers(stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: set_from_signal_handler(stopping))
+        signal.signal(number, lambda *_: stop())
     with WorkerServices(settings, name, stopping) as bench:
         while not stopping.is_set():
             job = bench.claim()

@@ -189,9 +189,13 @@ def test_health_probes_and_other_peers_are_served_when_one_peer_is_at_its_limit(
 
 def test_idle_connections_of_one_peer_give_way_to_its_new_ones(guarded: Service) -> None:
     with ExitStack() as stack:
-        first, *_ = (stack.enter_context(connect(guarded, "127.0.0.8")) for _ in range(10))
+        older = stack.enter_context(connect(guarded, "127.0.0.9"))
+        first, *others = [stack.enter_context(connect(guarded, "127.0.0.8")) for _ in range(10)]
         assert ask(guarded, get("/"), "127.0.0.8").startswith(b"HTTP/1.1 200")
         assert first.recv(1) == b""
+        for kept in (older, *others):
+            kept.sendall(get("/health/live"))
+            assert head_of(kept).startswith(b"HTTP/1.1 200")
 
 
 def test_early_answer_is_not_lost_while_the_body_arrives(guarded: Service) -> None:
@@ -199,13 +203,14 @@ def test_early_answer_is_not_lost_while_the_body_arrives(guarded: Service) -> No
         sending = stack.enter_context(connect(guarded, "127.0.0.8"))
         sending.sendall(UPLOAD_HEAD.replace(b"/classify", b"/nothing"))
         assert received(sending, b"}").startswith(b"HTTP/1.1 404")
+        sending.sendall(b"n")  # within the time that an idle connection is kept
         for _ in range(10):
             stack.enter_context(connect(guarded, "127.0.0.8"))
         for last in range(5, 8):
             for _ in range(10):
                 stack.enter_context(connect(guarded, f"127.0.0.{last}"))
         assert ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 200")
-        sending.sendall(b"none" + get("/health/live"))
+        sending.sendall(b"one" + get("/health/live"))
         assert head_of(sending).startswith(b"HTTP/1.1 200")
 
 
@@ -220,6 +225,10 @@ def test_idle_connections_of_two_peers_do_not_shut_out_others(guarded: Service) 
 
 def test_idle_connections_in_the_reserve_do_not_shut_out_health_probes(guarded: Service) -> None:
     with ExitStack() as stack:
+        for last in (3, 4):  # all places outside the reserve
+            for _ in range(10):
+                stack.enter_context(connect(guarded, f"127.0.0.{last}")).sendall(UPLOAD_HEAD)
+        wait_until(lambda: ask(guarded, get("/"), ELSEWHERE).startswith(b"HTTP/1.1 503"))
         for last in range(5, 10):
             for _ in range(20):
                 stack.enter_context(connect(guarded, f"127.0.0.{last}"))
