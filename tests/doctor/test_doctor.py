@@ -74,7 +74,7 @@ def test_problems_are_lines_and_an_exit_status(tmp_path: Path) -> None:
     problems = [line for line in lines if line.startswith("problem")]
     for words in (
         "model mnist: There is no mnist.json",
-        "no job is accepted: make room",
+        "no job is accepted: free space",
         f"address 127.0.0.1:{port}: another program has it - choose another",
     ):
         assert any(words in line for line in problems), result.stdout
