@@ -24,15 +24,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ATELIER_", frozen=True, allow_inf_nan=False)
 
-    host: str = Field(
-        "127.0.0.1",
-        description="The address to listen on.",
-    )
+    host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(
-        8000,
-        ge=0,
-        le=65535,
-        description="The port to listen on. 0 picks a free one.",
+        8000, ge=0, le=65535, description="The port to listen on. 0 picks a free one."
     )
     api_keys: str = Field(
         "",
@@ -46,8 +40,7 @@ class Settings(BaseSettings):
         "if the service listens on this host only, and otherwise none may.",
     )
     allow_anonymous: bool = Field(
-        False,
-        description="Listen without keys on an address that other hosts can reach.",
+        False, description="Listen without keys on an address that other hosts can reach."
     )
     allowed_hosts: str = Field(
         "",
@@ -56,9 +49,7 @@ class Settings(BaseSettings):
         "otherwise none.",
     )
     session_ttl_s: int = Field(
-        7 * 86_400,
-        gt=0,
-        description="Seconds after which a browser has to sign in again.",
+        7 * 86_400, gt=0, description="Seconds after which a browser has to sign in again."
     )
     session_secret: SecretStr | None = Field(
         None,
@@ -92,12 +83,10 @@ class Settings(BaseSettings):
         "same way. Archives do not count. Default: no limit.",
     )
     data_dir: Path = Field(
-        Path("var"),
-        description="The directory in which the service keeps its state.",
+        Path("var"), description="The directory in which the service keeps its state."
     )
     models_dir: Path = Field(
-        Path(__file__).parents[1] / "models",
-        description="The directory of the checkpoints.",
+        Path(__file__).parents[1] / "models", description="The directory of the checkpoints."
     )
     device: str = Field(
         "auto",
@@ -111,8 +100,7 @@ class Settings(BaseSettings):
         "predictions match only nearly), `torch` or `openvino`.",
     )
     compile: bool = Field(
-        False,
-        description="On CUDA, compile the networks: a longer start, then faster.",
+        False, description="On CUDA, compile the networks: a longer start, then faster."
     )
     compute_threads: int = Field(
         default_factory=compute_threads,
@@ -126,9 +114,7 @@ class Settings(BaseSettings):
         "that is.",
     )
     max_image_bytes: int = Field(
-        20_000_000,
-        gt=0,
-        description="The largest size of one image, in bytes.",
+        20_000_000, gt=0, description="The largest size of one image, in bytes."
     )
     max_image_pixels: int = Field(
         50_000_000,
@@ -137,14 +123,10 @@ class Settings(BaseSettings):
         description="The largest number of pixels of one image.",
     )
     max_request_files: int = Field(
-        64,
-        gt=0,
-        description="The largest number of images in one request.",
+        64, gt=0, description="The largest number of images in one request."
     )
     max_request_bytes: int = Field(
-        100_000_000,
-        gt=0,
-        description="The largest size of one request, in bytes.",
+        100_000_000, gt=0, description="The largest size of one request, in bytes."
     )
     max_upload_bytes: int = Field(
         500_000_000,
@@ -154,19 +136,13 @@ class Settings(BaseSettings):
         "`ATELIER_MAX_REQUEST_BYTES` if that is more.",
     )
     max_archive_bytes: int = Field(
-        2_000_000_000,
-        gt=0,
-        description="The largest size of an archive for evaluation, in bytes.",
+        2_000_000_000, gt=0, description="The largest size of an archive for evaluation, in bytes."
     )
     max_archive_entries: int = Field(
-        20_000,
-        gt=0,
-        description="The largest number of files in such an archive.",
+        20_000, gt=0, description="The largest number of files in such an archive."
     )
     archive_timeout_s: float = Field(
-        3600.0,
-        gt=0,
-        description="Seconds in which such an archive has to arrive.",
+        3600.0, gt=0, description="Seconds in which such an archive has to arrive."
     )
     datasets: Path = Field(
         Path("data"),
@@ -178,14 +154,10 @@ class Settings(BaseSettings):
         description="Pixels that may be decoded at one time; each takes about 20 bytes of memory.",
     )
     upload_timeout_s: float = Field(
-        120.0,
-        gt=0,
-        description="Seconds in which a request has to arrive.",
+        120.0, gt=0, description="Seconds in which a request has to arrive."
     )
     head_timeout_s: float = Field(
-        20.0,
-        gt=0,
-        description="Seconds in which the head of a request has to arrive.",
+        20.0, gt=0, description="Seconds in which the head of a request has to arrive."
     )
     download_stall_s: float = Field(
         30.0,
@@ -227,9 +199,7 @@ class Settings(BaseSettings):
         "never count.",
     )
     upload_stall_s: float = Field(
-        10.0,
-        gt=0,
-        description="Seconds without a byte after which an upload is aborted.",
+        10.0, gt=0, description="Seconds without a byte after which an upload is aborted."
     )
     decode_timeout_s: float = Field(
         60.0,
@@ -249,10 +219,7 @@ class Settings(BaseSettings):
         "seen.",
     )
     max_batch: int = Field(
-        32,
-        gt=0,
-        le=1024,
-        description="The largest number of images in one forward pass.",
+        32, gt=0, le=1024, description="The largest number of images in one forward pass."
     )
     max_queue: int = Field(
         256,
@@ -266,11 +233,7 @@ class Settings(BaseSettings):
         description="Seconds in which received images have to be classified; otherwise the "
         "response is 503.",
     )
-    workers: int = Field(
-        1,
-        ge=0,
-        description="Worker processes on this host. 0 starts none.",
-    )
+    workers: int = Field(1, ge=0, description="Worker processes on this host. 0 starts none.")
     database_url: SecretStr | None = Field(
         None,
         description="The job database: `sqlite:////folder/atelier.db`, or "
@@ -282,11 +245,7 @@ class Settings(BaseSettings):
         description="The message broker of a fleet: RabbitMQ (`amqp://`) or Redis (`redis://`). "
         "Default: workers poll the database.",
     )
-    broker_timeout_s: float = Field(
-        5.0,
-        gt=0,
-        description="Seconds to wait for the broker.",
-    )
+    broker_timeout_s: float = Field(5.0, gt=0, description="Seconds to wait for the broker.")
     job_time_limit_s: float = Field(
         86_400.0,
         gt=0,
@@ -298,11 +257,7 @@ class Settings(BaseSettings):
         "credentials come from the variables of its own tools (`AWS_*`). Default: the "
         "data directory.",
     )
-    blobs_timeout_s: float = Field(
-        5.0,
-        gt=0,
-        description="Seconds to wait for the object store.",
-    )
+    blobs_timeout_s: float = Field(5.0, gt=0, description="Seconds to wait for the object store.")
     blobs_redirect: bool = Field(
         True,
         description="Let clients fetch paintings directly from the object store, by a signed link.",
@@ -312,11 +267,7 @@ class Settings(BaseSettings):
         description="The endpoint under which clients reach the object store. Default: the "
         "service's own.",
     )
-    max_size: int = Field(
-        2048,
-        ge=64,
-        description="The longest side of a painting, in pixels.",
-    )
+    max_size: int = Field(2048, ge=64, description="The longest side of a painting, in pixels.")
     worker_memory_bytes: int | None = Field(
         None,
         gt=0,
@@ -328,13 +279,10 @@ class Settings(BaseSettings):
         "weights.",
     )
     vgg19_convention: Literal["caffe", "torchvision"] = Field(
-        "torchvision",
-        description="The input convention of that file.",
+        "torchvision", description="The input convention of that file."
     )
     max_queued_jobs: int = Field(
-        100,
-        gt=0,
-        description="The largest number of waiting jobs; more are refused with 429.",
+        100, gt=0, description="The largest number of waiting jobs; more are refused with 429."
     )
     max_queued_jobs_per_caller: int = Field(
         20,
@@ -354,9 +302,7 @@ class Settings(BaseSettings):
         "refused with 429.",
     )
     min_free_bytes: int = Field(
-        1_000_000_000,
-        ge=0,
-        description="Free bytes on the disk below which no job is accepted.",
+        1_000_000_000, ge=0, description="Free bytes on the disk below which no job is accepted."
     )
     result_ttl_s: float = Field(
         7 * 86_400.0,
@@ -377,15 +323,9 @@ class Settings(BaseSettings):
         "found twice.",
     )
     report_s: float = Field(
-        1.0,
-        gt=0,
-        description="The shortest time between two previews, in seconds.",
+        1.0, gt=0, description="The shortest time between two previews, in seconds."
     )
-    checkpoint_s: float = Field(
-        10.0,
-        gt=0,
-        description="Seconds between two checkpoints of a job.",
-    )
+    checkpoint_s: float = Field(10.0, gt=0, description="Seconds between two checkpoints of a job.")
     result_wait_s: float = Field(
         600.0,
         gt=0,
@@ -393,14 +333,10 @@ class Settings(BaseSettings):
         "job fails.",
     )
     lease_s: float = Field(
-        30.0,
-        gt=0,
-        description="Seconds without a heartbeat after which a worker loses its job.",
+        30.0, gt=0, description="Seconds without a heartbeat after which a worker loses its job."
     )
     lease_renew_s: float = Field(
-        5.0,
-        gt=0,
-        description="Seconds between two heartbeats of a worker.",
+        5.0, gt=0, description="Seconds between two heartbeats of a worker."
     )
     lease_give_up_s: float = Field(
         20.0,
@@ -432,19 +368,13 @@ class Settings(BaseSettings):
         "each failure.",
     )
     longest_restart_s: float = Field(
-        30.0,
-        gt=0,
-        description="Upper bound of this restart back-off, in seconds.",
+        30.0, gt=0, description="Upper bound of this restart back-off, in seconds."
     )
     worker_poll_s: float = Field(
-        0.1,
-        gt=0,
-        description="Seconds between two looks of an idle worker into the database.",
+        0.1, gt=0, description="Seconds between two looks of an idle worker into the database."
     )
     events_poll_s: float = Field(
-        0.25,
-        gt=0,
-        description="Seconds between two looks of the event streams into the database.",
+        0.25, gt=0, description="Seconds between two looks of the event streams into the database."
     )
     maintenance_s: float = Field(
         10.0,
@@ -452,23 +382,15 @@ class Settings(BaseSettings):
         description="Seconds between two rounds of maintenance, which release lapsed jobs and "
         "remove old ones.",
     )
-    store_timeout_s: float = Field(
-        5.0,
-        gt=0,
-        description="Seconds to wait for the database.",
-    )
+    store_timeout_s: float = Field(5.0, gt=0, description="Seconds to wait for the database.")
     shutdown_grace_s: float = Field(
-        20.0,
-        gt=0,
-        description="Seconds that running requests have when the service stops.",
+        20.0, gt=0, description="Seconds that running requests have when the service stops."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info",
-        description="The lowest level of the log lines that are shown.",
+        "info", description="The lowest level of the log lines that are shown."
     )
     log_format: Literal["console", "json"] = Field(
-        "console",
-        description="The format of the log: `console` for people, `json` for programs.",
+        "console", description="The format of the log: `console` for people, `json` for programs."
     )
 
     @property
