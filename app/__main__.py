@@ -9,7 +9,7 @@ from types import ModuleType
 
 import structlog
 
-from app.commands.options import INTERRUPTED
+from app.commands.common import INTERRUPTED
 from app.errors import AtelierError
 from app.runtime.supervisor import REFUSED
 
@@ -17,7 +17,7 @@ COMMANDS = {
     "serve": "start the service: a supervisor with a web process and workers",
     "web": "start only the web process, for containers",
     "worker": "start only a worker, for containers",
-    "doctor": "check the host, the settings and the service, and say what to mend",
+    "doctor": "check the host, the settings and the service",
     "jobs": "list, show or cancel jobs",
     "key": "make an API key",
     "prepare": "select the engine of a model in advance, for the next start or reload",
@@ -27,8 +27,8 @@ COMMANDS = {
 }
 
 
-# Threads that wait for each other give the processor away. By default they spin, so that two
-# processes on one host, or training beside a service, slow each other down several times over.
+# Let waiting OpenMP threads yield the processor. By default they spin, which slows down every other
+# process on the host several times over: a second worker, or training beside a service.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
 
@@ -45,11 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
     except AtelierError as error:
-        if structlog.is_configured():  # of a service, whose every line is of one kind
+        if structlog.is_configured():  # a service: its log has one format
             structlog.stdlib.get_logger(__name__).critical(str(error))
         else:
             sys.stderr.write(f"error: {error}\n")

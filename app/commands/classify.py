@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.commands.models import load_classifier
-from app.commands.options import SettingsError, read_settings
+from app.commands.common import SettingsError, add_device, add_model, load_classifier, read_settings
 from app.errors import AtelierError
 from app.settings import Settings
 
@@ -22,13 +21,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    parser.add_argument(
-        "--model", help="default: ATELIER_DEFAULT_MODEL, otherwise the first available"
-    )
+    add_model(parser)
+    add_device(parser)
     parser.add_argument(
         "--top-k", type=int, default=5, help="number of classes to show (default: 5)"
     )
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from app.commands.options import SettingsError, add_address, read_settings
+from app.commands.common import SettingsError, add_address, read_settings
 from app.doctor.finding import Finding, Level, problem
 
 

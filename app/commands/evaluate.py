@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress
 
-from app.commands.models import load_classifier
-from app.commands.options import read_settings
+from app.commands.common import add_device, add_model, load_classifier, read_settings
 from app.commands.report import show
 from app.errors import AtelierError
 from app.settings import Settings
@@ -29,15 +28,13 @@ class EvaluateError(AtelierError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("path", type=Path, metavar="FOLDER_OR_ZIP")
-    parser.add_argument(
-        "--model", help="default: ATELIER_DEFAULT_MODEL, otherwise the first available"
-    )
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
+    add_model(parser)
+    add_device(parser)
     parser.add_argument(
         "--engine",
         choices=("exact", "served"),
         default="exact",
-        help="float32 PyTorch (the default), or what ATELIER_ENGINE serves with",
+        help="exact: float32 PyTorch (the default); served: the engine of ATELIER_ENGINE",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument(
@@ -73,21 +70,23 @@ def _evaluate(
     from app.evaluation.predictions import Predictions  # noqa: PLC0415
     from app.vision.images import PixelBudget  # noqa: PLC0415
 
-    limits = settings.archive_limits
-    image_limits = settings.image_limits
     budget = PixelBudget(settings.max_decoding_pixels)
     choice = select_engine(classifier, replace(settings.engines, preference=preference))
-    evaluator = Evaluator(classifier, choice, image_limits, budget, settings.decode_threads)
-    answers = Predictions()
-    with open_source(path, limits) as source:
+    evaluator = Evaluator(
+        classifier, choice, settings.image_limits, budget, settings.decode_threads
+    )
+    predictions = Predictions()
+    with open_source(path, settings.archive_limits) as source:
         labels = label_files(source.names, classifier.card.spec.class_of)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("evaluating", total=len(labels.files))
-            for _ in evaluator.run(source, labels, answers):
-                progress.update(task, completed=answers.seen)
-    if not answers.positions:
-        raise EvaluateError(f"no image can be used; the first error: {answers.skipped[0].reason}")
-    return evaluator.report(labels, answers)
+            for _ in evaluator.run(source, labels, predictions):
+                progress.update(task, completed=predictions.seen)
+    if not predictions.positions:
+        raise EvaluateError(
+            f"no image can be used; the first error: {predictions.skipped[0].reason}"
+        )
+    return evaluator.report(labels, predictions)
 
 
 def _check_figure(path: Path) -> None:

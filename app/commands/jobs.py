@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Column, Table
 
-from app.commands.options import read_settings
+from app.commands.common import read_settings
 from app.jobs.cleanup import remove_attempts
 from app.jobs.db.database import Database
 from app.jobs.model import Job, JobKind, JobStatus
@@ -35,8 +35,7 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings()
     database = Database(settings.database, settings.store_timeout_s)
     database.check_revision()
-    limits = settings.queue_limits
-    store = JobStore(database, limits)
+    store = JobStore(database, settings.queue_limits)
     console = Console(soft_wrap=True)
     console.width = max(console.width, _TABLE_WIDTH)
     if args.action == "list":

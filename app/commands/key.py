@@ -1,4 +1,4 @@
-"""`python -m app key new NAME`: make an API key."""
+"""`python -m app key new NAME`: generation of API keys."""
 
 import argparse
 

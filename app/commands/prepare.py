@@ -5,8 +5,7 @@ import json
 import os
 import sys
 
-from app.commands.models import load_classifier
-from app.commands.options import read_settings
+from app.commands.common import load_classifier, read_settings
 from app.logs import configure_logging
 from app.runtime.signals import exit_with_supervisor
 
@@ -26,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     if options.supervised:
         exit_with_supervisor(settings)
         os.nice(_NICE)
-    import torch  # noqa: PLC0415 - --help and errors need it not
+    import torch  # noqa: PLC0415 - not needed for --help or for errors
 
     from app.engines.selection import SelectionState, select_engine  # noqa: PLC0415
     from app.engines.selection_cache import CachedSelection  # noqa: PLC0415

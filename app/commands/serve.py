@@ -1,8 +1,8 @@
-"""`python -m app serve`."""
+"""`python -m app serve`: the supervisor with its web process and workers."""
 
 import argparse
 
-from app.commands.options import add_address, read_settings
+from app.commands.common import add_address, read_settings
 from app.logs import configure_logging
 from app.runtime import supervisor
 

@@ -1,4 +1,4 @@
-"""`python -m app stylize PHOTO --style PAINTING -o OUT.png`."""
+"""`python -m app stylize PHOTO --style PAINTING -o OUT.png`: style transfer without a server."""
 
 import argparse
 import dataclasses
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.commands.options import INTERRUPTED, read_settings
+from app.commands.common import INTERRUPTED, add_device, read_settings
 from app.errors import AtelierError
 from app.files import atomic_write
 from app.settings import Settings
@@ -44,25 +44,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"a picture, or a built-in style ({', '.join(NAMES)}); several are blended",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="a PNG, JPEG or WebP file")
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: ATELIER_DEVICE)")
+    add_device(parser)
     parser.add_argument(
         "--weights", type=Path, help="a state_dict of VGG19 (default: ATELIER_VGG19_WEIGHTS)"
     )
     parser.add_argument(
         "--weights-convention",
         choices=("caffe", "torchvision"),
-        help="the input that --weights expect (default: ATELIER_VGG19_CONVENTION)",
+        help="the input convention of --weights (default: ATELIER_VGG19_CONVENTION)",
     )
     option = parser.add_argument_group("options").add_argument
-    option("--size", type=int, help=f"longest side, px (default {_DEFAULTS['size']})")
+    option("--size", type=int, help=f"longest side, in pixels (default: {_DEFAULTS['size']})")
     option("--quality", choices=[each.value for each in Quality], help=_default("quality"))
-    option("--strength", type=float, help="0..1, " + _default("strength"))
-    option("--content-weight", type=float, help="alpha, with --style-weight, not --strength")
-    option("--style-weight", type=float, help="beta, with --content-weight, not --strength")
-    option("--style-weights", type=_numbers, help="shares of several styles: 2,1")
+    option("--strength", type=float, help="0 to 1, " + _default("strength"))
+    option("--content-weight", type=float, help="alpha; needs --style-weight, excludes --strength")
+    option("--style-weight", type=float, help="beta; needs --content-weight, excludes --strength")
+    option("--style-weights", type=_numbers, help="weights of several styles, such as 2,1")
     option("--layer-weights", type=_numbers, help=f"weights of {', '.join(STYLE_LAYERS)}")
     option("--color", choices=[each.value for each in Color], help=_default("color"))
-    option("--style-scale", type=float, help="style size relative to the result's")
+    option(
+        "--style-scale", type=float, help="longest side of the style image relative to the result's"
+    )
     option("--init", choices=[each.value for each in Init], help=_default("init"))
     option("--seed", type=int, help="default: random, stored in the result")
 
@@ -130,10 +132,10 @@ def _watch(
         TextColumn("step {task.fields[step]} of {task.fields[steps]}"),
         TimeRemainingColumn(),
     )
-    steps_in_all = sum(stage.steps for stage in stages)
+    total_steps = sum(stage.steps for stage in stages)
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(
-            "analyzing the style", total=_pixels_left(stages, 0), step=0, steps=steps_in_all
+            "analyzing the style", total=_pixels_left(stages, 0), step=0, steps=total_steps
         )
         done = 0  # in pixels: a step at a quarter of the size costs a sixteenth
         try:
@@ -210,7 +212,9 @@ def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(number) for number in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers: 2,1") from error
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of numbers such as 2,1"
+        ) from error
 
 
 def _default(name: str) -> str:

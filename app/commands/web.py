@@ -1,4 +1,4 @@
-"""`python -m app web`."""
+"""`python -m app web`: the web process alone."""
 
 import argparse
 import socket
@@ -6,8 +6,7 @@ import time
 
 import structlog
 
-from app.commands.loading import loading
-from app.commands.options import add_address, read_settings
+from app.commands.common import add_address, fast_imports, read_settings
 from app.jobs.errors import StoreUnavailableError
 from app.logs import configure_logging
 from app.runtime.connections import ConnectionLimits
@@ -34,8 +33,8 @@ def run(options: argparse.Namespace) -> int:
         exit_with_supervisor(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    with loading():
-        from app.runtime import server  # noqa: PLC0415 - imports torch, which --help and errors need not
+    with fast_imports():
+        from app.runtime import server  # noqa: PLC0415 - imports torch, which is not needed for errors
         from app.runtime.web import create_app  # noqa: PLC0415
     log.info("program loaded", seconds=round(time.perf_counter() - started, 2))
 

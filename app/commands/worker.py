@@ -1,12 +1,11 @@
-"""`python -m app worker`."""
+"""`python -m app worker`: one worker alone."""
 
 import argparse
 import secrets
 import socket
 import threading
 
-from app.commands.loading import loading
-from app.commands.options import read_settings
+from app.commands.common import fast_imports, read_settings
 from app.logs import configure_logging
 from app.runtime.child_process import DeliveryHandler
 from app.runtime.signals import exit_with_supervisor
@@ -29,8 +28,8 @@ def run(options: argparse.Namespace) -> int:
     name = options.name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
     if settings.broker_url is not None:
         return _consume(settings, name)
-    with loading():
-        from app.runtime import worker  # noqa: PLC0415 - imports torch, which --help and errors need not
+    with fast_imports():
+        from app.runtime import worker  # noqa: PLC0415 - imports torch, which is not needed for errors
 
     worker.run(settings, name, options.web_url)
     return 0
@@ -40,8 +39,8 @@ def _consume(settings: Settings, name: str) -> int:
     from app.runtime import celery_broker, celery_worker  # noqa: PLC0415 - a single host lacks Celery
 
     def open_work(stopping: threading.Event) -> DeliveryHandler:
-        with loading():
-            from app.runtime.worker import DeliveredJobs  # noqa: PLC0415 - PyTorch is for the child alone
+        with fast_imports():
+            from app.runtime.worker import DeliveredJobs  # noqa: PLC0415 - only the child imports torch
 
         return DeliveredJobs(settings, name, stopping)
 
