@@ -35,8 +35,8 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
     except SettingsError as error:
         yield problem(f"settings: {error}", "docs/settings.md lists them")
         return
-    from app.doctor.checks import examine  # noqa: PLC0415 - imports torch
+    from app.doctor.checks import run_checks  # noqa: PLC0415 - imports torch
     from app.vision.images import configure_pillow  # noqa: PLC0415
 
     configure_pillow()
-    yield from examine(settings)
+    yield from run_checks(settings)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 
 from app.doctor.database import database
 from app.doctor.finding import Finding, problem
-from app.doctor.host import address, clock, coherence, device
+from app.doctor.host import address, clock, consistency, device
 from app.doctor.models import checkpoints, style
 from app.doctor.storage import broker, disk, object_store
 from app.settings import Settings
 
-_LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    coherence,
+_CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    consistency,
     device,
     checkpoints,
     style,
@@ -23,10 +23,10 @@ _LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
 )
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def run_checks(settings: Settings) -> Iterator[Finding]:
     """Run all checks. A check that fails does not prevent the others."""
-    for look in _LOOKS:
+    for check in _CHECKS:
         try:
-            yield from look(settings)
+            yield from check(settings)
         except Exception as error:  # a broken installation may raise any error
-            yield problem(f"{look.__name__}: {error!r}", "this is unexpected; please report it")
+            yield problem(f"{check.__name__}: {error!r}", "this is unexpected; please report it")

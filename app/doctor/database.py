@@ -18,38 +18,38 @@ from app.jobs.errors import DatabaseRevisionError
 from app.settings import Settings
 
 _AHEAD_S = 60.0
-_PUT_BACK = "stop the service and put a copy back (atelier.db.before-..., or a backup)"
+_RESTORE = "stop the service and restore a copy (atelier.db.before-..., or a backup)"
 
 
 def database(settings: Settings) -> Iterator[Finding]:
     """Check that the database answers, is not damaged, and has a known revision."""
     url = settings.database
     if not url.startswith("sqlite"):
-        yield from _server(url, settings.store_timeout_s)
+        yield from _check_server(url, settings.store_timeout_s)
         return
     path = Path(make_url(url).database or "")
     if not path.exists():
-        yield ok(f"database {path}: is not there yet; the first start makes it")
+        yield ok(f"database {path}: does not exist yet; the first start creates it")
         return
     try:
-        with closing(_copied(path)) as memory:
-            yield from _file(path, memory)
+        with closing(_copy_to_memory(path)) as memory:
+            yield from _check_file(path, memory)
     except sqlite3.Error as error:
         yield _unreadable(path, error)
 
 
-def _server(url: str, timeout_s: float) -> Iterator[Finding]:
+def _check_server(url: str, timeout_s: float) -> Iterator[Finding]:
     name = "server"
     try:
         name = address(url)
         with closing(Database(url, timeout_s)) as opened, opened.read() as connection:
-            yield from _contents(name, connection)
+            yield from _check_contents(name, connection)
     except AtelierError as error:
         yield problem(f"database {name}: {error}", "see ATELIER_DATABASE_URL")
 
 
-def _copied(path: Path) -> sqlite3.Connection:
-    """Copy the database into memory, where a long check blocks nobody."""
+def _copy_to_memory(path: Path) -> sqlite3.Connection:
+    """Copy the database into memory, so that a long check does not block the service."""
     memory = sqlite3.connect(":memory:", check_same_thread=False)
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
@@ -62,14 +62,14 @@ def _copied(path: Path) -> sqlite3.Connection:
     return memory
 
 
-def _file(path: Path, memory: sqlite3.Connection) -> Iterator[Finding]:
+def _check_file(path: Path, memory: sqlite3.Connection) -> Iterator[Finding]:
     found = [row[0] for row in memory.execute("PRAGMA integrity_check(3)")]
     if found != ["ok"]:
-        yield problem(f"database {path}: damaged: {'; '.join(found)}", _PUT_BACK)
+        yield problem(f"database {path}: damaged: {'; '.join(found)}", _RESTORE)
         return
     engine = create_engine("sqlite://", creator=lambda: memory, poolclass=StaticPool)
     with engine.connect() as connection:
-        yield from _contents(str(path), connection)
+        yield from _check_contents(str(path), connection)
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> Finding:
@@ -77,7 +77,7 @@ def _unreadable(path: Path, error: sqlite3.Error) -> Finding:
     if name.startswith("SQLITE_BUSY"):
         return problem(
             f"database {path}: locked by another program",
-            "end the program that holds it (fuser shows it); the service holds it only for moments",
+            "end the program that holds the lock (see fuser); the service holds it only briefly",
         )
     if name == "SQLITE_READONLY_ROLLBACK":
         return warning(
@@ -85,11 +85,11 @@ def _unreadable(path: Path, error: sqlite3.Error) -> Finding:
             "the next start of the service rolls it back",
         )
     if name in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-        return problem(f"database {path}: damaged: {error}", _PUT_BACK)
-    return problem(f"database {path}: {error}", "let the service's user read it")
+        return problem(f"database {path}: damaged: {error}", _RESTORE)
+    return problem(f"database {path}: {error}", "give the service's user permission to read it")
 
 
-def _contents(name: str, connection: Connection) -> Iterator[Finding]:
+def _check_contents(name: str, connection: Connection) -> Iterator[Finding]:
     revision = revision_of(connection)
     try:
         check_known(revision)
@@ -99,15 +99,15 @@ def _contents(name: str, connection: Connection) -> Iterator[Finding]:
     if revision != LATEST:
         yield warning(
             f"database {name}: revision {revision or 'none yet'}",
-            f"the next start of the service makes it {LATEST}, and keeps a copy",
+            f"the next start of the service migrates it to {LATEST} and keeps a copy",
         )
     else:
-        yield ok(f"database {name}: whole, revision {revision}")
+        yield ok(f"database {name}: intact, revision {revision}")
     if revision is not None:
-        yield from _ahead(connection)
+        yield from _check_times(connection)
 
 
-def _ahead(connection: Connection) -> Iterator[Finding]:
+def _check_times(connection: Connection) -> Iterator[Finding]:
     newest = (select(func.max(job.c.created_at)), select(func.max(worker.c.seen_at)))
     latest = max(connection.execute(each).scalar() or 0.0 for each in newest)
     if latest > time.time() + _AHEAD_S:

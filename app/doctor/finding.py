@@ -1,4 +1,4 @@
-"""Findings of the checks."""
+"""Results of the checks."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The state of one thing, and what to do about it (nothing, if all is well)."""
+    """The state of one part of the installation, and what to do about a problem."""
 
     level: Level
     what: str
@@ -23,11 +23,11 @@ class Finding:
     def __str__(self) -> str:
         """Return the finding in one line."""
         line = f"{self.level:<8} {self.what}"
-        return " ".join(f"{line} - {self.advice}".split("\n")) if self.advice else line
+        return " ".join(f"{line.rstrip('.')} - {self.advice}".split("\n")) if self.advice else line
 
 
 def ok(what: str) -> Finding:
-    """Return a finding without a problem."""
+    """Return a finding of something that works."""
     return Finding(Level.OK, what)
 
 

@@ -1,4 +1,4 @@
-"""Checks of the host: device, address, clock, and settings that contradict each other."""
+"""Checks of the host: device, address, clock, and consistency of the settings."""
 
 import os
 import socket
@@ -20,10 +20,10 @@ from app.vision.device import choose_device, describe, supports_bfloat16
 from app.vision.errors import DeviceError
 from app.vision.specs import SPECS
 
-_LITTLE_BYTES = 2_000_000_000
+_LOW_MEMORY_BYTES = 2_000_000_000
 _OLDEST_CAPABILITY = (7, 0)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-_PATIENCE_S = 3.0
+_TIMEOUT_S = 3.0
 _AHEAD_S = 60.0
 _BYTES_PER_PIXEL = 20  # of an image that is being decoded
 
@@ -36,14 +36,14 @@ def device(settings: Settings, root: Path = Path("/")) -> Iterator[Finding]:
         yield problem(f"device {settings.device}", str(error))
         return
     if chosen.type == "cuda":
-        yield from _cuda(chosen)
+        yield from _check_cuda(chosen)
     else:
-        yield from _cpu(chosen, settings)
+        yield from _check_cpu(chosen, settings)
         if settings.device == "auto":
-            yield from _unused(root)
+            yield from _check_unused_gpu(root)
 
 
-def _cuda(chosen: torch.device) -> Iterator[Finding]:
+def _check_cuda(chosen: torch.device) -> Iterator[Finding]:
     capability = torch.cuda.get_device_capability(chosen)
     free, total = torch.cuda.mem_get_info(chosen)
     what = (
@@ -51,20 +51,24 @@ def _cuda(chosen: torch.device) -> Iterator[Finding]:
         f"CUDA {torch.version.cuda}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
     )
     if capability < _OLDEST_CAPABILITY:
-        yield warning(what, "it is older than PyTorch supports; set ATELIER_DEVICE=cpu")
-    elif free < _LITTLE_BYTES:
+        yield warning(
+            what, "PyTorch is not tested on a GPU this old; if it fails, set ATELIER_DEVICE=cpu"
+        )
+    elif free < _LOW_MEMORY_BYTES:
         yield warning(what, "end other programs that use it, or set ATELIER_WORKER_MEMORY_BYTES")
     else:
         yield ok(what)
 
 
-def _cpu(chosen: torch.device, settings: Settings) -> Iterator[Finding]:
+def _check_cpu(chosen: torch.device, settings: Settings) -> Iterator[Finding]:
     fast = "with" if supports_bfloat16(chosen) else "without"
     yield ok(f"device cpu: {available_cores()} cores, {fast} bfloat16")
     if settings.compile:
-        yield warning("ATELIER_COMPILE is set, and there is no CUDA", "it is ignored; remove it")
+        yield warning(
+            "ATELIER_COMPILE is set, but CUDA is not available", "it is ignored; remove it"
+        )
     if find_spec("openvino"):
-        yield ok(f"engine {settings.engine}: PyTorch and OpenVINO are there")
+        yield ok(f"engine {settings.engine}: PyTorch and OpenVINO are installed")
     elif settings.engine == "openvino":
         yield problem("engine openvino: it is not installed", "pip install 'atelier[cpu]'")
     elif settings.engine in {"auto", "int8"}:
@@ -73,46 +77,46 @@ def _cpu(chosen: torch.device, settings: Settings) -> Iterator[Finding]:
             "pip install 'atelier[cpu]', which is faster than PyTorch",
         )
     else:
-        yield ok(f"engine {settings.engine}: PyTorch is there")
+        yield ok(f"engine {settings.engine}: PyTorch is installed")
 
 
-def _unused(root: Path) -> Iterator[Finding]:
+def _check_unused_gpu(root: Path) -> Iterator[Finding]:
     """Look for a GPU that cannot be used."""
-    places = (root / "dev/nvidia0", root / "proc/driver/nvidia")
-    trace = next((str(place) for place in places if place.exists()), which("nvidia-smi"))
-    if trace is None:
+    paths = (root / "dev/nvidia0", root / "proc/driver/nvidia")
+    sign = next((str(path) for path in paths if path.exists()), which("nvidia-smi"))
+    if sign is None:
         return
     if torch.version.cuda is None:
         why, advice = "this PyTorch is for CPUs", "install PyTorch with CUDA"
     else:
         why, advice = "CUDA cannot be used", "check the driver with nvidia-smi"
     yield warning(
-        f"device cpu: there is {trace}, but {why}",
+        f"device cpu: there is {sign}, but {why}",
         f"{advice}, or set ATELIER_DEVICE=cpu if the GPU is not for this service",
     )
 
 
 def address(settings: Settings) -> Iterator[Finding]:
-    """Check which program listens on the address, or whether the service could."""
+    """Check that the service listens on the address, or could."""
     where = f"address {settings.host}:{settings.port}"
     if settings.port and _is_taken(settings):
         if _is_atelier(settings):
             yield ok(f"{where}: a service answers there")
         else:
-            yield problem(f"{where}: another program has it", "choose another ATELIER_PORT")
+            yield problem(f"{where}: another program uses it", "choose another ATELIER_PORT")
         return
     try:
         listen(settings).close()
     except StartError as error:
         yield problem(where, str(error))
     else:
-        yield ok(f"{where}: free" if settings.port else f"{where}: any free port is taken")
+        yield ok(f"{where}: free" if settings.port else f"{where}: the system picks a free port")
 
 
 def _is_taken(settings: Settings) -> bool:
     try:
         target = (reachable(settings.host).strip("[]"), settings.port)
-        with socket.create_connection(target, timeout=_PATIENCE_S):
+        with socket.create_connection(target, timeout=_TIMEOUT_S):
             return True
     except OSError:
         return False
@@ -121,7 +125,7 @@ def _is_taken(settings: Settings) -> bool:
 def _is_atelier(settings: Settings) -> bool:
     url = f"http://{reachable(settings.host)}:{settings.port}/health/live"
     try:
-        with _DIRECT.open(url, timeout=_PATIENCE_S) as answer:
+        with _DIRECT.open(url, timeout=_TIMEOUT_S) as answer:
             return bool(answer.read(100).strip() == b'{"status":"live"}')
     except (OSError, HTTPException):
         return False
@@ -148,20 +152,25 @@ def _newest(folder: Path) -> float:
         return 0.0
 
 
-def coherence(settings: Settings) -> Iterator[Finding]:
+def consistency(settings: Settings) -> Iterator[Finding]:
     """Check the settings against each other, the host, and the list of known names."""
-    found = [*_unknown(), *_sizes(settings), *_times(settings), *_hosts(settings)]
+    found = [
+        *_check_names(),
+        *_check_sizes(settings),
+        *_check_times(settings),
+        *_check_hosts(settings),
+    ]
     yield from found or [ok("settings: consistent")]
 
 
-def _unknown() -> Iterator[Finding]:
+def _check_names() -> Iterator[Finding]:
     known = {f"ATELIER_{name}".upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.upper().startswith("ATELIER_") and name.upper() not in known:
             yield warning(f"settings: there is no {name}", "docs/settings.md lists all of them")
 
 
-def _sizes(settings: Settings) -> Iterator[Finding]:
+def _check_sizes(settings: Settings) -> Iterator[Finding]:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     held = settings.max_upload_bytes + _BYTES_PER_PIXEL * settings.max_decoding_pixels
     if held > memory:
@@ -188,7 +197,7 @@ def _sizes(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _times(settings: Settings) -> Iterator[Finding]:
+def _check_times(settings: Settings) -> Iterator[Finding]:
     if settings.job_ttl_s < settings.result_ttl_s:
         yield warning(
             "settings: jobs expire before their files",
@@ -206,7 +215,7 @@ def _times(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _hosts(settings: Settings) -> Iterator[Finding]:
+def _check_hosts(settings: Settings) -> Iterator[Finding]:
     if settings.broker_url is not None and settings.blobs_url is None:
         yield warning(
             "settings: workers on other hosts cannot read this host's data directory",

@@ -1,4 +1,4 @@
-"""Checks of the checkpoints."""
+"""Checks of the models and the style network."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def checkpoints(settings: Settings) -> Iterator[Finding]:
                 f"put {name}.pt and {name}.json into {settings.models_dir} (ATELIER_MODELS_DIR)",
             )
         else:
-            yield ok(f"model {name}: {card.version}, {card.test.accuracy:.2%} when it was tested")
+            yield ok(f"model {name}: {card.version}, {card.test.accuracy:.2%} test accuracy")
 
 
 def style(settings: Settings) -> Iterator[Finding]:

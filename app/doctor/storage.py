@@ -17,40 +17,42 @@ _REMOTE = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "lustre", "afs", "fu
 """Prefixes of file system types on which SQLite's locks are not reliable."""
 
 _MOUNTS = Path("/proc/self/mountinfo")
+_UNUSED_FOLDER = "doctor"  # nothing writes there
+_MAX_REASON = 500  # characters
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
-    """Check that files can be written, and the free space."""
-    folder = existing(settings.data_dir.absolute())
-    yield from _writable(folder, settings.data_dir)
-    yield _room(folder, settings)
-    kind = _kind(folder)
-    if kind.startswith(_REMOTE) and not settings.database_url:
+    """Check that files can be written, and that there is enough free space."""
+    folder = _existing(settings.data_dir.absolute())
+    yield from _check_writable(folder, settings.data_dir)
+    yield _check_free_space(folder, settings)
+    file_system = _file_system(folder)
+    if file_system.startswith(_REMOTE) and not settings.database_url:
         yield problem(
-            f"data directory: {kind}, a network file system",
-            "SQLite needs a local one: see ATELIER_DATA_DIR, or ATELIER_DATABASE_URL",
+            f"data directory: {file_system}, a network file system",
+            "SQLite needs a local one; see ATELIER_DATA_DIR, or ATELIER_DATABASE_URL",
         )
 
 
-def existing(path: Path) -> Path:
+def _existing(path: Path) -> Path:
     """Return the path, or its nearest parent that exists."""
     return next(each for each in (path, *path.parents) if each.exists())
 
 
-def _writable(folder: Path, wanted: Path) -> Iterator[Finding]:
+def _check_writable(folder: Path, wanted: Path) -> Iterator[Finding]:
     try:
-        _try_out(folder)
+        _try_operations(folder)
     except OSError as error:
         yield problem(
             f"data directory {wanted}: {error.strerror or error}",
-            "let the service's user write there, or set ATELIER_DATA_DIR to another one",
+            "let the service's user write there, or set ATELIER_DATA_DIR to another directory",
         )
     else:
-        there = "" if wanted.exists() else " is not there yet, and"
-        yield ok(f"data directory {wanted}{there} can be written, synced and locked")
+        state = "" if wanted.exists() else " does not exist yet; its parent"
+        yield ok(f"data directory {wanted}{state} can be written, synced and locked")
 
 
-def _try_out(folder: Path) -> None:
+def _try_operations(folder: Path) -> None:
     """Try the operations that the service does with its files."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
         file.write(b"x")
@@ -63,17 +65,17 @@ def _try_out(folder: Path) -> None:
         moved.rename(file.name)
 
 
-def _room(folder: Path, settings: Settings) -> Finding:
+def _check_free_space(folder: Path, settings: Settings) -> Finding:
     free, floor = shutil.disk_usage(folder).free, settings.min_free_bytes
-    what = f"disk: {free / 1e9:.1f} GB free, {floor / 1e9:.1f} GB must be"
+    what = f"disk: {free / 1e9:.1f} GB free; the minimum is {floor / 1e9:.1f} GB"
     if free < floor:
-        return problem(what, "no job is accepted: free space, or lower ATELIER_MIN_FREE_BYTES")
+        return problem(what, "no job is accepted; free some, or lower ATELIER_MIN_FREE_BYTES")
     if free < floor + settings.max_archive_bytes:
-        return warning(what, "there may be too little space for an archive: free some")
+        return warning(what, "there may be too little space for an archive; free some")
     return ok(what)
 
 
-def _kind(folder: Path) -> str:
+def _file_system(folder: Path) -> str:
     """Return the type of a file system, or "" if it is unknown."""
     try:
         lines = _MOUNTS.read_text().splitlines()
@@ -88,16 +90,12 @@ def _kind(folder: Path) -> str:
     return kind
 
 
-_FOLDER = "doctor"  # without a writer
-_LONGEST_REASON = 500
-
-
 def broker(settings: Settings) -> Iterator[Finding]:
     """Check that the broker answers, if there is one."""
     try:
         found = make_broker(settings)
         if found is not None:
-            yield ok(f"broker: answers; {found.waiting()} jobs wait there")
+            yield ok(f"broker: answers; {found.waiting()} jobs are waiting")
             found.close()
     except AtelierError as error:
         yield problem(f"broker: {error}", "see ATELIER_BROKER_URL")
@@ -108,9 +106,9 @@ def object_store(settings: Settings) -> Iterator[Finding]:
     if settings.blobs_url is None:
         return
     try:
-        open_storage(settings.storage).older_than(_FOLDER, 0)
+        open_storage(settings.storage).older_than(_UNUSED_FOLDER, 0)
     except (OSError, AtelierError) as error:
-        said = " ".join(str(error.__cause__ or error).split())[:_LONGEST_REASON]
-        yield problem(f"object store: {said}", "see ATELIER_BLOBS_URL, and the AWS_* variables")
+        reason = " ".join(str(error.__cause__ or error).split())[:_MAX_REASON]
+        yield problem(f"object store: {reason}", "see ATELIER_BLOBS_URL, and the AWS_* variables")
     else:
         yield ok(f"object store {settings.blobs_url}: answers")

@@ -1,4 +1,4 @@
-"""`python -m app doctor` looks at the servers of a fleet too."""
+"""`python -m app doctor` checks the servers of a fleet."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.doctor.finding import Level
-from app.doctor.storage import broker as look_at_broker
+from app.doctor.storage import broker as check_broker
 from app.doctor.storage import object_store
 from app.settings import Settings
 from tests.fleet.brokers import BrokerServer
@@ -17,20 +17,20 @@ from tests.patience import patient
 pytestmark = pytest.mark.fleet
 
 
-def test_a_broker_answers_or_not(broker: BrokerServer, postgres_url: str) -> None:
+def test_unreachable_broker_is_a_problem(broker: BrokerServer, postgres_url: str) -> None:
     settings = Settings(
         database_url=postgres_url, broker_url=SecretStr(broker.url), broker_timeout_s=patient(1)
     )
-    (found,) = look_at_broker(settings)
+    (found,) = check_broker(settings)
     assert (found.level, "answers" in found.what) == (Level.OK, True)
     with broker.stopped():
-        (found,) = look_at_broker(settings)
+        (found,) = check_broker(settings)
     assert found.level is Level.PROBLEM
     assert "ATELIER_BROKER_URL" in found.advice
     assert "guest:guest" not in str(found)
 
 
-def test_an_object_store_answers_or_not(
+def test_unreachable_object_store_is_a_problem(
     door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment(door).items():
@@ -51,4 +51,4 @@ def test_an_object_store_answers_or_not(
 
 
 def test_single_host_has_no_broker_and_no_object_store() -> None:
-    assert [*look_at_broker(Settings()), *object_store(Settings())] == []
+    assert [*check_broker(Settings()), *object_store(Settings())] == []
