@@ -77,7 +77,7 @@ def _entries(text: str) -> Iterator[ApiKey]:
         if match is None:
             raise ValueError(
                 f"entry {number} is not NAME:DIGEST, a name of letters, digits and _.- with the "
-                "SHA-256 of its key in lower-case hexadecimal; `python -m app key new NAME` makes "
-                "both"
+                "SHA-256 of its key in lower-case hexadecimal; `python -m app key new NAME` prints "
+                "one"
             )
         yield ApiKey(match["name"], match["digest"])

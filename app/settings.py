@@ -1,4 +1,8 @@
-"""Every setting of the service, read once from the environment (`ATELIER_*`)."""
+"""All settings of the service, read once from the environment (`ATELIER_*`).
+
+`python -m tools.settings_docs` writes docs/settings.md from the fields, their descriptions and the
+comments above each section.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,13 +24,23 @@ _PILLOW_BOMB_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
 
 class Settings(BaseSettings):
-    """The settings, immutable once read."""
+    """All settings. They do not change while a process runs."""
 
     model_config = SettingsConfigDict(env_prefix="ATELIER_", frozen=True, allow_inf_nan=False)
 
+    # Address and access
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(
         8000, ge=0, le=65535, description="The port to listen on. 0 picks a free one."
+    )
+    allow_anonymous: bool = Field(
+        False, description="Listen without keys on an address that other hosts can reach."
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="The host names under which browsers may reach the service, besides "
+        "`localhost` and addresses; `*` allows all. Default: all if there are keys, "
+        "otherwise none.",
     )
     api_keys: str = Field(
         "",
@@ -38,15 +52,6 @@ class Settings(BaseSettings):
         "",
         description="The names of keys that may use `/admin`. Without any keys, every client may "
         "if the service listens on this host only, and otherwise none may.",
-    )
-    allow_anonymous: bool = Field(
-        False, description="Listen without keys on an address that other hosts can reach."
-    )
-    allowed_hosts: str = Field(
-        "",
-        description="The host names under which browsers may reach the service, besides "
-        "`localhost` and addresses; `*` allows all. Default: all if there are keys, "
-        "otherwise none.",
     )
     session_ttl_s: int = Field(
         7 * 86_400, gt=0, description="Seconds after which a browser has to sign in again."
@@ -63,6 +68,8 @@ class Settings(BaseSettings):
         description="The clients that may read `/metrics`: `keys` (those with a key, if there are "
         "any), `open` (all) or `off` (none).",
     )
+
+    # Rate limits
     max_requests_per_minute: int | None = Field(
         None,
         gt=0,
@@ -82,37 +89,66 @@ class Settings(BaseSettings):
         description="Pixels of the images that one caller may send in a minute, counted in the "
         "same way. Archives do not count. Default: no limit.",
     )
-    data_dir: Path = Field(
-        Path("var"), description="The directory in which the service keeps its state."
-    )
-    models_dir: Path = Field(
-        Path(__file__).parents[1] / "models", description="The directory of the checkpoints."
-    )
-    device: str = Field(
-        "auto",
-        description="The device: `auto` (CUDA if there is a GPU), `cpu`, `cuda` or `cuda:N`.",
-    )
-    engine: Literal["auto", "torch", "openvino", "int8", "exact"] = Field(
-        "auto",
-        description="The engine that runs the networks: `auto` (the fastest whose predictions "
-        "match the reference), `exact` (PyTorch in float32, on images decoded in "
-        "full), `int8` (like `auto`, with INT8 networks if there are any, whose "
-        "predictions match only nearly), `torch` or `openvino`.",
-    )
-    compile: bool = Field(
-        False, description="On CUDA, compile the networks: a longer start, then faster."
-    )
-    compute_threads: int = Field(
-        default_factory=compute_threads,
+    max_keyless_requests_per_minute: int = Field(
+        600,
         gt=0,
-        description="Threads in which a network runs on a CPU. Default: `OMP_NUM_THREADS`, "
-        "otherwise one per core that the process may use.",
+        description="If there are keys, requests without a valid one that one client address may "
+        "send in a minute; more are refused with 429. The page's files and health "
+        "probes do not count. Sign-ins are counted separately, with the same limit. "
+        "Behind a proxy all clients share the limit, unless `FORWARDED_ALLOW_IPS` "
+        "names the proxy, whose `X-Forwarded-For` then counts. Requests with a key "
+        "never count.",
     )
-    default_model: str = Field(
-        "catdog",
-        description="The model for requests that name none. If it is not available, the first one "
-        "that is.",
+    max_streams_per_caller: int = Field(
+        100,
+        gt=0,
+        description="The largest number of event streams and requests with `Prefer: wait` of one "
+        "caller (without keys, of one client address) at one time; more are refused "
+        "with 429.",
     )
+
+    # Connections
+    max_connections: int = Field(
+        4096,
+        gt=0,
+        description="The largest number of connections at one time, as far as the hard limit on "
+        "file descriptors allows (two each). Another 32 are kept for health probes. "
+        "At the limit, the connection that has been idle for the longest time is "
+        "closed for a new one.",
+    )
+    max_connections_per_peer: int | None = Field(
+        None,
+        gt=0,
+        description="The largest number of connections of one peer (an IPv4 address, or an IPv6 "
+        "/64) at one time. Default: half of all, because a reverse proxy is one peer "
+        "for all of its clients. Lower it only where clients connect directly, and "
+        "let a proxy limit its own clients ([deploy.md](deploy.md)).",
+    )
+    head_timeout_s: float = Field(
+        20.0, gt=0, description="Seconds in which the head of a request has to arrive."
+    )
+    upload_timeout_s: float = Field(
+        120.0, gt=0, description="Seconds in which a request has to arrive."
+    )
+    upload_stall_s: float = Field(
+        10.0, gt=0, description="Seconds without a byte after which an upload is aborted."
+    )
+    archive_timeout_s: float = Field(
+        3600.0, gt=0, description="Seconds in which an archive has to arrive."
+    )
+    download_stall_s: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds in which a client has to read the next 16 KB of a response; "
+        "otherwise its connection is aborted.",
+    )
+    shutdown_grace_s: float = Field(
+        20.0,
+        gt=0,
+        description="Seconds that running requests have to finish when the service stops.",
+    )
+
+    # Upload sizes
     max_image_bytes: int = Field(
         20_000_000, gt=0, description="The largest size of one image, in bytes."
     )
@@ -139,85 +175,41 @@ class Settings(BaseSettings):
         2_000_000_000, gt=0, description="The largest size of an archive for evaluation, in bytes."
     )
     max_archive_entries: int = Field(
-        20_000, gt=0, description="The largest number of files in such an archive."
+        20_000, gt=0, description="The largest number of files in an archive."
     )
-    archive_timeout_s: float = Field(
-        3600.0, gt=0, description="Seconds in which such an archive has to arrive."
+
+    # Device and models
+    models_dir: Path = Field(
+        Path(__file__).parents[1] / "models", description="The directory of the checkpoints."
     )
-    datasets: Path = Field(
-        Path("data"),
-        description="The directory of the data sets for evaluation. Training and tests use it too.",
+    default_model: str = Field(
+        "catdog",
+        description="The model for requests that name none. If it is not available, the first one "
+        "that is.",
     )
-    max_decoding_pixels: int = Field(
-        200_000_000,
+    device: str = Field(
+        "auto",
+        description="The device: `auto` (CUDA if there is a GPU), `cpu`, `cuda` or `cuda:N`.",
+    )
+    engine: Literal["auto", "torch", "openvino", "int8", "exact"] = Field(
+        "auto",
+        description="The engine that runs the networks: `auto` (the fastest whose predictions "
+        "match the reference), `exact` (PyTorch in float32, on images decoded in "
+        "full), `int8` (like `auto`, with INT8 networks if there are any, whose "
+        "predictions match only nearly), `torch` or `openvino`.",
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the networks on CUDA: the start takes longer, inference is faster.",
+    )
+    compute_threads: int = Field(
+        default_factory=compute_threads,
         gt=0,
-        description="Pixels that may be decoded at one time; each takes about 20 bytes of memory.",
+        description="Threads in which a network runs on a CPU. Default: `OMP_NUM_THREADS`, "
+        "otherwise one per core that the process may use.",
     )
-    upload_timeout_s: float = Field(
-        120.0, gt=0, description="Seconds in which a request has to arrive."
-    )
-    head_timeout_s: float = Field(
-        20.0, gt=0, description="Seconds in which the head of a request has to arrive."
-    )
-    download_stall_s: float = Field(
-        30.0,
-        gt=0,
-        description="Seconds in which a client has to read the next 16 KB of a response; "
-        "otherwise its connection is aborted.",
-    )
-    max_connections: int = Field(
-        4096,
-        gt=0,
-        description="The largest number of connections at one time, as far as the hard limit on "
-        "file descriptors allows (two each). Another 32 are kept for health probes. "
-        "At the limit, the connection that has been idle for the longest time is "
-        "closed for a new one.",
-    )
-    max_connections_per_peer: int | None = Field(
-        None,
-        gt=0,
-        description="The largest number of connections of one peer (an IPv4 address, or an IPv6 "
-        "/64) at one time. Default: half of all, because a reverse proxy is one peer "
-        "for all of its clients. Lower it only where clients connect directly, and "
-        "let a proxy limit its own clients ([deploy.md](deploy.md)).",
-    )
-    max_streams_per_caller: int = Field(
-        100,
-        gt=0,
-        description="The largest number of event streams and requests with `Prefer: wait` of one "
-        "caller (without keys, of one client address) at one time; more are refused "
-        "with 429.",
-    )
-    max_keyless_requests_per_minute: int = Field(
-        600,
-        gt=0,
-        description="If there are keys, requests without a valid one that one client address may "
-        "send in a minute; more are refused with 429. The page's files and health "
-        "probes do not count. Sign-ins are counted separately, with the same limit. "
-        "Behind a proxy all clients share the limit, unless `FORWARDED_ALLOW_IPS` "
-        "names the proxy, whose `X-Forwarded-For` then counts. Requests with a key "
-        "never count.",
-    )
-    upload_stall_s: float = Field(
-        10.0, gt=0, description="Seconds without a byte after which an upload is aborted."
-    )
-    decode_timeout_s: float = Field(
-        60.0,
-        gt=0,
-        description="Seconds after which a decoding thread counts as lost. When all are lost, the "
-        "web process restarts.",
-    )
-    decode_threads: int = Field(
-        default_factory=available_cores,
-        gt=0,
-        description="Threads that decode images. Default: one per core.",
-    )
-    max_evaluation_s: float = Field(
-        3600.0,
-        gt=0,
-        description="Seconds after which an evaluation stops and reports on the images it has "
-        "seen.",
-    )
+
+    # Classification and evaluation
     max_batch: int = Field(
         32, gt=0, le=1024, description="The largest number of images in one forward pass."
     )
@@ -233,24 +225,69 @@ class Settings(BaseSettings):
         description="Seconds in which received images have to be classified; otherwise the "
         "response is 503.",
     )
-    workers: int = Field(1, ge=0, description="Worker processes on this host. 0 starts none.")
+    max_decoding_pixels: int = Field(
+        200_000_000,
+        gt=0,
+        description="Pixels that may be decoded at one time; each takes about 20 bytes of memory.",
+    )
+    decode_threads: int = Field(
+        default_factory=available_cores,
+        gt=0,
+        description="Threads that decode images. Default: one per core.",
+    )
+    decode_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which a decoding thread counts as lost. When all are lost, the "
+        "web process restarts.",
+    )
+    datasets: Path = Field(
+        Path("data"),
+        description="The directory of the data sets for evaluation. Training and tests use it too.",
+    )
+    max_evaluation_s: float = Field(
+        3600.0,
+        gt=0,
+        description="Seconds after which an evaluation stops and reports on the images it has "
+        "seen.",
+    )
+
+    # Style transfer
+    max_size: int = Field(2048, ge=64, description="The longest side of a painting, in pixels.")
+    vgg19_weights: Path | None = Field(
+        None,
+        description="A file with a state_dict of VGG19 for painting. Default: the original "
+        "weights.",
+    )
+    vgg19_convention: Literal["caffe", "torchvision"] = Field(
+        "torchvision", description="The input convention of that file."
+    )
+    worker_memory_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="Memory that a worker may use, in bytes. Default: all memory of its device.",
+    )
+    report_s: float = Field(
+        1.0, gt=0, description="The shortest time between two previews, in seconds."
+    )
+
+    # Data directory, database, broker and object store
+    data_dir: Path = Field(
+        Path("var"), description="The directory in which the service keeps its state."
+    )
     database_url: SecretStr | None = Field(
         None,
         description="The job database: `sqlite:////folder/atelier.db`, or "
         "`postgresql://user:password@host/name`, which several hosts can share "
         "([fleet.md](fleet.md)). Default: SQLite in the data directory.",
     )
+    store_timeout_s: float = Field(5.0, gt=0, description="Seconds to wait for the database.")
     broker_url: SecretStr | None = Field(
         None,
         description="The message broker of a fleet: RabbitMQ (`amqp://`) or Redis (`redis://`). "
         "Default: workers poll the database.",
     )
     broker_timeout_s: float = Field(5.0, gt=0, description="Seconds to wait for the broker.")
-    job_time_limit_s: float = Field(
-        86_400.0,
-        gt=0,
-        description="Seconds after which a fleet's worker that is still running one job is killed.",
-    )
     blobs_url: str | None = Field(
         None,
         description="The object store for the files of jobs, such as `s3://bucket/folder`; "
@@ -267,20 +304,8 @@ class Settings(BaseSettings):
         description="The endpoint under which clients reach the object store. Default: the "
         "service's own.",
     )
-    max_size: int = Field(2048, ge=64, description="The longest side of a painting, in pixels.")
-    worker_memory_bytes: int | None = Field(
-        None,
-        gt=0,
-        description="Memory that a worker may use, in bytes. Default: all memory of its device.",
-    )
-    vgg19_weights: Path | None = Field(
-        None,
-        description="A file with a state_dict of VGG19 for painting. Default: the original "
-        "weights.",
-    )
-    vgg19_convention: Literal["caffe", "torchvision"] = Field(
-        "torchvision", description="The input convention of that file."
-    )
+
+    # Job quotas and retention
     max_queued_jobs: int = Field(
         100, gt=0, description="The largest number of waiting jobs; more are refused with 429."
     )
@@ -322,16 +347,22 @@ class Settings(BaseSettings):
         description="Age in seconds at which files without a job are removed, once they have been "
         "found twice.",
     )
-    report_s: float = Field(
-        1.0, gt=0, description="The shortest time between two previews, in seconds."
+
+    # Workers, leases and retries
+    workers: int = Field(1, ge=0, description="Worker processes on this host. 0 starts none.")
+    worker_poll_s: float = Field(
+        0.1, gt=0, description="Interval at which an idle worker polls the database, in seconds."
+    )
+    events_poll_s: float = Field(
+        0.25, gt=0, description="Interval at which event streams poll the database, in seconds."
+    )
+    maintenance_s: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds between two rounds of maintenance, which release lapsed jobs and "
+        "remove old ones.",
     )
     checkpoint_s: float = Field(10.0, gt=0, description="Seconds between two checkpoints of a job.")
-    result_wait_s: float = Field(
-        600.0,
-        gt=0,
-        description="Seconds that a worker keeps a result that the object store refuses; then the "
-        "job fails.",
-    )
     lease_s: float = Field(
         30.0, gt=0, description="Seconds without a heartbeat after which a worker loses its job."
     )
@@ -355,6 +386,17 @@ class Settings(BaseSettings):
         description="Seconds for which a worker may ignore a cancellation. The watchdog then ends "
         "it.",
     )
+    job_time_limit_s: float = Field(
+        86_400.0,
+        gt=0,
+        description="Seconds after which a fleet's worker that is still running one job is killed.",
+    )
+    result_wait_s: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds that a worker keeps a result that the object store refuses; then the "
+        "job fails.",
+    )
     retry_s: float = Field(
         10.0,
         gt=0,
@@ -370,22 +412,8 @@ class Settings(BaseSettings):
     longest_restart_s: float = Field(
         30.0, gt=0, description="Upper bound of this restart back-off, in seconds."
     )
-    worker_poll_s: float = Field(
-        0.1, gt=0, description="Seconds between two looks of an idle worker into the database."
-    )
-    events_poll_s: float = Field(
-        0.25, gt=0, description="Seconds between two looks of the event streams into the database."
-    )
-    maintenance_s: float = Field(
-        10.0,
-        gt=0,
-        description="Seconds between two rounds of maintenance, which release lapsed jobs and "
-        "remove old ones.",
-    )
-    store_timeout_s: float = Field(5.0, gt=0, description="Seconds to wait for the database.")
-    shutdown_grace_s: float = Field(
-        20.0, gt=0, description="Seconds that running requests have when the service stops."
-    )
+
+    # Log
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The lowest level of the log lines that are shown."
     )
@@ -491,16 +519,25 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _limits_fit_together(self) -> "Settings":
+    def _limits_are_consistent(self) -> "Settings":
         if not self.max_image_bytes <= self.max_request_bytes <= self.max_upload_bytes:
-            raise ValueError("expected max_image_bytes <= max_request_bytes <= max_upload_bytes")
+            raise ValueError(
+                "expected max_image_bytes <= max_request_bytes <= max_upload_bytes; they are "
+                f"{self.max_image_bytes}, {self.max_request_bytes} and {self.max_upload_bytes}"
+            )
         if self.max_request_files > self.max_queue:
-            raise ValueError("expected max_request_files <= max_queue")
+            raise ValueError(
+                f"expected max_request_files <= max_queue; they are {self.max_request_files} and "
+                f"{self.max_queue}"
+            )
         if not self.lease_renew_s < self.lease_give_up_s < self.lease_s:
-            raise ValueError("expected lease_renew_s < lease_give_up_s < lease_s")
+            raise ValueError(
+                "expected lease_renew_s < lease_give_up_s < lease_s; they are "
+                f"{self.lease_renew_s}, {self.lease_give_up_s} and {self.lease_s}"
+            )
         return self
 
 
 def words(text: str) -> frozenset[str]:
-    """Split what is separated by commas or spaces."""
+    """Split a text at commas and spaces."""
     return frozenset(text.replace(",", " ").split())

@@ -45,7 +45,7 @@ def test_console_script_names_itself_in_its_help() -> None:
 
 
 @pytest.mark.processes
-def test_output_that_nobody_reads_ends_a_command_without_a_traceback() -> None:
+def test_closed_output_ends_a_command_without_a_traceback() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
@@ -65,7 +65,9 @@ def test_classify_prints_a_table(picture: Path) -> None:
     assert result.stdout.count("0.") == 3
 
 
-def test_classify_answers_what_the_service_answers(picture: Path, client: httpx.Client) -> None:
+def test_classify_gives_the_same_predictions_as_the_service(
+    picture: Path, client: httpx.Client
+) -> None:
     result = app("classify", picture, "--model", "cifar10", "--json")
     assert result.returncode == 0, result.stderr
     local = json.loads(result.stdout)
@@ -80,7 +82,7 @@ def test_classify_answers_what_the_service_answers(picture: Path, client: httpx.
 
 
 @pytest.mark.processes
-def test_a_bad_image_is_named_and_the_others_are_classified(picture: Path, tmp_path: Path) -> None:
+def test_unusable_images_are_named_and_the_others_classified(picture: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(picture.read_bytes()[:50])
     missing = tmp_path / "missing.png"
@@ -116,7 +118,7 @@ def test_missing_checkpoint_is_explained(picture: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_the_default_model_is_the_first_that_is_not_refused(picture: Path, tmp_path: Path) -> None:
+def test_default_model_is_the_first_with_a_usable_checkpoint(picture: Path, tmp_path: Path) -> None:
     for name in ("mnist", "cifar10"):
         shutil.copy(ROOT / f"models/{name}.json", tmp_path)
     shutil.copy(ROOT / "models/cifar10.pt", tmp_path)
@@ -127,7 +129,7 @@ def test_the_default_model_is_the_first_that_is_not_refused(picture: Path, tmp_p
 
 
 @pytest.mark.processes
-def test_a_file_name_is_not_markup(tmp_path: Path) -> None:
+def test_markup_in_a_file_name_is_printed_as_text(tmp_path: Path) -> None:
     path = tmp_path / "[bold]x[red].png"
     path.write_bytes(encode(photograph()))
     result = app("classify", path, "--model", "cifar10", COLUMNS="200")

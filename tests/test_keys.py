@@ -9,7 +9,7 @@ from tests.patience import patient
 from tests.service import ROOT
 
 
-def test_a_new_key_is_found_under_its_name() -> None:
+def test_new_key_is_found_under_its_name() -> None:
     ann, bob = new_key(), new_key()
     keyring = Keyring.parse(f"{entry_for('ann', ann)},\n {entry_for('bob', bob)}")
     assert [keyring.find(key) for key in (ann, bob)] == list(keyring.keys)
@@ -17,13 +17,13 @@ def test_a_new_key_is_found_under_its_name() -> None:
     assert len({new_key() for _ in range(100)}) == 100
 
 
-def test_a_name_may_have_two_keys_while_one_replaces_the_other() -> None:
+def test_name_may_have_two_keys_during_a_rotation() -> None:
     old, new = new_key(), new_key()
     keyring = Keyring.parse(f"{entry_for('ann', old)} {entry_for('ann', new)}")
     assert [key.name for key in map(keyring.find, (old, new)) if key] == ["ann", "ann"]
 
 
-def test_without_keys_there_is_nothing_to_find() -> None:
+def test_empty_keyring_finds_no_key() -> None:
     assert not Keyring.parse(" ")
     assert Keyring().find("") is None
 
@@ -35,7 +35,7 @@ def test_malformed_entry_is_not_quoted_in_the_error(entry: str) -> None:
     assert entry not in str(caught.value).split()
 
 
-def test_the_command_makes_a_key_and_its_entry() -> None:
+def test_command_prints_a_key_and_its_entry() -> None:
     shown = _key("new", "ann").stdout
     (key,) = re.findall(r"atelier_\S+", shown)
     (entry,) = re.findall(r"ann:\S+", shown)
@@ -45,7 +45,7 @@ def test_the_command_makes_a_key_and_its_entry() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a:b", "x" * 65, "ä"])
-def test_the_command_refuses_other_names(name: str) -> None:
+def test_command_refuses_an_invalid_name(name: str) -> None:
     refused = _key("new", name)
     assert refused.returncode == 2
     assert "letters, digits" in refused.stderr

@@ -1,4 +1,4 @@
-"""Every line of a service that logs JSON is JSON, whoever writes it."""
+"""JSON logs: every line is JSON, whether Atelier or a library writes it."""
 
 import json
 import os
@@ -32,12 +32,12 @@ def test_every_line_of_a_service_is_json(tmp_path: Path) -> None:
         log = service.log
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     assert all({"event", "level", "timestamp"} <= entry.keys() for entry in entries)
-    said = {entry["event"] for entry in entries}
-    assert {"listening", "request", "worker ready", "job claimed", "child died"} <= said
-    assert any("Uvicorn running" in event or "startup complete" in event for event in said)
+    events = {entry["event"] for entry in entries}
+    assert {"listening", "request", "worker ready", "job claimed", "child died"} <= events
+    assert any("Uvicorn running" in event or "startup complete" in event for event in events)
 
 
-def test_warnings_and_uncaught_exceptions_are_json() -> None:
+def test_warnings_and_uncaught_exceptions_are_logged_as_json() -> None:
     code = (
         "import logging, threading, warnings\n"
         "from app.logs import configure_logging\n"
@@ -60,7 +60,7 @@ def test_warnings_and_uncaught_exceptions_are_json() -> None:
     assert last["level"] == "critical"
 
 
-def test_a_refusal_to_start_is_json_too(tmp_path: Path) -> None:
+def test_refusal_to_start_is_logged_as_json(tmp_path: Path) -> None:
     given = {"DATA_DIR": str(tmp_path), "DEVICE": "cuda:99", "LOG_FORMAT": "json", "PORT": "0"}
     environment = os.environ | {f"ATELIER_{name}": value for name, value in given.items()}
     result = subprocess.run(
@@ -73,6 +73,6 @@ def test_a_refusal_to_start_is_json_too(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 2
-    said = [json.loads(line)["event"] for line in result.stderr.splitlines()]
-    assert any("usable CUDA devices" in event for event in said)
-    assert any("cannot start" in event for event in said)
+    events = [json.loads(line)["event"] for line in result.stderr.splitlines()]
+    assert any("usable CUDA devices" in event for event in events)
+    assert any("cannot start" in event for event in events)

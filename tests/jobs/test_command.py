@@ -1,4 +1,4 @@
-"""`python -m app jobs`, as an operator calls it."""
+"""`python -m app jobs`, on a database without a running service."""
 
 import json
 import os
