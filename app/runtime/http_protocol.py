@@ -31,6 +31,9 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 
 _MALFORMED = ProblemType(400, "malformed_http", "Not HTTP")
 _HEAD_TOO_LARGE = ProblemType(431, "head_too_large", "The request head is too large")
+_HEAD_TOO_LARGE_DETAIL = (
+    f"The request head is larger than the limit of {_MAX_HEAD_BYTES:,} bytes. Send fewer headers."
+)
 _CONNECTIONS_FULL = ProblemType(503, "overloaded", "The service is busy", retry_after_s=1)
 
 
@@ -69,9 +72,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._download_stall_s = limits.download_stall_s
         self._slots = slots
         self._slot: ConnectionSlot | None = None
+        self._head_bytes = 0  # of the current request, with its trailers
         self._header_count = 0  # of the current request, with its trailers
         self._is_head_complete = False
         self._is_body_complete = True
+        self._closes_after_body = False
         self._bytes_without_body = 0  # since the end of the head or the last chunk of body
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
@@ -118,12 +123,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._bytes_without_body += len(data)
         self._unset_keepalive_if_required()
         self._parse(data)
-        if self._bytes_without_body > _MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(
-                _HEAD_TOO_LARGE,
-                f"The request head is larger than the limit of {_MAX_HEAD_BYTES:,} bytes. Send "
-                f"fewer headers.",
-            )
+        is_done = self._is_over or self.transport.is_closing()
+        if self._bytes_without_body > _MAX_HEAD_BYTES and not is_done:
+            self._refuse(_HEAD_TOO_LARGE, _HEAD_TOO_LARGE_DETAIL)
 
     def pause_writing(self) -> None:
         """Start the timeout for a client that does not read."""
@@ -148,11 +150,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise _RefusedError(_MALFORMED, "No request is read after the last one.")
         super().on_message_begin()
         self._header_count = 0
+        self._head_bytes = 0
         self._is_head_complete = False
+
+    def on_url(self, url: bytes) -> None:
+        """Count the bytes of the URL."""
+        self._count_head(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, and drop a trailer, because trailers are not used."""
         self._header_count += 1
+        self._count_head(len(name) + len(value))
         if self._header_count > _MAX_HEADERS:
             raise _RefusedError(
                 _HEAD_TOO_LARGE, f"The request has more than {_MAX_HEADERS} headers. Send fewer."
@@ -166,7 +175,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._slot is not None:
             self._slot.mark_busy()
         self._is_head_complete = True
-        self._is_body_complete = False
         self._bytes_without_body = 0
         is_reserved = self._slot is not None and self._slot.is_reserved
         if is_reserved and not is_health_probe(self.url.decode("latin-1")):
@@ -174,6 +182,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 _CONNECTIONS_FULL, "There are too many connections. Try again later."
             )
         super().on_headers_complete()
+        self._is_body_complete = False
         self._unanswered = [each for each in self._unanswered if not each.response_complete]
         self._unanswered.append(self.cycle)
         is_upgrade = self.parser.should_upgrade()
@@ -183,6 +192,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._is_last_request = True
         if is_upgrade:
             self._body_follows = self.scope["method"] != "CONNECT" and bool(self._framing())
+        # A connection that is closed while a body arrives is reset, and the response may be lost.
+        self._closes_after_body = not self.cycle.keep_alive
+        self.cycle.keep_alive = True
 
     def on_message_complete(self) -> None:
         """Note the end of the request; nothing is read after the last one."""
@@ -190,6 +202,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().on_message_complete()
             self._is_over = self._is_last_request
             self._is_body_complete = True
+            if self._closes_after_body:
+                self._close_after(self.cycle)
             self._mark_idle()
 
     def on_body(self, body: bytes) -> None:
@@ -197,6 +211,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self._is_over:
             self._bytes_without_body = 0
             super().on_body(body)
+
+    def _count_head(self, more_bytes: int) -> None:
+        self._head_bytes += more_bytes
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            raise _RefusedError(_HEAD_TOO_LARGE, _HEAD_TOO_LARGE_DETAIL)
+
+    def _close_after(self, cycle: RequestResponseCycle) -> None:
+        """Close the connection once a request has been answered."""
+        if cycle.response_complete:
+            self.transport.close()
+        else:
+            cycle.keep_alive = False
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -275,6 +301,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._read_timer = None
 
     def _refuse(self, problem_type: ProblemType, detail: str) -> None:
+        """Refuse the current request; earlier ones are answered before the connection closes."""
+        unanswered = [each for each in self._unanswered if not each.response_complete]
+        if self._is_body_complete and unanswered:
+            self._is_over = True
+            self._head_arrived()
+            self._close_after(unanswered[-1])
+        elif not self._is_body_complete and (
+            unanswered[:-1] or self.cycle is None or self.cycle.response_started
+        ):
+            self.transport.close()
+        else:
+            self._write_refusal(problem_type, detail)
+
+    def _write_refusal(self, problem_type: ProblemType, detail: str) -> None:
         body = json.dumps(problem(problem_type, detail).model_dump()).encode()
         headers = {
             "Content-Type": ProblemResponse.media_type,

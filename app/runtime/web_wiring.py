@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from app.api.auth.concurrency import parser_limit, stream_limit
@@ -72,20 +73,25 @@ def make_web_process(settings: Settings) -> WebProcess:
         DatabaseRevisionError: the job database is newer than this program.
         StoreUnavailableError: the job database does not answer.
     """
-    database = Database(settings.database, settings.store_timeout_s)
-    database.migrate()
-    access_rules = _make_access_rules(settings, database)
-    model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-    job_queued = asyncio.Event()
-    return WebProcess(
-        settings=settings,
-        services=_make_services(settings, database, access_rules, model_thread, job_queued.set),
-        access_rules=access_rules,
-        database=database,
-        publisher=make_publisher(settings, database),
-        job_queued=job_queued,
-        model_thread=model_thread,
-    )
+    with ExitStack() as undo:
+        database = Database(settings.database, settings.store_timeout_s)
+        undo.callback(database.close)
+        database.migrate()
+        access_rules = _make_access_rules(settings, database)
+        publisher = make_publisher(settings, database)
+        model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        job_queued = asyncio.Event()
+        process = WebProcess(
+            settings=settings,
+            services=_make_services(settings, database, access_rules, model_thread, job_queued.set),
+            access_rules=access_rules,
+            database=database,
+            publisher=publisher,
+            job_queued=job_queued,
+            model_thread=model_thread,
+        )
+        undo.pop_all()
+    return process
 
 
 def _make_services(

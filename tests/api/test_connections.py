@@ -359,3 +359,35 @@ def test_clients_of_a_trusted_proxy_are_counted_one_by_one(guarded: Service) -> 
     )
     wait_until(lambda: ask(guarded, one).startswith(b"HTTP/1.1 429"))
     assert ask(guarded, other).startswith(b"HTTP/1.1 401")
+
+
+def test_junk_after_a_request_does_not_replace_its_response(guarded: Service) -> None:
+    with connect(guarded) as connection:
+        connection.sendall(get("/limits", f"Authorization: Bearer {KEYS['ann']}") + b"junk\r\n\r\n")
+        answer = received(connection, b"\0")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("more", ["Connection: close\r\n", ""], ids=["close", "keep alive"])
+def test_early_response_reaches_a_client_that_sends_its_whole_body_first(
+    guarded: Service, more: str
+) -> None:
+    body = bytes(20_000_000)
+    head = (
+        f"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        f"Authorization: Bearer {KEYS['ann']}\r\n{more}\r\n"
+    )
+    with connect(guarded) as connection:
+        connection.sendall(head.encode() + body)
+        assert head_of(connection).startswith(b"HTTP/1.1 404")
+
+
+@pytest.mark.parametrize("first_bytes", [0, 60_000])
+def test_large_head_is_refused_however_it_arrives(guarded: Service, first_bytes: int) -> None:
+    request = get("/health/live", *(f"a{number}: {'b' * 1600}" for number in range(60)))
+    with connect(guarded) as connection:
+        connection.sendall(request[:first_bytes])
+        time.sleep(0.05)  # so that the rest is likely to arrive alone
+        connection.sendall(request[first_bytes:])
+        assert head_of(connection).startswith(b"HTTP/1.1 431")
