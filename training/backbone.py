@@ -19,7 +19,7 @@ from app.errors import AtelierError
 _CLASSIFIER = "classifier."
 _ADVICE = (
     "Name a file with --backbone, or make one by: python -m training.densenet_backbone "
-    "(see the README)."
+    "(see docs/training.md)."
 )
 
 _WITHOUT_SIDECAR = "put the right file there, or delete it to use weights of unknown origin."
